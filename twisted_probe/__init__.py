@@ -1,0 +1,88 @@
+"""Ask exchangers which mailboxes are alive, from source addresses that you choose.
+
+The names below are for programs that embed the prober. Each is imported when it is first used,
+so that `import twisted_probe` costs nothing, imports no Twisted and installs no reactor.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from twisted_probe.routing.engine import Engine
+    from twisted_probe.routing.opening import open_session
+    from twisted_probe.routing.prober import Prober
+    from twisted_probe.smtp.conversation import SessionReport, converse
+    from twisted_probe.smtp.errors import raise_for_refusal
+    from twisted_probe.smtp.factory import ProbeFactory
+    from twisted_probe.smtp.limits import Timeouts
+    from twisted_probe.smtp.protocol import ProbeProtocol
+    from twisted_probe.verdict.ladder import Ladder
+    from twisted_probe.vocabulary.address import Address, AddressError, parse_address
+    from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, Verdict
+    from twisted_probe.vocabulary.reply import Reply, Stage
+    from twisted_probe.vocabulary.source import Source
+
+_HOMES = {
+    "Address": "vocabulary.address",
+    "AddressError": "vocabulary.address",
+    "Engine": "routing.engine",
+    "Ladder": "verdict.ladder",
+    "Outcome": "vocabulary.outcome",
+    "ProbeFactory": "smtp.factory",
+    "ProbeProtocol": "smtp.protocol",
+    "Prober": "routing.prober",
+    "Reason": "vocabulary.outcome",
+    "Reply": "vocabulary.reply",
+    "Retry": "vocabulary.outcome",
+    "SessionReport": "smtp.conversation",
+    "Source": "vocabulary.source",
+    "Stage": "vocabulary.reply",
+    "Timeouts": "smtp.limits",
+    "Verdict": "vocabulary.outcome",
+    "converse": "smtp.conversation",
+    "open_session": "routing.opening",
+    "parse_address": "vocabulary.address",
+    "raise_for_refusal": "smtp.errors",
+}
+
+__all__ = [
+    "Address",
+    "AddressError",
+    "Engine",
+    "Ladder",
+    "Outcome",
+    "ProbeFactory",
+    "ProbeProtocol",
+    "Prober",
+    "Reason",
+    "Reply",
+    "Retry",
+    "SessionReport",
+    "Source",
+    "Stage",
+    "Timeouts",
+    "Verdict",
+    "__version__",
+    "converse",
+    "open_session",
+    "parse_address",
+    "raise_for_refusal",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
