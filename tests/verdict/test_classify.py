@@ -1,0 +1,196 @@
+"""What replies say: a table of typical ones, and what must hold for any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twisted_probe.verdict.classify import Context, classify, classify_text
+from twisted_probe.verdict.rules import default_rules, load_rules
+from twisted_probe.vocabulary.finding import Finding, Label, Subject
+from twisted_probe.vocabulary.reply import Reply, Stage
+
+OURS = Context(
+    source="192.0.2.1",
+    helo="probe.example.org",
+    reverse_path="probe@example.org",
+    recipient="ann@example.net",
+)
+
+DEAD = (Label.NO_SUCH_MAILBOX, Label.MAILBOX_DISABLED, Label.NO_SUCH_DOMAIN, Label.RELAY_DENIED)
+
+
+def table() -> list[tuple[str, str, str]]:
+    text = Path(__file__).with_name("replies.txt").read_text("utf-8")
+    rows = (line.split(None, 2) for line in text.splitlines() if line and line[0] != "#")
+    return [(stage, label, reply.replace("\\n", "\n")) for stage, label, reply in rows]
+
+
+def said(text: str) -> Reply:
+    return Reply(int(text[:3]), tuple(line[4:].encode() for line in text.split("\n")))
+
+
+@pytest.mark.parametrize(("stage", "label", "text"), table())
+def test_a_typical_reply(stage: str, label: str, text: str) -> None:
+    assert classify(Stage(stage), said(text), OURS).label.value == label
+
+
+# Raw text comes without our own values, so that nothing in it can be known to repeat them.
+RAW = [
+    (stage, label, text)
+    for stage, label, text in table()
+    if not classify(Stage(stage), said(text), OURS).rule.endswith("-repeated")
+]
+
+
+@pytest.mark.parametrize(("stage", "label", "text"), RAW)
+def test_the_same_as_raw_text(stage: str, label: str, text: str) -> None:
+    assert classify_text(stage, text[:3], None, text) == label
+
+
+def test_the_table_has_every_label() -> None:
+    assert {label for _, label, _ in table()} == {label.value for label in Label}
+
+
+@pytest.mark.parametrize("code", [550, 551, 553, 554])
+@pytest.mark.parametrize("words", [b"", b"rejected", b"mailbox unavailable", b"no"])
+def test_a_vague_refusal_is_not_explicit(code: int, words: bytes) -> None:
+    found = classify(Stage.RCPT, Reply(code, (words,)), OURS)
+    assert (found.label, found.explicit) == (Label.UNKNOWN, False)
+
+
+def test_a_promise_that_is_none() -> None:
+    found = classify(Stage.RCPT, said("252 will try"))
+    assert found == Finding(Label.ACCEPTED, Subject.RECIPIENT, "cannot-vrfy", explicit=False)
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    ["blocked@ip.example", "greylist@blacklist.example", "spamhaus@dnsbl.example"],
+)
+def test_our_own_recipient_does_not_speak(recipient: str) -> None:
+    domain = recipient.partition("@")[2]
+    context = Context(recipient=recipient)
+    for text in (f"550 5.1.1 <{recipient}>: sorry", f"550 5.1.1 mx.{domain} says no"):
+        assert classify(Stage.RCPT, said(text), context).label is Label.NO_SUCH_MAILBOX
+
+
+def test_our_own_helo_name_and_reverse_path_do_not_speak() -> None:
+    context = Context(helo="greylist.example.org", reverse_path="blacklist@spamhaus.example")
+    text = "550 5.1.1 user unknown (greylist.example.org, blacklist@spamhaus.example)"
+    assert classify(Stage.RCPT, said(text), context).label is Label.NO_SUCH_MAILBOX
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("550 no, 192.0.2.1", Label.BLOCKLISTED),
+        ("550 no, 192.0.2.2", Label.UNKNOWN),
+        ("550 no, probe@example.org", Label.SENDER_REFUSED),
+        ("550 no, probe.example.org", Label.SENDER_REFUSED),
+        ("550 no, ann@example.net for probe.example.org", Label.UNKNOWN),
+        ("550 no such user, 192.0.2.1", Label.NO_SUCH_MAILBOX),
+    ],
+)
+def test_a_reply_that_repeats_us_is_about_us(text: str, label: Label) -> None:
+    assert classify(Stage.RCPT, said(text), OURS).label is label
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "550 5.7.1 Recipient address rejected: sender blocked",
+        "550 5.7.1 Recipient address rejected: message blocked by spam filter",
+        "550 5.7.1 Recipient address rejected: your ip is blocked",
+        "550 5.7.1 Recipient address rejected: invalid HELO name",
+        "550 5.7.1 Recipient address rejected: client hostname not found",
+        "550 5.7.1 user account: relay access denied, unknown client",
+        "550 5.7.1 recipient no longer accepts mail from you",
+        "554 5.7.1 Recipient address rejected: Access denied",
+    ],
+)
+def test_what_only_sounds_dead(text: str) -> None:
+    label = classify(Stage.RCPT, said(text), OURS).label
+    assert label not in DEAD[:3]
+
+
+def test_other_rules() -> None:
+    rules = load_rules(
+        '[[rule]]\nname = "mine"\nlabel = "policy"\nwords = ["magic"]\nground = "ours"\n'
+    )
+    assert classify(Stage.RCPT, said("550 Magic"), rules=rules).rule == "mine"
+    unknown = classify(Stage.RCPT, said("550 5.1.1 user unknown"), rules=rules)
+    assert unknown == Finding(Label.UNKNOWN, Subject.SITE, "no-rule", explicit=False)
+    accepted = classify(Stage.RCPT, said("250 magic"), rules=rules)
+    assert (accepted.label, accepted.rule) == (Label.ACCEPTED, "no-rule")
+
+
+@given(st.sampled_from(list(Stage)), st.integers(), st.lists(st.binary()))
+def test_it_never_raises(stage: Stage, code: int, lines: list[bytes]) -> None:
+    found = classify(stage, Reply(code, tuple(lines)), OURS)
+    assert (found.label is Label.ACCEPTED) == (code // 100 == 2)
+
+
+_WORDS = sorted({word for _, _, text in table() for word in text[4:].split()})
+
+
+@given(
+    st.sampled_from([stage for stage in Stage if stage is not Stage.RCPT]),
+    st.integers(400, 599),
+    st.lists(st.sampled_from(_WORDS), max_size=8),
+)
+def test_only_rcpt_knows_of_mailboxes(stage: Stage, code: int, words: list[str]) -> None:
+    """Raw commands (other) may ask about a mailbox; `judge` draws no verdict from them."""
+    found = classify(stage, Reply(code, (" ".join(words).encode(),)), OURS)
+    if stage is not Stage.OTHER:
+        assert found.label not in DEAD[:3]
+
+
+@given(st.integers(500, 599), st.lists(st.sampled_from(_WORDS), max_size=8))
+def test_the_code_alone_is_never_dead(code: int, words: list[str]) -> None:
+    found = classify(Stage.RCPT, Reply(code, (" ".join(words).encode(),)), OURS)
+    if not found.explicit:
+        assert found.label not in DEAD
+
+
+class TestRawText:
+    @pytest.mark.parametrize(
+        ("stage", "code", "enhanced", "text", "label"),
+        [
+            ("rcpt", 550, "5.1.1", "sorry", "no_such_mailbox"),
+            ("rcpt", "550", "5.1.1", "550 5.1.1 sorry", "no_such_mailbox"),
+            ("rcpt", None, None, "550-5.1.1 one\n550 5.1.1 two", "no_such_mailbox"),
+            ("rcpt", None, None, "550 User unknown", "no_such_mailbox"),
+            ("rcpt", None, "5.1.1", "sorry", "no_such_mailbox"),
+            ("rcpt", None, "4.1.1", "sorry", "temporary"),
+            ("rcpt", None, None, "sorry", "unknown"),
+            ("rcpt", 550, "rubbish", "sorry", "unknown"),
+            ("rcpt", 550, "4.1.1", "sorry", "unknown"),
+            ("rcpt", 550, None, "", "unknown"),
+            ("rcpt", "", None, "", "unknown"),
+            ("data", 550, "5.1.1", "sorry", "no_such_mailbox"),
+            ("unknown", 250, None, "ok", "accepted"),
+            ("connect", 554, None, "Access denied", "blocklisted"),
+            ("mail", 550, None, "Access denied", "sender_refused"),
+        ],
+    )
+    def test_is_read(
+        self, stage: str, code: int | str | None, enhanced: str | None, text: str, label: str
+    ) -> None:
+        assert classify_text(stage, code, enhanced, text) == label
+
+    @given(st.text(), st.none() | st.text() | st.integers(), st.none() | st.text(), st.text())
+    def test_never_raises(
+        self, stage: str, code: int | str | None, enhanced: str | None, text: str
+    ) -> None:
+        assert Label(classify_text(stage, code, enhanced, text))
+
+
+def test_every_rule_can_be_reached() -> None:
+    """A rule that no reply of the table meets is either superfluous or untested."""
+    met = {classify(Stage(stage), said(text), OURS).rule for stage, _, text in table()}
+    missing = [rule.name for rule in default_rules() if rule.name not in met]
+    assert not missing

@@ -1,0 +1,136 @@
+"""The form of the rules, and the errors that a file of another form gets."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from twisted_probe.verdict.rules import RuleError, default_rules, load_rules
+from twisted_probe.vocabulary.finding import Label, Subject
+from twisted_probe.vocabulary.reply import Stage
+
+HEAD = '[[rule]]\nname = "mine"\n'
+WHOLE = HEAD + 'label = "policy"\nground = "ours"\n'
+
+
+def test_the_default_rules_are_read_once() -> None:
+    assert default_rules() is default_rules()
+
+
+def test_every_label_has_a_rule() -> None:
+    assert {rule.label for rule in default_rules()} == set(Label)
+
+
+def test_names_are_unique_and_grounds_are_given() -> None:
+    names = [rule.name for rule in default_rules()]
+    assert len(set(names)) == len(names)
+    assert all(rule.ground.strip() for rule in default_rules())
+
+
+def test_a_rule_without_words_is_dead_only_by_an_enhanced_code_or_556() -> None:
+    dead = (Label.NO_SUCH_MAILBOX, Label.MAILBOX_DISABLED, Label.NO_SUCH_DOMAIN)
+    for rule in default_rules():
+        if rule.label in dead and rule.words is None:
+            assert rule.enhanced is not None or rule.name == "code-takes-no-mail"
+
+
+def test_what_is_dead_is_so_only_at_rcpt() -> None:
+    dead = (Label.NO_SUCH_MAILBOX, Label.MAILBOX_DISABLED, Label.NO_SUCH_DOMAIN)
+    for rule in default_rules():
+        if rule.label in dead:
+            assert rule.stages
+            assert rule.stages <= {Stage.RCPT, Stage.OTHER}
+
+
+def test_a_whole_rule() -> None:
+    (rule,) = load_rules(
+        HEAD
+        + """
+        label = "policy"
+        subject = "us"
+        stages = ["rcpt", "mail"]
+        codes = ["5.."]
+        enhanced = ["5.7.*"]
+        words = ['Été {who}', 'x']
+        unless = ['\\S{9}']
+        echoes = ["helo"]
+        explicit = false
+        ground = "ours"
+        [terms]
+        who = ['NOW', 'then']
+        """
+    )
+    assert (rule.label, rule.subject, rule.explicit) == (Label.POLICY, Subject.US, False)
+    assert rule.concerns(Stage.RCPT, 554)
+    assert not rule.concerns(Stage.RCPT, 454)
+    assert not rule.concerns(Stage.EHLO, 554)
+    assert rule.matches("5.7.1", "ete then _helo")
+    assert not rule.matches("5.1.1", "ete now _helo")
+    assert not rule.matches(None, "ete now _helo")
+    assert not rule.matches("5.7.1", "never _helo")
+    assert not rule.matches("5.7.1", "ete now")
+    assert not rule.matches("5.7.1", "ete now _helo waywayway")
+
+
+def test_only_a_2xx_is_accepted_and_it_is_nothing_else() -> None:
+    (policy,) = load_rules(WHOLE)
+    assert not policy.concerns(Stage.RCPT, 250)
+    (accepted,) = load_rules(HEAD + 'label = "accepted"\ncodes = ["25."]\nground = "ours"\n')
+    assert accepted.concerns(Stage.RCPT, 250)
+
+
+def test_the_first_rule_decides() -> None:
+    rules = load_rules(WHOLE + WHOLE.replace("mine", "other"))
+    found = rules.first(Stage.RCPT, 550, None, "")
+    assert found is not None
+    assert found.rule == "mine"
+
+
+def test_an_empty_file_has_no_rules() -> None:
+    assert not list(load_rules(""))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("= 1", "not TOML"),
+        ("[rules]", "key 'rules': only"),
+        ("rule = 1", "key 'rule': write each rule as [[rule]]"),
+        ("rule = [1]", "key 'rule': write each rule as [[rule]]"),
+        ("terms = 1", "key 'terms': write it as [terms]"),
+        ("[terms]\nwho = 1", "term 'who': it is not a list of texts"),
+        ("[terms]\nwho = [1]", "term 'who': it is not a list of texts"),
+        (WHOLE + "lable = 1", "rule 'mine', key 'lable': it is not known"),
+        ('[[rule]]\nlabel = "policy"', "rule 1, key 'name': it must be there"),
+        (WHOLE.replace("mine", "Mine"), "rule 'Mine', key 'name': write lower-case"),
+        (WHOLE + WHOLE, "rule 'mine', key 'name': there is another"),
+        (HEAD + 'ground = "x"', "rule 'mine', key 'label': it must be there"),
+        (WHOLE.replace("policy", "dead"), "key 'label': 'dead' is not one of accepted, "),
+        (HEAD + 'label = "policy"', "rule 'mine', key 'ground': it must be there"),
+        (WHOLE.replace("ours", " "), "rule 'mine', key 'ground': it must be there"),
+        (WHOLE + 'subject = "me"', "key 'subject': 'me' is not one of recipient, "),
+        (WHOLE + 'stages = ["data"]', "key 'stages': 'data' is not one of connect, "),
+        (WHOLE + 'codes = "550"', "key 'codes': it is not a list of texts"),
+        (WHOLE + "codes = [550]", "key 'codes': it is not a list of texts"),
+        (WHOLE + "codes = []", "key 'codes': the list is empty"),
+        (WHOLE + 'codes = ["5xx"]', "key 'codes': '5xx' is none; write three digits"),
+        (WHOLE + 'enhanced = ["5.1"]', "key 'enhanced': '5.1' is none; write such as"),
+        (WHOLE + 'words = ["("]', "key 'words': '(' is no regular expression: "),
+        (WHOLE + 'words = ["{who}"]', "key 'words': there is no term {who}"),
+        (WHOLE + 'unless = ["("]', "key 'unless': '(' is no regular expression: "),
+        (WHOLE + 'echoes = ["ehlo"]', "key 'echoes': 'ehlo' is not one of source, "),
+        (WHOLE + "explicit = 1", "key 'explicit': write true or false"),
+        (
+            HEAD + 'label = "accepted"\nground = "x"',
+            "key 'codes': the label accepted is for codes that begin with 2",
+        ),
+        (
+            HEAD + 'label = "accepted"\nground = "x"\ncodes = ["250", "..."]',
+            "key 'codes': the label accepted is for codes that begin with 2",
+        ),
+    ],
+)
+def test_an_error_names_the_rule_and_the_key(text: str, message: str) -> None:
+    with pytest.raises(RuleError, match=re.escape(message)):
+        load_rules(text)

@@ -1,0 +1,118 @@
+"""Words are brought into one form before they are matched or compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from twisted_probe.verdict.words import Context, enhanced_code, masked, says_the_same
+from twisted_probe.vocabulary.reply import Reply
+
+OURS = Context(
+    source="192.0.2.1",
+    helo="probe1.example.org",
+    reverse_path="probe@sender.example",
+    recipient="Ann@Blocked.example",
+)
+
+
+def words(text: str, context: Context = OURS) -> str:
+    return masked(Reply(550, (text.encode(),)), context)
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("5.1.1 <ann@blocked.example>: No\tSuch  User", "<_rcpt>: no such user"),
+        ("<ann>: no", "<_rcpt>: no"),
+        ("PROBE@sender.example refused", "_from refused"),
+        ("domain sender.example refused", "domain _from refused"),
+        ("probe1.example.org[192.0.2.1] no", "_helo[_source] no"),
+        ("host mx1.blocked.example. said", "host _domain. said"),
+        ("unblocked.example", "unblocked.example"),
+        ("192.0.2.10 is another", "192.0.2.10 is another"),
+        ("ask post.master+x@other.example.", "ask _other"),
+        ("Boîte pleine, Überlauf", "boite pleine, uberlauf"),
+        ("id 38308e7fff4ca-2e1234567abc.345 - gsmtp", "id _id - gsmtp"),
+        ("see zen.spamhaus.org", "see zen.spamhaus.org"),
+    ],
+)
+def test_our_values_and_ids_are_masked(text: str, form: str) -> None:
+    assert words(text) == form
+
+
+def test_without_values_only_addresses_are() -> None:
+    assert words("<ann@x.example> 192.0.2.1", Context()) == "<_other> 192.0.2.1"
+    assert words("no address", Context(recipient="nothing")) == "no address"
+
+
+def test_a_domain_that_we_send_from_is_the_recipients_where_it_is_asked_about() -> None:
+    context = Context(
+        helo="probe.a.example", reverse_path="probe@a.example", recipient="b@a.example"
+    )
+    text = "probe.a.example: probe@a.example at a.example"
+    assert words(text, context) == "_helo: _from at _domain"
+
+
+def test_an_ipv6_source() -> None:
+    assert words("[IPv6:2001:DB8::1] no", Context(source="2001:db8::1")) == "[ipv6:_source] no"
+
+
+def test_a_bare_local_part_stays() -> None:
+    assert words("user unknown", Context(recipient="unknown@x.example")) == "user unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("5.1.1 no", "5.1.1"),
+        ("no (#5.1.1)", "5.1.1"),
+        ("#5.1.0 no", "5.1.0"),
+        ("no (5.7.1)", "5.7.1"),
+        ("no [5.1.1.1]", None),
+        ("no (#4.1.1)", None),
+        ("no", None),
+    ],
+)
+def test_the_enhanced_code_may_stand_in_brackets(text: str, code: str | None) -> None:
+    assert enhanced_code(Reply(550, (text.encode(),))) == code
+
+
+def same(text: str, other: str, local: str = "ann", other_local: str = "x7q2k9") -> bool:
+    return says_the_same(
+        Reply(550, (text.encode(),)),
+        f"{local}@a.example" if local else "",
+        Reply(550, (other.encode(),)),
+        f"{other_local}@a.example" if other_local else "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("no", "no"),
+        ("<ann@a.example> no", "<x7q2k9@a.example> no"),
+        ("ann no", "x7q2k9 no"),
+        ("no 4A3F-11", "no 5B22"),
+        ("no deadbeef", "no feedbeef"),
+        ("no 1rAbCd-0001xY-2Z", "no 1rAbCe-0002aB-3C"),
+    ],
+)
+def test_alike_but_for_recipient_and_ids(text: str, other: str) -> None:
+    assert same(text, other)
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [("no", "never"), ("5.7.1 no", "no"), ("5.7.1 no", "5.0.0 no"), ("no (#5.1.0)", "no (#5.7.1)")],
+)
+def test_not_alike(text: str, other: str) -> None:
+    assert not same(text, other)
+
+
+def test_a_local_part_that_is_a_word_of_the_reply() -> None:
+    assert same("user unknown", "user unknown", local="unknown")
+
+
+def test_without_recipients() -> None:
+    assert same("no", "no", local="", other_local="")
+    assert not same("no", "never", local="", other_local="")

@@ -1,0 +1,71 @@
+"""What one reply says, and about whom.
+
+Knows how a reply is laid before the rules; not the rules (`rules.toml`), and not what becomes
+of the recipient (`verdict.judge`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from twisted_probe.verdict.rules import Rules, default_rules
+from twisted_probe.verdict.words import Context, enhanced_code, masked
+from twisted_probe.vocabulary.finding import Finding, Label
+from twisted_probe.vocabulary.reply import Reply, Stage
+
+__all__ = ["Context", "classify", "classify_text"]
+
+_NO_CONTEXT = Context()
+
+# What is found where no rule matches: the code class alone, which is never explicit.
+_ACCEPTED = Finding(Label.ACCEPTED, Label.ACCEPTED.subject, "no-rule", explicit=False)
+_UNKNOWN = Finding(Label.UNKNOWN, Label.UNKNOWN.subject, "no-rule", explicit=False)
+
+
+def classify(
+    stage: Stage, reply: Reply, context: Context = _NO_CONTEXT, rules: Rules | None = None
+) -> Finding:
+    """What `reply`, said at `stage`, says. Pure; the first rule that matches decides.
+
+    `context` holds our own values, which the rules must not read as the exchanger's words.
+    A 2xx is accepted whatever its words. Never raises, whatever the bytes.
+    """
+    if rules is None:
+        rules = default_rules()
+    text = "" if reply.is_positive else masked(reply, context)
+    found = rules.first(stage, reply.code, enhanced_code(reply), text)
+    if found is not None:
+        return found
+    return _ACCEPTED if reply.is_positive else _UNKNOWN
+
+
+_STAGES = {
+    "connect": Stage.GREETING,
+    **{stage.value: stage for stage in Stage if stage is not Stage.CONNECT},
+}
+_CODE = re.compile(r"\s*([2-5]\d\d)(?:[ -]|$)")
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+
+
+def classify_text(stage: str, code: int | str | None, enhanced: str | None, text: str) -> str:
+    """The label of a reply out of a log or a corpus, where it is raw text; for scoring.
+
+    `text` may have several lines and repeat the code before each; `code` and `enhanced` may be
+    missing. A stage that no probe has (data, unknown) is read as rcpt, a missing code as 554,
+    the one that says least, or as the enhanced code's class.
+    """
+    lines = text.splitlines() or [""]
+    said = _CODE.match(str(code or "")) or _CODE.match(lines[0])
+    enhanced = enhanced if enhanced and _ENHANCED.fullmatch(enhanced) else None
+    guess = f"{enhanced[0]}50" if enhanced else "554"
+    number = said[1] if said is not None else guess
+    lines = [line.strip().removeprefix(number).lstrip(" -") for line in lines]
+    asked = _STAGES.get(stage, Stage.RCPT)
+    reply = _reply(number, lines, asked)
+    if enhanced and reply.enhanced is None:
+        reply = _reply(number, [f"{enhanced} {lines[0]}", *lines[1:]], asked)
+    return classify(asked, reply).label.value
+
+
+def _reply(number: str, lines: list[str], stage: Stage) -> Reply:
+    return Reply(int(number), tuple(line.encode("utf-8", "replace") for line in lines), stage=stage)

@@ -1,0 +1,140 @@
+"""A reply's words in one form for matching and comparing: folded, with our own values masked.
+
+Knows spelling only: case, accents, addresses, names, queue ids; not what any word means
+(`rules.toml` does) nor what becomes of the recipient (`verdict.judge`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from attrs import frozen
+
+from twisted_probe.vocabulary.reply import Reply
+
+#: What stands in the masked text in place of a value: a word for `\b`, and no server's.
+RECIPIENT = "_rcpt"
+REVERSE_PATH = "_from"
+HELO = "_helo"
+SOURCE = "_source"
+DOMAIN = "_domain"
+OTHER_ADDRESS = "_other"
+ID = "_id"
+
+#: The enhanced code where qmail, Cisco and their kin put it: "(#5.1.1)", "#5.1.0", "[5.1.1]".
+_EMBEDDED = re.compile(r"[#(\[] ?#?([45]\.\d{1,3}\.\d{1,3})(?![.\d])")
+_SPACE = re.compile(r"(?:\s|\\x09)+")
+_ADDRESS = re.compile(r"""(?<![^\s<>()\[\]{},;:"'=])[^\s<>()\[\]{},;:"'=@]{1,64}@[\w.-]{1,255}""")
+# A dotted name or number, or one long word with a digit in it, such as a queue id. Both begin
+# only where a word begins, so that a stranger's endless word costs no more than its length.
+_NAME = re.compile(r"(?<![\w.-])(?:[\w-]+(?:\.[\w-]+)+|(?=[a-z-]{0,63}\d)[a-z\d-]{12,})(?![\w-])")
+_LONG_ID = re.compile(r"(?=.*\d)[a-z\d-]{12,}(?:\.\d+)?")
+# What may differ between two replies that say the same: words with a digit, long hex words.
+_VARIES = re.compile(r"(?<![\w-])(?:(?=[a-z_-]*\d)[\w-]+|[a-f]{8,})(?![\w-])")
+
+
+@frozen
+class Context:
+    """Our own values, so that a reply that repeats them is not read as if they were its words.
+
+    `source` is the source's address, `helo` its HELO name, `reverse_path` and `recipient` the
+    addresses of the transaction without angle brackets; empty where there is none.
+    """
+
+    source: str = ""
+    helo: str = ""
+    reverse_path: str = ""
+    recipient: str = ""
+
+
+def folded(text: str) -> str:
+    """`text` in lower case, without accents, white space made single spaces."""
+    return unaccented(_SPACE.sub(" ", text.lower()))
+
+
+def unaccented(text: str) -> str:
+    """`text` without accents, compatibility forms made plain."""
+    if text.isascii():
+        return text
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def masked(reply: Reply, context: Context) -> str:
+    """The reply's words, folded, with addresses, our own values and ids masked.
+
+    A recipient such as blocked@ip.example must not speak for the exchanger. A bare local part
+    stays: the local part "unknown" would take the word out of "user unknown".
+    """
+    text = folded(reply.text)
+    recipient, reverse_path = folded(context.recipient), folded(context.reverse_path)
+    local, _, domain = recipient.rpartition("@")
+    _, _, sender_domain = reverse_path.rpartition("@")
+    source = context.source.lower()
+    for value, mask in ((recipient, RECIPIENT), (reverse_path, REVERSE_PATH)):
+        if value:
+            text = text.replace(value, mask)
+    if local:
+        text = text.replace(f"<{local}>", f"<{RECIPIENT}>")
+    if ":" in source:
+        text = text.replace(source, SOURCE)
+    if "@" in text:
+        text = _ADDRESS.sub(OTHER_ADDRESS, text)
+    # Where two are equal, the later one stands: a domain that we send from may be asked about.
+    names = {
+        sender_domain: REVERSE_PATH,
+        domain: DOMAIN,
+        context.helo.lower(): HELO,
+        source: SOURCE,
+    }
+
+    def mask_name(match: re.Match[str]) -> str:
+        name = match[0]
+        if name in names:
+            return names[name]
+        if domain and name.endswith("." + domain):
+            return DOMAIN
+        return ID if _LONG_ID.fullmatch(name) else name
+
+    return _NAME.sub(mask_name, text)
+
+
+def enhanced_code(reply: Reply) -> str | None:
+    """The reply's enhanced code, or the one in brackets behind its words (qmail's habit).
+
+    None when there is none or its class disagrees with the code (design rule 2).
+    """
+    if reply.enhanced is not None:
+        return reply.enhanced
+    match = _EMBEDDED.search(reply.text)
+    if match is not None and int(match[1][0]) == reply.code_class:
+        return match[1]
+    return None
+
+
+def says_the_same(reply: Reply, recipient: str, other: Reply, other_recipient: str) -> bool:
+    """Whether two replies to two recipients differ in nothing but the recipient and ids.
+
+    The bare local part is taken out only where the replies differ with it: both ways of
+    reading may be the right one, and either makes them equal.
+    """
+    if (reply.code, enhanced_code(reply)) != (other.code, enhanced_code(other)):
+        return False
+    text = masked(reply, Context(recipient=recipient))
+    other_text = masked(other, Context(recipient=other_recipient))
+    return _steady(text) == _steady(other_text) or (
+        _steady(_without_local_part(text, recipient))
+        == _steady(_without_local_part(other_text, other_recipient))
+    )
+
+
+def _steady(text: str) -> str:
+    return _VARIES.sub("#", text)
+
+
+def _without_local_part(text: str, recipient: str) -> str:
+    local = folded(recipient).rpartition("@")[0]
+    if not local:
+        return text
+    return re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", RECIPIENT, text)
