@@ -1,0 +1,51 @@
+"""Outcomes as JSON text and back, with nothing lost.
+
+Knows every field of an outcome, the retry included; not the record that users read
+(`Outcome.record`), which has other times and no retry.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from attrs import fields
+
+from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, TlsReport
+from twisted_probe.vocabulary.reply import Stage
+
+_OUTCOME = tuple(field.name for field in fields(Outcome))
+_RETRY = tuple(field.name for field in fields(Retry))
+_TLS = tuple(field.name for field in fields(TlsReport))
+
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def encode(outcome: Outcome) -> str:
+    """`outcome` as one line of JSON; what is None is left out."""
+    plain = _plain(outcome, _OUTCOME)
+    if outcome.tls is not None:
+        plain["tls"] = _plain(outcome.tls, _TLS)
+    if outcome.retry is not None:
+        plain["retry"] = _plain(outcome.retry, _RETRY)
+    return _to_json(plain)
+
+
+def decode(text: str, **changes: Any) -> Outcome:
+    """The outcome that `encode` was given, with these fields changed.
+
+    Raises ValueError, KeyError or TypeError for a text that is none.
+    """
+    plain: dict[str, Any] = json.loads(text)
+    plain["reason"] = Reason(plain["reason"])
+    if "stage" in plain:
+        plain["stage"] = Stage(plain["stage"])
+    if "tls" in plain:
+        plain["tls"] = TlsReport(**plain["tls"])
+    if "retry" in plain:
+        plain["retry"] = Retry(**{**dict.fromkeys(_RETRY), **plain["retry"]})
+    return Outcome(**{**plain, **changes})
+
+
+def _plain(value: object, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: found for name in names if (found := getattr(value, name)) is not None}

@@ -1,0 +1,86 @@
+"""Files that are there whole or not at all, whatever happens to the machine.
+
+Knows the order of write, fsync, rename and fsync of the directory; not what is written.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import suppress
+from types import TracebackType
+from typing import TextIO
+
+#: Only the service reads what it wrote, unless it is told otherwise (design section 4).
+PRIVATE = 0o600
+
+
+class DurableFile:
+    """A text file in `directory` (an open descriptor) that gets its `name` by `commit` alone.
+
+    What is written goes to a hidden file beside it; a file that has the name already is replaced
+    at once and as a whole. Leaving the `with` block, or `close`, without a commit removes the
+    hidden file. Text is UTF-8; what UTF-8 cannot say is escaped with a backslash.
+    """
+
+    def __init__(self, directory: int, name: bytes, mode: int = PRIVATE) -> None:
+        self._directory = directory
+        self._name = name
+        self._hidden = b".%s.tmp" % name
+        remove(directory, self._hidden)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._hidden, flags, mode, dir_fd=directory)
+        self._open = True
+        os.fchmod(descriptor, mode)
+        self.text: TextIO = io.TextIOWrapper(
+            io.FileIO(descriptor, "w"), "utf-8", "backslashreplace", newline=""
+        )
+
+    def commit(self) -> None:
+        """Make the file durable under its name."""
+        self.text.flush()
+        os.fsync(self.text.fileno())
+        self.text.close()
+        rename(self._directory, self._hidden, self._directory, self._name)
+        self._open = False
+        os.fsync(self._directory)
+
+    def close(self) -> None:
+        """Give up what was not committed."""
+        if self._open:
+            self._open = False
+            # A full disk refuses the buffered rest once more; it is thrown away anyhow.
+            with suppress(OSError):
+                self.text.close()
+            remove(self._directory, self._hidden)
+
+    def __enter__(self) -> DurableFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def exists(directory: int, name: bytes) -> bool:
+    """Whether anything has this name in `directory`, be it a link that leads nowhere."""
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def rename(source: int, name: bytes, target: int, new_name: bytes) -> None:
+    """rename(2) between two open directories; not durable before both are synced."""
+    os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
+
+
+def remove(directory: int, name: bytes) -> None:
+    """Remove a file if it is there."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)

@@ -1,0 +1,226 @@
+"""The keeper of the jobs: takes each from the spool into the ledger, and its results back out.
+
+Knows the order of the steps, and that each may be the last before the power fails; not how a
+step is done (`jobs.spool`, `jobs.ledger`, `jobs.results`) nor how a recipient is asked.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Generator
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from twisted_probe.jobs.deadline import JOB_DEADLINE
+from twisted_probe.jobs.formats import JobReader, UnreadableJob, format_of
+from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
+from twisted_probe.jobs.ledger_work import Run
+from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.results import ChangedJob, write_results
+from twisted_probe.jobs.spool import MissingJob, Spool
+
+#: Seconds that nobody waits longer than after a restart: the longest step of the retry ladder
+#: (240 min). It mends due times that a clock set back has moved away.
+LONGEST_WAIT = 14400.0
+
+_THROUGH = object()
+
+
+class JobKeeper:
+    """Moves all jobs of `spool` and `ledger` on, a `tick` at a time.
+
+    Both are used through `run` only (see `ledger_work.Run`): files are read and written in the
+    ledger's thread, in pieces that let the outcomes of other jobs pass between them. Nothing is
+    remembered here that a restart would miss: every tick looks at what is there.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        spool: Spool,
+        ledger: Ledger,
+        run: Run,
+        clock: IReactorTime,
+        deadline: float = JOB_DEADLINE,
+    ) -> None:
+        self._spool = spool
+        self._ledger = ledger
+        self._run = run
+        self._clock = clock
+        self._deadline = deadline
+        self._complained: dict[object, str] = {}
+        self._started = False
+        self._stopping = False
+        self._ticking: Deferred[None] | None = None
+
+    # -- for the daemon
+
+    async def tick(self) -> None:
+        """Take every job as far as it can go now; to be called every few seconds.
+
+        Never raises: a step that fails is logged, once for each cause, and tried again at the
+        next tick, and the other jobs go on. A tick during a tick does nothing.
+        """
+        if self._ticking is not None or self._stopping:
+            return
+        self._ticking = Deferred()
+        try:
+            if not self._started:
+                self._started = await self._safely("the clock", self._mend_clock)
+            await self._safely("new/", self._claim)
+            await self._safely("active/", self._register_all)
+            await self._safely("the import", self._import_all)
+            await self._safely("the deadlines", self._expire)
+            await self._safely("the results", self._conclude_all)
+        finally:
+            ticking, self._ticking = self._ticking, None
+            ticking.callback(None)
+
+    async def stop(self) -> None:
+        """Begin nothing more; returns when the running tick has ended, which is soon. What it
+        left is taken up at the next start."""
+        self._stopping = True
+        if self._ticking is not None:
+            await self._ticking
+
+    # -- the steps
+
+    async def _mend_clock(self) -> None:
+        await self._run(self._ledger.mend_clock, self._clock.seconds(), LONGEST_WAIT)
+
+    async def _claim(self) -> None:
+        await self._run(self._spool.scan, self._clock.seconds())
+
+    async def _register_all(self) -> None:
+        """Note every file in active/ that the ledger does not know: new, or claimed by a process
+        that ended then."""
+        known = {job.name for job in await self._run(self._ledger.jobs, *ALIVE)}
+        for name in await self._run(self._spool.active):
+            if name not in known and not self._stopping:
+                await self._safely(name, self._register, name)
+
+    async def _register(self, name: bytes) -> None:
+        try:
+            kind = format_of(name)
+        except UnreadableJob as error:
+            await self._run(self._spool.fail, name, str(error))
+            return
+        now = self._clock.seconds()
+        await self._run(self._ledger.add_job, name, kind, now, now + self._deadline)
+        self.log.info("{job} is taken", job=printable(name))
+
+    async def _import_all(self) -> None:
+        for job in await self._run(self._ledger.jobs, State.CLAIMED, State.IMPORTING):
+            if not self._stopping:
+                await self._safely(job.id, self._import, job)
+
+    async def _import(self, job: Job) -> None:
+        try:
+            await self._through(self._importing(job))
+        except UnreadableJob as error:
+            await self._fail(job, str(error))
+        except MissingJob:
+            await self._lost(job)
+
+    def _importing(self, job: Job) -> Generator[None, None, None]:
+        with self._spool.open_active(job.name) as stream:
+            self._ledger.begin_import(job.id)
+            reader = JobReader(stream, job.name, job.format)
+            while self._ledger.import_rows(job.id, iter(reader), self._clock.seconds()):
+                yield
+            self._ledger.open_job(job.id, reader.digest)
+
+    async def _expire(self) -> None:
+        while not self._stopping and await self._run(self._ledger.expire, self._clock.seconds()):
+            pass
+
+    async def _conclude_all(self) -> None:
+        for job in await self._run(self._ledger.finished_jobs):
+            if not self._stopping:
+                await self._safely(job.id, self._conclude, job)
+
+    async def _conclude(self, job: Job) -> None:
+        if job.done_name is None:
+            job = await self._run(self._named, job)
+        if job.done_name is None:
+            raise RuntimeError(f"the job {job.title} is not open")
+        if job.state is State.OPEN:
+            try:
+                if not await self._through(write_results(self._spool, self._ledger, job)):
+                    return
+            except ChangedJob as error:
+                await self._fail(job, str(error))
+                return
+            except MissingJob:
+                await self._lost(job)
+                return
+            await self._run(self._ledger.mark_finished, job.id)
+        try:
+            await self._run(self._spool.finish, job.name, job.done_name)
+        except MissingJob:
+            self.log.warn("{job}: its file is gone, its results are written", job=job.title)
+        await self._run(self._ledger.mark_done, job.id)
+        self.log.info("{job} is done: {lines} lines", job=job.title, lines=job.lines)
+
+    def _named(self, job: Job) -> Job:
+        promised = {one.done_name for one in self._ledger.jobs(*ALIVE) if one.done_name is not None}
+        name = self._spool.name_in_done(job.name, promised)
+        return self._ledger.begin_results(job.id, name, self._clock.seconds())
+
+    async def _fail(self, job: Job, message: str) -> None:
+        await self._run(self._spool.fail, job.name, message)
+        await self._run(self._ledger.mark_failed, job.id)
+
+    async def _lost(self, job: Job) -> None:
+        """End a job whose file is not in active/: put into failed/ by us before a crash, or
+        taken away by somebody."""
+        if not await self._run(self._spool.is_failed, job.name):
+            self.log.error("{job} is given up: its file is gone from active/", job=job.title)
+        await self._run(self._ledger.mark_failed, job.id)
+
+    # -- inside
+
+    async def _through(self, steps: Generator[None, None, None]) -> bool:
+        """Run `steps` in the ledger's thread; whether they came to their end before a stop."""
+        try:
+            while await self._run(next, steps, _THROUGH) is not _THROUGH:
+                if self._stopping:
+                    return False
+        finally:
+            await self._run(steps.close)
+        return True
+
+    async def _safely(
+        self, what: object, step: Callable[..., Awaitable[None]], *arguments: object
+    ) -> bool:
+        """Whether a step of `what`, a job's number or a name, went without trouble."""
+        try:
+            await step(*arguments)
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._complain(what, error)
+            return False
+        self._complained.pop(what, None)
+        return True
+
+    def _complain(self, what: object, error: Exception) -> None:
+        cause = f"{type(error).__name__}: {error}"
+        if self._complained.get(what) == cause:
+            return
+        self._complained[what] = cause
+        if isinstance(error, OSError | sqlite3.OperationalError):
+            self.log.error(
+                "{what}: {cause}; tried again until it works", what=_shown(what), cause=cause
+            )
+        else:
+            self.log.failure("{what}: tried again, please report it", what=_shown(what))
+
+
+def _shown(what: object) -> str:
+    if isinstance(what, bytes):
+        return printable(what)
+    return f"job number {what}" if isinstance(what, int) else str(what)

@@ -1,0 +1,61 @@
+"""The names of job files: bytes that anybody may have chosen.
+
+Knows which names are jobs, what is derived of a name, and how it is printed; not what is on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from twisted_probe.vocabulary.escaping import escaped
+
+#: What one component of a path may measure, in bytes (NAME_MAX of Linux's file systems).
+MAX_NAME = 255
+
+RESULTS = b".results.csv"
+SUMMARY = b".summary.json"
+ERROR = b".error.txt"
+#: What stands beside the original `NAME` in the end, as `NAME` and one of these.
+DERIVED = (RESULTS, SUMMARY, ERROR)
+
+#: Bytes kept free behind a job's name: a leading dot, the longest derived suffix, `.tmp`, and
+#: `~` with up to five digits.
+_RESERVE = 1 + max(map(len, DERIVED)) + len(b".tmp") + 6
+
+_UNFINISHED = (b".tmp", b".part", b"~")
+_NUMBER = re.compile(rb"~[0-9]+\Z")
+
+
+def is_job(name: bytes) -> bool:
+    """Whether a file of this name is meant to be taken: not hidden, not on its way."""
+    return not name.startswith(b".") and not name.lower().endswith(_UNFINISHED)
+
+
+def printable(name: bytes) -> str:
+    """`name` as text that is safe to print, log and store; nothing maps it back."""
+    return escaped(name.decode("utf-8", "backslashreplace"))
+
+
+def plain(name: bytes) -> bytes:
+    """`name` without the `~2` that a taken name gets."""
+    return _NUMBER.sub(b"", name) or name
+
+
+def suffix(name: bytes) -> bytes:
+    """The suffix that says what a job file holds, with its dot, in lower case; or nothing."""
+    return os.path.splitext(plain(name))[1].lower()
+
+
+def fitted(name: bytes) -> bytes:
+    """`name`, cut before its suffix where what is derived of it would be too long for a name."""
+    limit = MAX_NAME - _RESERVE
+    if len(name) <= limit:
+        return name
+    stem, extension = os.path.splitext(name)
+    return stem[: max(1, limit - len(extension))] + extension[: limit - 1]
+
+
+def numbered(name: bytes, number: int) -> bytes:
+    """What `name` becomes where it is taken: `NAME~2`, `NAME~3` …"""
+    return b"%s~%d" % (plain(name), number)

@@ -1,0 +1,332 @@
+"""The spool: the directories where job files are dropped, worked on and left.
+
+Knows when a file is complete, whose it is and where it goes; not what it holds (`jobs.formats`).
+All names are bytes, and every step goes through directories opened once: a name leads nowhere
+else. Nothing here waits; times are the caller's `now`.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import io
+import os
+import signal
+import stat
+from collections.abc import Collection
+from itertools import chain, count
+from typing import BinaryIO
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from twisted_probe.jobs.durable import PRIVATE, DurableFile, exists, remove, rename
+from twisted_probe.jobs.names import DERIVED, ERROR, fitted, is_job, numbered, printable
+
+#: Seconds that a file must stay as it is where the kernel does not say whether somebody has it
+#: open for writing (another user's file, NFS): some copies pause that long between two writes.
+SETTLE = 5.0
+
+#: Bytes of a job file that are read at once.
+READ_AHEAD = 1 << 18
+
+DIRECTORIES = ("tmp", "new", "active", "done", "failed", "state")
+
+_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class SpoolError(Exception):
+    """The spool cannot be used. The message says which directory and why; make it writable for
+    the user that the service runs as, or name another with --spool."""
+
+
+class MissingJob(Exception):
+    """A job's file is not where it was left."""
+
+
+@frozen
+class _Sight:
+    """How a file looked, and since when it looks so."""
+
+    inode: int
+    size: int
+    changed_ns: int
+    since: float
+
+    def same(self, other: _Sight | None) -> bool:
+        return other is not None and (self.inode, self.size, self.changed_ns) == (
+            other.inode,
+            other.size,
+            other.changed_ns,
+        )
+
+
+class Spool:
+    """The spool at `path`, made where there is none: directories 0700, files 0600.
+
+    `settle` is how many seconds a file must stay unchanged where leases are not to be had.
+
+    Raises SpoolError when a directory cannot be made, entered or written, or when files cannot
+    be moved between them.
+    """
+
+    log = Logger()
+
+    def __init__(self, path: str | os.PathLike[str], settle: float = SETTLE) -> None:
+        self.path = os.path.abspath(path)
+        self._settle = settle
+        self._seen: dict[bytes, _Sight] = {}
+        self._reported: set[bytes] = set()
+        self._opened: list[int] = []
+        try:
+            self._new, self._active, self._done, self._failed = self._directories()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the directories."""
+        while self._opened:
+            os.close(self._opened.pop())
+
+    @property
+    def ledger_path(self) -> str:
+        """Where the ledger lies."""
+        return os.path.join(self.path, "state", "ledger.sqlite")
+
+    def _directories(self) -> tuple[int, int, int, int]:
+        _make(self.path)
+        for name in DIRECTORIES:
+            path = os.path.join(self.path, name)
+            _make(path)
+            self._opened.append(_checked(path))
+        devices = {os.fstat(directory).st_dev for directory in self._opened}
+        if len(devices) > 1:
+            raise SpoolError(f"the spool {self.path}: its directories are on several file systems")
+        _, new, active, done, failed, _ = self._opened
+        return new, active, done, failed
+
+    # -- from new/ to active/
+
+    def scan(self, now: float) -> list[bytes]:
+        """Claim the complete files of new/; returns their names in active/.
+
+        A file is complete when nobody has it open for writing and it looks as it did at the
+        last scan. What is no plain file of its own goes to failed/; a directory, and what cannot
+        be read or moved, stays and is reported once.
+        """
+        names = [name for name in map(os.fsencode, os.listdir(self._new)) if is_job(name)]
+        self._seen = {name: sight for name in names if (sight := self._seen.get(name)) is not None}
+        self._reported.intersection_update(names)
+        claimed = []
+        for name in sorted(names):
+            try:
+                taken = self._look_at(name, now)
+            except FileNotFoundError:
+                continue  # somebody took it back
+            except OSError as error:
+                self._report(name, error.strerror or str(error))
+                continue
+            if taken is not None:
+                self._reported.discard(name)
+                claimed.append(taken)
+        if claimed:
+            os.fsync(self._active)
+            os.fsync(self._new)
+        return claimed
+
+    def _look_at(self, name: bytes, now: float) -> bytes | None:
+        status = os.stat(name, dir_fd=self._new, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            self._report(name, "it is a directory; drop the files in it instead")
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+            self._move_to_failed(self._new, name, f"it is {kind}; a job is a plain file")
+            return None
+        sight = _Sight(status.st_ino, status.st_size, status.st_mtime_ns, now)
+        before = self._seen.get(name)
+        if before is None or not sight.same(before) or now < before.since:
+            self._seen[name] = sight
+            return None
+        settled = now - before.since >= self._settle
+        if status.st_nlink > 1:
+            # A delivery by link and unlink has two names for a moment.
+            if settled:
+                words = f"it has {status.st_nlink} names (hard links); a job has one"
+                self._move_to_failed(self._new, name, words)
+            return None
+        descriptor = os.open(name, _TO_READ, dir_fd=self._new)
+        try:
+            opened = os.fstat(descriptor)
+            if (opened.st_ino, opened.st_dev) != (status.st_ino, status.st_dev):
+                return None
+            written = _is_written(descriptor)
+            if written or (written is None and not settled):
+                return None
+            # The lease, if there is one, is held until the file is out of new/.
+            os.fsync(descriptor)
+            return self._claim(name)
+        finally:
+            os.close(descriptor)
+
+    def _claim(self, name: bytes) -> bytes:
+        target = self._free(fitted(name))
+        rename(self._new, name, self._active, target)
+        return target
+
+    def _report(self, name: bytes, why: str) -> None:
+        if name not in self._reported:
+            self._reported.add(name)
+            self.log.warn("{name} stays in new/: {why}", name=printable(name), why=why)
+
+    # -- in active/
+
+    def active(self) -> list[bytes]:
+        """The names in active/."""
+        names = map(os.fsencode, os.listdir(self._active))
+        return sorted(name for name in names if not name.startswith(b"."))
+
+    def open_active(self, name: bytes) -> BinaryIO:
+        """A job file, to be read. Raises MissingJob when there is none, OSError when it is no
+        plain file or cannot be read."""
+        try:
+            descriptor = os.open(name, _TO_READ, dir_fd=self._active)
+        except FileNotFoundError:
+            raise MissingJob(printable(name)) from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a plain file", printable(name))
+        return io.BufferedReader(io.FileIO(descriptor), READ_AHEAD)
+
+    # -- from active/ to done/ or failed/
+
+    def name_in_done(self, name: bytes, promised: Collection[bytes] = ()) -> bytes:
+        """What the job that is `name` in active/ can be called in done/, where other jobs were
+        `promised` names."""
+        return self._free(fitted(name), name, promised)
+
+    def result(self, done_name: bytes, derived: bytes) -> DurableFile:
+        """A file to be written beside `done_name` in done/."""
+        return DurableFile(self._done, done_name + derived)
+
+    def finish(self, name: bytes, done_name: bytes) -> None:
+        """Move a job's file to done/; nothing happens where that was done before.
+
+        Raises FileExistsError when another file took the name meanwhile, and MissingJob when the
+        job's file is in neither place.
+        """
+        there = exists(self._done, done_name)
+        if exists(self._active, name):
+            if there:
+                raise FileExistsError(errno.EEXIST, "taken in done/", printable(done_name))
+            rename(self._active, name, self._done, done_name)
+        elif not there:
+            raise MissingJob(printable(name))
+        os.fsync(self._done)
+        os.fsync(self._active)
+
+    def fail(self, name: bytes, message: str) -> bytes:
+        """Move a job's file to failed/, with `message` in NAME.error.txt; returns NAME."""
+        return self._move_to_failed(self._active, name, message)
+
+    def is_failed(self, name: bytes) -> bool:
+        """Whether a file of this name is in failed/."""
+        return exists(self._failed, name)
+
+    def _move_to_failed(self, source: int, name: bytes, message: str) -> bytes:
+        target = fitted(name)
+        if source == self._new:
+            target = self._free(target)
+        elif exists(self._failed, name):
+            target = self._free(target, own=name)
+        # The words come first: a file that stands without them would be a riddle.
+        with DurableFile(self._failed, target + ERROR) as words:
+            words.text.write(f"{message}\n")
+            words.commit()
+        try:
+            rename(source, name, self._failed, target)
+        except OSError:
+            remove(self._failed, target + ERROR)
+            raise
+        os.fsync(self._failed)
+        os.fsync(source)
+        self.log.warn("{name} is in failed/: {why}", name=printable(target), why=message)
+        return target
+
+    # -- names
+
+    def _free(
+        self, name: bytes, own: bytes | None = None, promised: Collection[bytes] = ()
+    ) -> bytes:
+        """`name`, or what it becomes where that is taken in active/, done/ or failed/."""
+        candidates = chain((name,), (numbered(name, number) for number in count(2)))
+        return next(
+            candidate for candidate in candidates if self._is_free(candidate, own, promised)
+        )
+
+    def _is_free(self, name: bytes, own: bytes | None, promised: Collection[bytes]) -> bool:
+        """Whether neither `name` nor what is derived of it is there, nor will be derived of
+        another job; `own` is the name in active/ of the job that asks."""
+
+        def is_a_job(candidate: bytes) -> bool:
+            return candidate in promised or (candidate != own and exists(self._active, candidate))
+
+        for candidate in (name, *(name + derived for derived in DERIVED)):
+            if is_a_job(candidate):
+                return False
+            if exists(self._done, candidate) or exists(self._failed, candidate):
+                return False
+        return not any(
+            name.endswith(derived) and is_a_job(name.removesuffix(derived)) for derived in DERIVED
+        )
+
+
+def _make(path: str) -> None:
+    if not os.path.isdir(path):
+        try:
+            os.makedirs(path, 0o700)
+            os.chmod(path, 0o700)
+        except OSError as error:
+            raise SpoolError(f"the spool {path}: it cannot be made: {error.strerror}") from error
+
+
+def _checked(path: str) -> int:
+    """An open descriptor of the directory `path`, after something was written in it."""
+    try:
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise SpoolError(f"the spool {path}: {error.strerror}") from error
+    try:
+        name = b".writable.%d" % os.getpid()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(name, flags, PRIVATE, dir_fd=directory))
+        remove(directory, name)
+    except OSError as error:
+        os.close(directory)
+        raise SpoolError(f"the spool {path}: it is not writable: {error.strerror}") from error
+    return directory
+
+
+def _is_written(descriptor: int) -> bool | None:
+    """Whether anybody has this file open for writing; None where the kernel does not say.
+
+    A read lease is granted only while nobody has. It is held until the descriptor is closed: who
+    opens the file meanwhile waits that long. The signal that tells of such an opening is made one
+    that is ignored; by itself it would be SIGIO, which kills.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return True if error.errno == errno.EAGAIN else None
+    except AttributeError:  # not Linux
+        return None
+    return False
