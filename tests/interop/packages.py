@@ -1,0 +1,123 @@
+"""The cached root: where the servers' Debian packages are unpacked; nothing of how they run.
+
+`apt-get` resolves the servers against an empty status file, so that the whole closure comes, libc
+included; `dpkg -x` unpacks it into one directory. No maintainer script runs, nothing starts, and
+the system's own package database stays as it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+#: The servers, and what makes the certificate of one.
+PACKAGES = ("postfix", "nsd", "openssl")
+
+#: Seconds for one run of apt-get: 40 MB from a mirror on a slow day.
+APT_TIMEOUT = 600.0
+
+
+class UnavailableError(Exception):
+    """The street cannot be had on this machine; the message says why."""
+
+
+def root() -> Path:
+    """The directory that the packages are unpacked in, built first where it is not there yet.
+
+    Raises `UnavailableError` when the packages cannot be had. Nobody writes into the directory.
+    """
+    cache = _cache_directory()
+    home = cache / f"{_release()}-{'+'.join(PACKAGES)}"
+    if not home.is_dir():
+        # 0700: old set-uid programs lie in there, and none of them is for other users to run.
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not home.is_dir():
+                _build(home)
+    return home / "root"
+
+
+def scratch(root: Path) -> Path:
+    """The mount point that goes with `root`; what is mounted there, each street sees alone."""
+    return root.with_name("scratch")
+
+
+def _cache_directory() -> Path:
+    if chosen := os.environ.get("INTEROP_CACHE"):
+        return Path(chosen).absolute()
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches, "twisted-probe-interop")
+
+
+def _release() -> str:
+    system = platform.freedesktop_os_release()
+    name = system.get("VERSION_CODENAME") or system.get("VERSION_ID", "unstable")
+    return f"{system['ID']}-{name}-{_run(['dpkg', '--print-architecture']).strip()}"
+
+
+def _build(home: Path) -> None:
+    """Build beside, then rename: whoever sees `home` sees all of it."""
+    building = home.with_name(f"{home.name}.building")
+    shutil.rmtree(building, ignore_errors=True)  # what an earlier, killed run left
+    root = building / "root"
+    downloads = building / "downloads"
+    for directory in (root, scratch(root), downloads / "archives" / "partial"):
+        directory.mkdir(parents=True)
+    _merge_usr(root)
+    for package in _download(downloads):
+        _run(["dpkg", "-x", package, root])
+    shutil.rmtree(downloads)
+    building.rename(home)
+
+
+def _merge_usr(root: Path) -> None:
+    """Make the links that newer releases have from base-files, which nothing here depends on.
+
+    Where packages still hold files in /lib, dpkg puts plain directories in their places.
+    """
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to(f"usr/{name}")
+
+
+def _download(downloads: Path) -> list[Path]:
+    """Fetch the closure, updating the package lists only where without that it does not come."""
+    status = downloads / "status"
+    status.touch()
+    command = [
+        *("apt-get", "--quiet", "--yes", "--no-install-recommends", "--download-only"),
+        *("-o", f"Dir::State::status={status}"),  # nothing is installed: fetch everything
+        *("-o", f"Dir::Cache={downloads}"),  # the system's own cache stays as it is
+        *("-o", "APT::Sandbox::User=root"),  # _apt may not write below a 0700 directory
+        *("install", *PACKAGES),
+    ]
+    try:
+        _run(command)
+    except UnavailableError:
+        with suppress(UnavailableError):  # the second download has the better words
+            _run(["apt-get", "--quiet", "update"])
+        _run(command)
+    return sorted((downloads / "archives").glob("*.deb"))
+
+
+def _run(argv: Sequence[str | Path]) -> str:
+    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(
+            argv, env=environment, capture_output=True, text=True, timeout=APT_TIMEOUT, check=True
+        )
+    except FileNotFoundError:
+        raise UnavailableError(f"{argv[0]} is not installed here") from None
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"{argv[0]} took more than {APT_TIMEOUT:.0f} s") from None
+    except subprocess.CalledProcessError as failure:
+        words = " / ".join(failure.stderr.splitlines()[-3:])
+        raise UnavailableError(f"{argv[0]} failed ({failure.returncode}): {words}") from None
+    return done.stdout
