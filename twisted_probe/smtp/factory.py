@@ -1,0 +1,166 @@
+"""One connection attempt from a chosen source: `ProbeFactory`.
+
+Knows how an attempt can end before the greeting, and what each end is called; not whom to
+connect to (`routing`).
+"""
+
+from __future__ import annotations
+
+import errno
+from ipaddress import ip_address
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectBindError, ConnectError
+from twisted.internet.error import TimeoutError as ConnectTimedOut
+from twisted.internet.interfaces import IAddress, IConnector, IReactorTCP, IReactorTime
+from twisted.internet.protocol import ClientFactory
+from twisted.python.failure import Failure
+
+from twisted_probe.smtp.connector import dial
+from twisted_probe.smtp.errors import (
+    ConnectTimeout,
+    LocalExhaustion,
+    Misuse,
+    NoRoute,
+    Refused,
+    SessionError,
+    SessionLost,
+    SourceUnavailable,
+)
+from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
+from twisted_probe.smtp.protocol import ProbeProtocol
+from twisted_probe.vocabulary.exchanger import SMTP_PORT
+from twisted_probe.vocabulary.source import Source
+
+_NO_ROUTE = frozenset(
+    (
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.ENETDOWN,
+        errno.EHOSTDOWN,
+        # A local firewall's REJECT.
+        errno.EACCES,
+        errno.EPERM,
+        # A loopback source, and an exchanger that is elsewhere.
+        errno.EINVAL,
+    )
+)
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN))
+
+
+class ProbeFactory(ClientFactory):
+    """A factory for one attempt to talk to one exchanger from `source`.
+
+    `timeout` is one number of seconds for connecting and for every step, or a `Timeouts`;
+    `max_recipients` the number of RCPT commands allowed (0: no limit).
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        source: Source,
+        timeout: float | Timeouts = DEFAULT_TIMEOUTS,
+        max_recipients: int = MAX_RECIPIENTS,
+    ) -> None:
+        self.source = source
+        self.timeouts = timeout if isinstance(timeout, Timeouts) else Timeouts.flat(timeout)
+        self.max_recipients = max_recipients
+        self._clock: IReactorTime | None = None
+        self._attempt: Deferred[ProbeProtocol] | None = None
+        self._session: ProbeProtocol | None = None
+        self._connector: IConnector | None = None
+        self._host = ""
+
+    def connect(
+        self,
+        reactor: IReactorTCP,
+        host: str,
+        port: int = SMTP_PORT,
+    ) -> Deferred[ProbeProtocol]:
+        """Connect to the literal address `host` and read the greeting.
+
+        Fires with a `ProbeProtocol` whose `greeting` was read, whatever it says. Errbacks with
+        ConnectTimeout, Refused, NoRoute, SourceUnavailable (the source is not on this machine or
+        of the other family; no other is tried), LocalExhaustion, or, when the connection stood,
+        SessionLost, ReplyTimeout or ProtocolViolation. Cancelling aborts. A second call raises
+        Misuse, a host that is no literal ValueError: one factory is one attempt.
+        """
+        if self._host:
+            raise Misuse("a ProbeFactory makes one attempt; make another one for the next")
+        self._clock = IReactorTime(reactor)
+        self._host = host
+        attempt = self._attempt = Deferred(self._cancelled)
+        if ip_address(host).version != self.source.family:
+            # Twisted would raise TypeError out of connectTCP for a v6 source and a v4 host.
+            return fail(
+                SourceUnavailable(
+                    f"the source {self.source.address} is of the other address family", host=host
+                )
+            )
+        self._connector = dial(
+            reactor, host, port, self, source=self.source, timeout=self.timeouts.connect
+        )
+        return attempt
+
+    def buildProtocol(self, addr: IAddress | None) -> ProbeProtocol:
+        """The session of this attempt."""
+        assert self._clock is not None
+        session = ProbeProtocol(
+            clock=self._clock,
+            helo=self.source.helo,
+            timeouts=self.timeouts,
+            max_recipients=self.max_recipients,
+        )
+        session.factory = self
+        self._session = session
+        session.greeted.addCallbacks(self._greeted, self._failed)
+        return session
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """The attempt ended before a connection stood."""
+        trouble = reason.value
+        self._failed(self._error(trouble) if isinstance(trouble, ConnectError) else reason)
+
+    def _error(self, trouble: ConnectError) -> SessionError:
+        number = trouble.osError
+        words = str(trouble).rstrip(".")
+        kind: type[SessionError]
+        if isinstance(trouble, ConnectTimedOut) or number == errno.ETIMEDOUT:
+            kind, words = ConnectTimeout, f"no connection within {self.timeouts.connect:g} s"
+        elif number in _EXHAUSTED:
+            kind = LocalExhaustion
+        elif isinstance(trouble, ConnectBindError):
+            kind, words = self._unbindable(number), f"source {self.source.address}: {words}"
+        elif number in (errno.EADDRNOTAVAIL, errno.EADDRINUSE):
+            # The address was bound; what connect() lacked is a port.
+            kind = LocalExhaustion
+        elif number in _NO_ROUTE:
+            kind = NoRoute
+        elif number == errno.ECONNREFUSED:
+            kind = Refused
+        else:
+            kind = SessionLost
+        return kind(words, host=self._host)
+
+    def _unbindable(self, number: int | None) -> type[SessionError]:
+        if number == errno.EADDRINUSE and not self.source.port:
+            return LocalExhaustion
+        return SourceUnavailable
+
+    def _greeted(self, session: ProbeProtocol) -> None:
+        assert self._attempt is not None
+        self._attempt.callback(session)
+
+    def _failed(self, failure: Failure | SessionError) -> None:
+        if self._attempt is not None:
+            self._attempt.errback(failure)
+
+    def _cancelled(self, attempt: Deferred[ProbeProtocol]) -> None:
+        # Whoever cancels hears CancelledError from the attempt itself, not what it leads to.
+        self._attempt = None
+        if self._session is not None:
+            self._session.greeted.cancel()
+        else:
+            assert self._connector is not None
+            self._connector.stopConnecting()

@@ -1,0 +1,78 @@
+"""The grammar of replies (RFC 5321 section 4.2): lines in, complete replies out. Pure.
+
+Knows what a reply looks like and how large it may be; not what was asked, nor any clock.
+"""
+
+from __future__ import annotations
+
+import re
+
+from attrs import define, field
+
+from twisted_probe.smtp.limits import KEPT_LINE, MAX_REPLY, MAX_REPLY_LINES
+from twisted_probe.vocabulary.escaping import decoded
+
+# Bytes, never int(): int() takes b"+25", b" 25" and b"2_5", str.isdigit() full-width digits.
+# RFC 5321 section 4.2.1: first digit 2 to 5, second 0 to 5, then a space, a hyphen or the end.
+_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?", re.DOTALL)
+# Postfix too takes blanks, tabs and the old `AUTH=` form behind a keyword.
+_KEYWORD = re.compile(rb"[ \t]*([^ \t=]+)[ \t=]*(.*)", re.DOTALL)
+
+
+class GrammarError(ValueError):
+    """What came is no reply; the message is safe to print."""
+
+
+@define
+class ReplyAssembler:
+    """Puts lines together. One assembler serves a whole session.
+
+    A reply that breaks the grammar or a limit raises GrammarError, after which the assembler
+    must not be used again: there is no telling where the next reply would begin.
+    """
+
+    _code: bytes | None = None
+    _lines: list[bytes] = field(factory=list)
+    _size: int = 0
+
+    @property
+    def is_between_replies(self) -> bool:
+        """Whether no reply is half read."""
+        return self._code is None
+
+    def line(self, line: bytes) -> tuple[int, tuple[bytes, ...]] | None:
+        """Take one line, without its line end. The code and texts of a reply when this line
+        ends one, else None."""
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise GrammarError(f"not an SMTP reply: {decoded(line, 80)!r}")
+        code, separator, text = match.groups()
+        if self._code is not None and code != self._code:
+            raise GrammarError(
+                f"the code changes inside a reply: {self._code.decode()} then {code.decode()}"
+            )
+        self._size += len(line)
+        if self._size > MAX_REPLY:
+            raise GrammarError(f"a reply of more than {MAX_REPLY} octets")
+        if len(self._lines) == MAX_REPLY_LINES:
+            raise GrammarError(f"a reply of more than {MAX_REPLY_LINES} lines")
+        self._code = code
+        self._lines.append((text or b"")[:KEPT_LINE])
+        if separator == b"-":
+            return None
+        complete = int(code), tuple(self._lines)
+        self._code, self._lines, self._size = None, [], 0
+        return complete
+
+
+def ehlo_keywords(lines: tuple[bytes, ...]) -> dict[str, str]:
+    """The keywords of an EHLO reply (RFC 5321 section 4.1.1.1) in upper case, with their
+    parameters as they came. The first line is the exchanger's name; a repeated keyword and the
+    old `AUTH=` form are tolerated."""
+    keywords: dict[str, str] = {}
+    for line in lines[1:]:
+        match = _KEYWORD.match(line)
+        if match is not None:
+            keyword, parameters = match.groups()
+            keywords.setdefault(decoded(keyword.upper()), decoded(parameters.strip()))
+    return keywords

@@ -1,0 +1,417 @@
+"""One session on the wire: `ProbeProtocol`.
+
+Knows the state machine, the replies that are awaited, and the deadlines; not what a reply means
+(`verdict`) nor whom to ask next (`smtp.conversation`).
+"""
+# mypy: allow-untyped-calls
+# LineReceiver has no annotations.
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Sequence
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+
+from twisted_probe.smtp import commands
+from twisted_probe.smtp.commands import Command
+from twisted_probe.smtp.errors import (
+    OutOfOrder,
+    OutOfStep,
+    ProtocolViolation,
+    ReplyTimeout,
+    SessionError,
+    SessionLost,
+    TooManyRecipients,
+)
+from twisted_probe.smtp.grammar import GrammarError, ReplyAssembler, ehlo_keywords
+from twisted_probe.smtp.limits import (
+    DEFAULT_TIMEOUTS,
+    MAX_LINE,
+    MAX_OUTSTANDING,
+    MAX_RECIPIENTS,
+    MAX_SESSION,
+    Timeouts,
+)
+from twisted_probe.smtp.states import CLOSING, GROUPABLE, State, Verb, after, allows
+from twisted_probe.vocabulary.address import Address, parse_address, parse_reverse_path
+from twisted_probe.vocabulary.reply import Reply, Stage
+
+
+@define
+class _Group:
+    """Commands that were given together, and the replies to those that left."""
+
+    waiting: deque[Command]
+    done: Deferred[tuple[Reply, ...]]
+    awaited: deque[Command] = field(factory=deque)
+    replies: list[Reply] = field(factory=list)
+    outstanding: int = 0  # octets sent and not answered
+
+
+class ProbeProtocol(LineReceiver):
+    """The HELO/MAIL/RCPT state machine of one session.
+
+    `clock` measures the deadlines, `helo` is the name we say, `max_recipients` the number of
+    RCPT commands allowed (0: no limit). Every method that sends gives a Deferred; it fires with
+    the reply, whatever the reply says, and errbacks with a `SessionError` on trouble of the
+    transport or the peer, also on one that has ended the session before. Misuse (`OutOfOrder`,
+    `TooManyRecipients`, `UnsafeCommand`, `ForbiddenCommand`) raises at once and sends nothing.
+    Cancelling a Deferred aborts the connection. `greeted` fires with this protocol once the
+    greeting was read.
+
+    One group of commands is awaited at a time. The next command leaves only after all that the
+    peer sent was parsed, so that a reply nobody asked for cannot pass for the next one.
+    """
+
+    # LineReceiver would wait for ever for the CRLF of an exchanger that ends lines with LF.
+    delimiter = b"\n"
+    MAX_LENGTH = MAX_LINE
+
+    def __init__(
+        self,
+        *,
+        clock: IReactorTime,
+        helo: str,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        max_recipients: int = MAX_RECIPIENTS,
+    ) -> None:
+        self.state = State.CONNECTED
+        self.host = ""
+        self.greeting: Reply | None = None
+        self.keywords: dict[str, str] = {}
+        self.recipients_asked = 0
+        self.greeted: Deferred[ProbeProtocol] = Deferred(self._cancelled)
+        self._clock = clock
+        self._helo = helo
+        self._timeouts = timeouts
+        self._max_recipients = max_recipients
+        self._assembler = ReplyAssembler()
+        self._group: _Group | None = None
+        self._failure: SessionError | None = None
+        self._octets = 0
+        self._timer: IDelayedCall | None = None
+        self._reply_due: float | None = None
+        self._session_due = 0.0
+        self._gone: Deferred[None] = Deferred(self._cancelled)
+
+    # --- What a program says ---------------------------------------------------------------
+
+    @property
+    def pipelining(self) -> bool:
+        """Whether the exchanger takes commands in groups (RFC 2920)."""
+        return "PIPELINING" in self.keywords
+
+    @property
+    def recipients_left(self) -> int:
+        """How many RCPT commands may still be said; `sys.maxsize` without a limit."""
+        if not self._max_recipients:
+            return sys.maxsize
+        return self._max_recipients - self.recipients_asked
+
+    def helo(self, *, extended: bool = True) -> Deferred[Reply]:
+        """Say who we are: EHLO, and HELO on the same connection where EHLO is refused by
+        anything but a 421. With `extended` false HELO only. Fires with the last reply."""
+        if not extended:
+            return self._single(commands.helo(self._helo))
+        return self._single(commands.ehlo(self._helo)).addCallback(self._fall_back)
+
+    def _fall_back(self, reply: Reply) -> Reply | Deferred[Reply]:
+        if reply.is_positive or self.state is State.DISMISSED:
+            return reply
+        return self._single(commands.helo(self._helo))
+
+    def mail(
+        self, reverse_path: str | Address | None, *, smtputf8: bool = False
+    ) -> Deferred[Reply]:
+        """Open a transaction with a reverse-path; "" or None is the null one. A text that is no
+        address raises AddressError."""
+        if isinstance(reverse_path, str):
+            reverse_path = parse_reverse_path(reverse_path)
+        return self._single(commands.mail(reverse_path, smtputf8=smtputf8))
+
+    def rcpt(self, recipient: str | Address) -> Deferred[Reply]:
+        """Ask about one recipient. A text that is no address raises AddressError; one recipient
+        more than `max_recipients` raises TooManyRecipients."""
+        if isinstance(recipient, str):
+            recipient = parse_address(recipient)
+        return self._single(commands.rcpt(recipient))
+
+    def rset(self) -> Deferred[Reply]:
+        """End the transaction, keep the session."""
+        return self._single(commands.RSET)
+
+    def command(self, line: bytes) -> Deferred[Reply]:
+        """Send one raw command, without CRLF. It goes through the same table: a raw `MAIL` opens
+        a transaction, a raw `DATA` raises ForbiddenCommand."""
+        return self._single(Command(line))
+
+    def _single(self, command: Command) -> Deferred[Reply]:
+        return self.group([command]).addCallback(lambda replies: replies[0])
+
+    def group(self, group: Sequence[Command]) -> Deferred[tuple[Reply, ...]]:
+        """Send commands in order: together where the exchanger offers PIPELINING and RFC 2920
+        allows it, else each after the reply to the one before.
+
+        Fires with the replies, one for each command that was sent: those that a refused MAIL or
+        a 421 has made senseless are not sent. Errbacks with a SessionError whose `replies` are
+        those read in step until then.
+        """
+        if not group:
+            raise OutOfOrder("a group without a command")
+        if self._failure is not None:
+            return fail(self._failure.during(group[0].stage, ()))
+        self._check(group)
+        done: Deferred[tuple[Reply, ...]] = Deferred(self._cancelled)
+        self._group = _Group(deque(group), done)
+        self._send()
+        return done
+
+    def quit(self) -> Deferred[Reply | None]:
+        """Take leave: QUIT, then close; after `timeouts.quit` seconds abort.
+
+        Fires once the connection has ended, with the reply or None when none came; never
+        errbacks. A session that has ended already, or is still awaiting replies, is aborted.
+        """
+        return Deferred.fromCoroutine(self._leave())
+
+    async def _leave(self) -> Reply | None:
+        reply: Reply | None = None
+        if self._group is not None or not allows(self.state, Verb.QUIT):
+            self.abort()
+        else:
+            leaving = self.group([commands.QUIT])
+            self._session_due = self._clock.seconds() + self._timeouts.quit
+            self._watch()
+            try:
+                (reply,) = await leaving
+            except SessionError as error:
+                reply = error.replies[0] if error.replies else None
+            self._close()
+        await self._gone
+        return reply
+
+    def abort(self) -> None:
+        """Cut the connection now. Whatever is awaited errbacks with SessionLost."""
+        self._fail(SessionLost("the session was aborted by this side", host=self.host))
+        self._deliver_failure()
+
+    # --- The table ---------------------------------------------------------------------------
+
+    def _check(self, group: Sequence[Command]) -> None:
+        if self._group is not None:
+            raise OutOfOrder("the replies to the commands before are still awaited")
+        state, recipients = self.state, 0
+        for command in group:
+            if not allows(state, command.verb):
+                raise OutOfOrder(f"{command.verb.value} is not allowed when {state.value}")
+            state = after(state, command.verb, 250)
+            recipients += command.verb is Verb.RCPT
+        if recipients > self.recipients_left:
+            raise TooManyRecipients(self.host, self._max_recipients)
+
+    def _send(self) -> None:
+        group = self._group
+        assert group is not None
+        if not group.waiting:
+            return
+        state = self.state  # as it will be if all that is awaited gets accepted
+        for sent in group.awaited:
+            state = after(state, sent.verb, 250)
+        packet = []
+        while group.waiting and self._may_send(group, group.waiting[0], state):
+            command = group.waiting.popleft()
+            state = after(state, command.verb, 250)
+            group.awaited.append(command)
+            group.outstanding += len(command.line) + 2
+            packet.append(command.line + b"\r\n")
+            if command.verb is Verb.RCPT:
+                self.recipients_asked += 1
+                self._session_due += self._timeouts.recipient
+        if packet:
+            self._reply_due = self._clock.seconds() + self._timeouts.command
+            self._watch()
+            self._tcp.write(b"".join(packet))
+
+    def _may_send(self, group: _Group, command: Command, state: State) -> bool:
+        if not allows(state, command.verb):
+            return False
+        return not group.awaited or (
+            self.pipelining
+            and group.awaited[-1].verb in GROUPABLE
+            and group.outstanding + len(command.line) + 2 <= MAX_OUTSTANDING
+        )
+
+    # --- What the peer says ------------------------------------------------------------------
+
+    @property
+    def _tcp(self) -> ITCPTransport:
+        transport: ITCPTransport = self.transport  # type: ignore[assignment]
+        return transport
+
+    def connectionMade(self) -> None:
+        """The connection stands: the clocks of the greeting and of the session start."""
+        self.host = str(getattr(self._tcp.getPeer(), "host", ""))
+        now = self._clock.seconds()
+        self._session_due = now + self._timeouts.session
+        self._reply_due = now + self._timeouts.greeting
+        self._watch()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Parse all that came; only then act on it."""
+        if self._failure is not None:
+            return
+        self._octets += len(data)
+        if self._octets > MAX_SESSION:
+            self._violated(f"more than {MAX_SESSION} octets in one session")
+        else:
+            super().dataReceived(data)
+        self._act()
+
+    def lineReceived(self, line: bytes) -> None:
+        """One line, as LineReceiver found it."""
+        try:
+            complete = self._assembler.line(line[:-1] if line.endswith(b"\r") else line)
+        except GrammarError as error:
+            self._violated(str(error))
+        else:
+            if complete is not None:
+                self._replied(*complete)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line that is longer than any reply."""
+        self._violated(f"a line of more than {MAX_LINE} octets")
+
+    def _replied(self, code: int, lines: tuple[bytes, ...]) -> None:
+        group = self._group
+        if self.greeting is None:
+            self.greeting = Reply(code, lines, host=self.host, stage=Stage.GREETING)
+            self.state = after(self.state, Verb.GREETING, code)
+        elif group is not None and group.awaited:
+            command = group.awaited.popleft()
+            group.outstanding -= len(command.line) + 2
+            group.replies.append(Reply(code, lines, host=self.host, stage=command.stage))
+            if command.verb in (Verb.EHLO, Verb.HELO):
+                is_extended = command.verb is Verb.EHLO and code // 100 == 2
+                self.keywords = ehlo_keywords(lines) if is_extended else {}
+            self.state = after(self.state, command.verb, code)
+            self._reply_due = self._clock.seconds() + self._timeouts.command
+        elif code == CLOSING:
+            # RFC 5321 section 3.8: the exchanger may say so at any time.
+            self._fail(
+                SessionLost(
+                    f"the exchanger closes the session: {Reply(code, lines)}", host=self.host
+                )
+            )
+        else:
+            self._out_of_step(f"a reply that nobody asked for: {Reply(code, lines)}")
+
+    def _act(self) -> None:
+        """All that came is parsed: tell who waits, or send what is next."""
+        if self._failure is not None:
+            self._deliver_failure()
+            return
+        if self.greeting is None:
+            return
+        group = self._group
+        if group is not None and group.awaited:
+            self._send()
+            return
+        if self.clearLineBuffer() or not self._assembler.is_between_replies:
+            self._out_of_step("more came than the replies that were asked for")
+            self._deliver_failure()
+            return
+        self._reply_due = None
+        if group is not None:
+            self._send()
+            if not group.awaited:
+                self._group = None
+                group.done.callback(tuple(group.replies))
+        elif not self.greeted.called:
+            self.greeted.callback(self)
+
+    # --- The end -----------------------------------------------------------------------------
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection has ended, by whichever side."""
+        self._fail(SessionLost(reason.getErrorMessage().rstrip("."), host=self.host))
+        self._deliver_failure()
+        if not self._gone.called:
+            self._gone.callback(None)
+
+    def _violated(self, words: str) -> None:
+        self._fail(ProtocolViolation(words, host=self.host))
+
+    def _out_of_step(self, words: str) -> None:
+        self._fail(OutOfStep(words, host=self.host))
+
+    def _fail(self, error: SessionError) -> None:
+        """Nothing that comes from here on is looked at; the first trouble is the one told."""
+        if self._failure is None:
+            self._failure = error
+            self.clearLineBuffer()
+            self._stop_timer()
+            self.state = State.CLOSED
+            if not self._gone.called and self.transport is not None:
+                self._tcp.abortConnection()
+
+    def _deliver_failure(self) -> None:
+        failure, group = self._failure, self._group
+        assert failure is not None
+        if not self.greeted.called:
+            self.greeted.errback(failure.during(Stage.GREETING, ()))
+        elif group is not None:
+            self._group = None
+            pending = group.awaited or group.waiting
+            stage = pending[0].stage if pending else Stage.OTHER
+            group.done.errback(failure.during(stage, tuple(group.replies)))
+
+    def _close(self) -> None:
+        if self._failure is None:
+            # The peer may never close its side (nor, under TLS, send close_notify): the timer
+            # that `quit` has set aborts then.
+            self._tcp.loseConnection()
+
+    def _cancelled(self, deferred: Deferred[object]) -> None:
+        # Whoever cancels hears CancelledError from the Deferred itself.
+        self._group = None
+        self._fail(SessionLost("the session was cancelled by this side", host=self.host))
+
+    # --- The one deadline --------------------------------------------------------------------
+
+    @property
+    def _due(self) -> float:
+        if self._reply_due is None:
+            return self._session_due
+        return min(self._reply_due, self._session_due)
+
+    def _watch(self) -> None:
+        """See to it that the timer rings at the deadline or before. One that rings too early
+        is set again, so a reply costs no timer of its own."""
+        due = self._due
+        if self._timer is not None and self._timer.active():
+            if self._timer.getTime() <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._clock.callLater(max(0.0, due - self._clock.seconds()), self._rung)
+
+    def _rung(self) -> None:
+        self._timer = None
+        now = self._clock.seconds()
+        if now < self._due:
+            self._watch()
+            return
+        words = "the session's time is over" if now >= self._session_due else "no reply in time"
+        self._fail(ReplyTimeout(words, host=self.host))
+        self._deliver_failure()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
