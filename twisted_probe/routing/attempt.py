@@ -1,0 +1,252 @@
+"""One attempt: some recipients of one domain, asked once, from one source.
+
+Knows the walk over exchangers and sessions; the dialogue itself is `smtp.conversation`'s, what
+the answers amount to `routing.evidence`'s.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import evolve, frozen
+
+from twisted_probe.routing.evidence import Evidence, Request, Trouble, is_final
+from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
+from twisted_probe.routing.memory import Known, Memory
+from twisted_probe.routing.names import Names
+from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.sites import Sites
+from twisted_probe.routing.sources import Sources
+from twisted_probe.smtp.conversation import SessionReport, converse
+from twisted_probe.smtp.errors import (
+    LocalExhaustion,
+    NoRoute,
+    SessionError,
+    SourceUnavailable,
+)
+from twisted_probe.smtp.factory import ProbeFactory
+from twisted_probe.smtp.limits import Timeouts
+from twisted_probe.verdict.ladder import Ladder
+from twisted_probe.vocabulary.address import Address, parse_reverse_path
+from twisted_probe.vocabulary.exchanger import Exchanger
+from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
+from twisted_probe.vocabulary.reply import Stage
+from twisted_probe.vocabulary.source import Source
+
+#: Sessions of one attempt that may end in trouble; Postfix smtp_mx_session_limit.
+MAX_TROUBLED_SESSIONS = 2
+#: Letters and digits of a control's local part: more than anybody has by chance.
+CONTROL_LENGTH = 18
+_CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+
+
+@frozen(kw_only=True)
+class Tools:
+    """What every attempt of one prober shares."""
+
+    reactor: Any
+    names: Names
+    sources: Sources
+    sites: Sites
+    networks: Networks
+    memory: Memory
+    reverse_path: str
+    port: int
+    control: bool
+    timeouts: Timeouts
+    ladder: Ladder
+    rng: random.Random
+
+    def now(self) -> float:
+        """Seconds of the reactor's clock."""
+        return float(self.reactor.seconds())
+
+
+class Attempt:
+    """One attempt for `requests`, all of `domain` and of the same `retry`."""
+
+    def __init__(
+        self, tools: Tools, domain: str, retry: Retry | None, requests: Sequence[Request]
+    ) -> None:
+        self._tools = tools
+        self._domain = domain
+        self._retry = retry
+        self._requests = requests
+        self._started = tools.now()
+        self._evidence = Evidence(
+            source=None,
+            reverse_path=tools.reverse_path if retry is None else retry.reverse_path,
+        )
+
+    async def run(self) -> list[Outcome]:
+        """Ask, and give an outcome for each request, in order."""
+        tools = self._tools
+        try:
+            route = await find_route(
+                tools.names, self._domain, tools.sources.families, tools.rng.shuffle
+            )
+        except NoExchanger as nobody:
+            return self.failed(nobody.reason, str(nobody), retry=not is_final(nobody.reason))
+        allowed = [each for each in route.exchangers if self._why_forbidden(each) is None]
+        if not allowed:
+            return self.failed(Reason.FORBIDDEN_EXCHANGER, self._forbidden(route), retry=False)
+        source = self._choose(route.site, allowed)
+        if source is None:
+            return self._without_source(route.site)
+        self._evidence.source = source
+        if tools.control:
+            self._evidence.known = await self._known(source)
+        reachable = [each for each in allowed if each.family == source.family]
+        self._evidence.exchangers = route.hosts
+        await self._walk(route.site, reachable, source)
+        if self._evidence.is_blocked:
+            tools.sources.bench(source, route.site, tools.now())
+        if self._evidence.known is not None:
+            await tools.memory.remember(self._domain, source.address, self._evidence.known)
+        return self._outcomes()
+
+    def failed(self, reason: Reason, text: str, *, retry: bool = True) -> list[Outcome]:
+        """The same outcome for all who have none yet."""
+        trouble = Trouble(reason=reason, retry=retry, text=text)
+        for request in self._requests:
+            self._evidence.troubles[request.address] = trouble
+        return self._outcomes()
+
+    def _outcomes(self) -> list[Outcome]:
+        return [
+            self._evidence.outcome(
+                request,
+                now=self._tools.now(),
+                started=self._started,
+                ladder=self._tools.ladder,
+            )
+            for request in self._requests
+        ]
+
+    # --- Whom, and from where ----------------------------------------------------------------
+
+    def _why_forbidden(self, exchanger: Exchanger) -> str | None:
+        return self._tools.networks.why_forbidden(exchanger.address)
+
+    def _forbidden(self, route: Route) -> str:
+        return "never dialled: " + "; ".join(
+            f"{each.name} at {each.address} ({self._why_forbidden(each)})"
+            for each in route.exchangers
+        )
+
+    def _choose(self, site: str, exchangers: list[Exchanger]) -> Source | None:
+        """The source of the attempt before, so that greylisting knows us again; else the next
+        in turn that the site has not refused."""
+        now, sources = self._tools.now(), self._tools.sources
+        families = frozenset(exchanger.family for exchanger in exchangers)
+        retry = self._retry
+        if retry is not None and retry.source is not None:
+            before = sources.named(retry.source)
+            if (
+                before is not None
+                and before.family in families
+                and not sources.is_benched(before, site, now)
+            ):
+                return evolve(before, helo=retry.helo or before.helo)
+        return sources.choose(site, families, now)
+
+    def _without_source(self, site: str) -> list[Outcome]:
+        if self._tools.sources.is_paused(site, self._tools.now()):
+            return self.failed(
+                Reason.BLOCKLISTED,
+                "the site has refused our sources and is left alone for a day",
+            )
+        return self.failed(
+            Reason.SOURCE_UNAVAILABLE, "no source may talk to an exchanger of this domain"
+        )
+
+    async def _known(self, source: Source) -> Known:
+        """What is known of the domain. Its control is chosen once, and kept before it is sent."""
+        memory = self._tools.memory
+        known = await memory.recall(self._domain, source.address)
+        if known is None:
+            rng, before = self._tools.rng, self._retry
+            local = "".join(rng.choice(_CONTROL_LETTERS) for _ in range(CONTROL_LENGTH))
+            if before is not None and before.control and before.source == source.address:
+                local = before.control
+            known = Known(control=local)
+            await memory.remember(self._domain, source.address, known)
+        return known.fresh(self._tools.now())
+
+    # --- The walk ----------------------------------------------------------------------------
+
+    async def _walk(self, site: str, exchangers: list[Exchanger], source: Source) -> None:
+        """Ask one exchanger after the other about those whom nobody has answered for good."""
+        left = list(dict.fromkeys(request.address for request in self._requests))
+        troubled = 0
+        for exchanger in exchangers:
+            elsewhere: list[Address] = []
+            while left:
+                report = await self._session(site, exchanger, source, left)
+                elsewhere += self._evidence.note(report, exchanger, self._tools.now())
+                left = list(report.unanswered)
+                is_troubled = report.refusal is not None or report.failure is not None
+                troubled += is_troubled and _was_connected(report)
+                if self._evidence.is_blocked or troubled >= MAX_TROUBLED_SESSIONS:
+                    return
+                if not report.answers:
+                    if is_troubled and not _may_go_elsewhere(report):
+                        return
+                    break
+            left = elsewhere + left
+
+    async def _session(
+        self, site: str, exchanger: Exchanger, source: Source, recipients: Sequence[Address]
+    ) -> SessionReport:
+        """One session, from the slot to the end of the connection."""
+        tools = self._tools
+        reverse_path = parse_reverse_path(self._evidence.reverse_path)
+        slot = await tools.sites.slot(site, exchanger.address)
+        try:
+            # Asked of the very address that is dialled, at the moment when it is.
+            why = self._why_forbidden(exchanger)
+            if why is not None:
+                raise NoRoute(f"never dialled: {why}", host=exchanger.address)
+            if tools.sources.is_benched(source, site, tools.now()):
+                raise _Benched(f"{source.address} was refused meanwhile", host=exchanger.address)
+            factory = ProbeFactory(source, tools.timeouts)
+            session = await factory.connect(tools.reactor, exchanger.address, tools.port)
+            return await converse(
+                session, recipients, reverse_path, control=self._control_to_ask(exchanger)
+            )
+        except SessionError as error:
+            return SessionReport(answers={}, unanswered=tuple(recipients), failure=error)
+        finally:
+            slot.release()
+
+    def _control_to_ask(self, exchanger: Exchanger) -> Address | None:
+        known = self._evidence.known
+        if known is None or self._evidence.control_reply(exchanger) is not None:
+            return None
+        text = f"{known.control}@{self._domain}"
+        return Address(local=known.control, domain=self._domain, text=text)
+
+
+class _Benched(SourceUnavailable):
+    """The site has refused the source, or too many of them, while the session waited its turn."""
+
+    reason = Reason.BLOCKLISTED
+
+
+def _was_connected(report: SessionReport) -> bool:
+    """Whether there was a session at all; an address that does not answer costs nothing."""
+    failure = report.failure
+    return failure is None or failure.stage is not Stage.CONNECT
+
+
+def _may_go_elsewhere(report: SessionReport) -> bool:
+    """Whether another exchanger may be asked (cases.md rows 3 to 8, 40 and 52).
+
+    Not after a no to MAIL, which is about us and not the host, and not when the trouble is this
+    machine's own.
+    """
+    if report.refusal is not None:
+        return report.refusal.stage in (Stage.GREETING, Stage.EHLO)
+    return not isinstance(report.failure, (SourceUnavailable, LocalExhaustion))

@@ -1,0 +1,172 @@
+"""Whom to ask: the exchangers of a domain, best first (RFC 5321 section 5.1).
+
+Knows MX records, null MX and implicit MX, and what it means for an address when there are none;
+not whether an exchanger may be dialled (`routing.networks`), nor when (`routing.sites`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, MutableSequence
+from ipaddress import ip_address
+
+from attrs import define, field, frozen
+
+from twisted_probe.routing.names import MailExchanger, Names, NameTrouble, NoSuchName
+from twisted_probe.vocabulary.exchanger import Exchanger
+from twisted_probe.vocabulary.outcome import Reason
+
+#: Addresses tried for one recipient at a time; Postfix smtp_mx_address_limit.
+MAX_ADDRESSES = 5
+#: MX records looked at, the best ones; Postfix keeps 100 resource records.
+MAX_RECORDS = 20
+_FAMILIES = frozenset((4, 6))
+
+
+class NoExchanger(Exception):
+    """The domain has nobody to ask; `reason` says why, and the message more of it."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@frozen
+class Route:
+    """The addresses to try, in order, and the site that politeness counts them under.
+
+    `hosts` are the names of all exchangers among the preferences looked at, those too that could
+    not be looked up or have no address of our families: who speaks for the domain.
+    """
+
+    site: str
+    exchangers: tuple[Exchanger, ...]
+    hosts: frozenset[str]
+
+
+Shuffle = Callable[[MutableSequence[MailExchanger]], None]
+
+
+async def find_route(
+    names: Names,
+    domain: str,
+    families: Collection[int],
+    shuffle: Shuffle,
+) -> Route:
+    """Look up the exchangers of `domain` (A-labels, or an address literal in brackets).
+
+    The route has at most five addresses, of the `families` that sources have. Equal preferences
+    are put in the order that `shuffle` makes, once.
+
+    Raises NoExchanger: no_such_domain (NXDOMAIN, or neither MX nor address), no_mail (null MX),
+    dns_error (trouble; never taken for "no MX"), source_unavailable (addresses, but none of a
+    family that we have).
+    """
+    if domain.startswith("["):
+        exchanger = Exchanger(domain, domain[1:-1].removeprefix("IPv6:"))
+        if exchanger.family not in families:
+            raise _unreachable(domain)
+        return Route(domain, (exchanger,), frozenset((domain,)))
+    try:
+        records = list(await names.mail_exchangers(domain))
+    except NoSuchName:
+        raise NoExchanger(Reason.NO_SUCH_DOMAIN, "the domain does not exist") from None
+    except NameTrouble as trouble:
+        raise NoExchanger(Reason.DNS_ERROR, str(trouble)) from None
+    targets = _targets(records, shuffle)
+    if records and not targets:
+        if all(not record.name for record in records):
+            raise NoExchanger(Reason.NO_MAIL, "the domain takes no mail (null MX)")
+        raise NoExchanger(Reason.NO_SUCH_DOMAIN, "no MX record of the domain names a host")
+    found = await _look_up(names, targets or [MailExchanger(0, domain)], families)
+    if found.exchangers:
+        site = ",".join(sorted({target.name for target in targets} or {domain}))
+        return Route(site, tuple(found.exchangers[:MAX_ADDRESSES]), frozenset(found.hosts))
+    if found.trouble is not None:
+        raise NoExchanger(Reason.DNS_ERROR, str(found.trouble))
+    if found.hosts:
+        raise _unreachable(domain)
+    words = "no exchanger of the domain has an address" if targets else "neither MX nor address"
+    raise NoExchanger(Reason.NO_SUCH_DOMAIN, words)
+
+
+def _unreachable(domain: str) -> NoExchanger:
+    return NoExchanger(
+        Reason.SOURCE_UNAVAILABLE,
+        f"no source has an address of the family that {domain} is reached over",
+    )
+
+
+def _targets(records: list[MailExchanger], shuffle: Shuffle) -> list[MailExchanger]:
+    """The records that name a host, by preference. RFC 7505 section 3: a null MX beside others
+    is ignored; RFC 5321 section 5.1: a target must be a name, so a literal is ignored too."""
+    targets = list({record for record in records if _is_host_name(record.name)})
+    # The same ones are kept every time, however they are shuffled: they are the site's name.
+    targets = sorted(targets)[:MAX_RECORDS]
+    shuffle(targets)
+    targets.sort(key=lambda record: record.preference)
+    return targets
+
+
+def _is_host_name(name: str) -> bool:
+    if not name or not all(c.isascii() and (c.isalnum() or c in "-._") for c in name):
+        return False
+    try:
+        ip_address(name)
+    except ValueError:
+        return True
+    return False
+
+
+@define
+class _Found:
+    """What the names of the targets lead to; `trouble` is the last one met."""
+
+    exchangers: list[Exchanger] = field(factory=list)
+    hosts: set[str] = field(factory=set)
+    trouble: NameTrouble | None = None
+
+
+async def _look_up(names: Names, targets: list[MailExchanger], families: Collection[int]) -> _Found:
+    """The addresses of the targets, best first, until there are enough.
+
+    A target without any address does not count: the next preference is the best one then. One
+    that could not be looked up, or that no source can reach, does count, so that a backup never
+    passes for the best.
+    """
+    found = _Found()
+    best: int | None = None
+    for target in targets:
+        try:
+            addresses, trouble = await _addresses(names, target.name, families)
+            counts = bool(addresses) or trouble is not None
+            if not counts:
+                others, trouble = await _addresses(names, target.name, _FAMILIES - {*families})
+                counts = bool(others) or trouble is not None
+        except NoSuchName:
+            continue
+        found.trouble = trouble or found.trouble
+        if not counts:
+            continue
+        found.hosts.add(target.name)
+        best = target.preference if best is None else best
+        found.exchangers.extend(
+            Exchanger(target.name, address, target.preference, best=target.preference == best)
+            for address in addresses
+        )
+        if len(found.exchangers) >= MAX_ADDRESSES:
+            break
+    return found
+
+
+async def _addresses(
+    names: Names, name: str, families: Collection[int]
+) -> tuple[list[str], NameTrouble | None]:
+    """The addresses of these families that `name` has, and the trouble with one of them."""
+    addresses: list[str] = []
+    trouble: NameTrouble | None = None
+    for family in sorted(families):
+        try:
+            addresses.extend(await names.addresses(name, family))
+        except NameTrouble as error:
+            trouble = error
+    return addresses, trouble

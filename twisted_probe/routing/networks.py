@@ -1,0 +1,90 @@
+"""Addresses that are never dialled, whatever a stranger's DNS says.
+
+Knows one table of our own (`ipaddress.is_global` differs between Python versions) and how an
+IPv4 address can hide in an IPv6 one. It is asked with the *resolved* address just before the
+connection, so that no name can be changed behind the check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from attrs import field, frozen
+
+_Network = IPv4Network | IPv6Network
+
+#: network → what it is. IANA's special-purpose registries (RFC 6890 and its successors).
+_FORBIDDEN: tuple[tuple[_Network, str], ...] = tuple(
+    (ip_network(network), what)
+    for network, what in (
+        ("0.0.0.0/8", "this network"),
+        ("10.0.0.0/8", "private"),
+        ("100.64.0.0/10", "carrier-grade NAT"),
+        ("127.0.0.0/8", "loopback"),
+        ("169.254.0.0/16", "link-local, cloud metadata"),
+        ("172.16.0.0/12", "private"),
+        ("192.0.0.0/24", "protocol assignments"),
+        ("192.0.2.0/24", "documentation"),
+        ("192.88.99.0/24", "6to4 relay"),
+        ("192.168.0.0/16", "private"),
+        ("198.18.0.0/15", "benchmarks"),
+        ("198.51.100.0/24", "documentation"),
+        ("203.0.113.0/24", "documentation"),
+        ("224.0.0.0/4", "multicast"),
+        ("240.0.0.0/4", "reserved, broadcast"),
+        ("::/128", "unspecified"),
+        ("::1/128", "loopback"),
+        ("::/96", "IPv4-compatible"),
+        ("64:ff9b::/96", "NAT64"),
+        ("64:ff9b:1::/48", "NAT64"),
+        ("100::/64", "discard"),
+        ("100:0:0:1::/64", "dummy"),
+        ("2001::/23", "protocol assignments, Teredo"),
+        ("2001:db8::/32", "documentation"),
+        ("2002::/16", "6to4"),
+        ("3fff::/20", "documentation"),
+        ("5f00::/16", "segment routing"),
+        ("fc00::/7", "unique local"),
+        ("fe80::/10", "link-local"),
+        ("fec0::/10", "site-local"),
+        ("ff00::/8", "multicast"),
+    )
+)
+
+
+def _networks(networks: Iterable[str | _Network]) -> tuple[_Network, ...]:
+    return tuple(ip_network(network) for network in networks)
+
+
+@frozen
+class Networks:
+    """What may be dialled: everything public, and the networks that the operator allows.
+
+    `allowed` are CIDR texts or networks; a text that is none raises ValueError. `own` are this
+    machine's source addresses: mail for them would come back to us.
+    """
+
+    allowed: tuple[_Network, ...] = field(default=(), converter=_networks)
+    own: frozenset[str] = frozenset()
+
+    def why_forbidden(self, address: str) -> str | None:
+        """What kind of address `address` (a literal) is when it must not be dialled, or None."""
+        given = ip_address(address)
+        plain = _unmapped(given)
+        if any(plain in network for network in self.allowed if network.version == plain.version):
+            return None
+        if str(plain) in self.own:
+            return "our own"
+        for network, what in _FORBIDDEN:
+            if network.version == plain.version and plain in network:
+                return what
+        # Nobody has such an address in the DNS who means well.
+        return None if plain is given else "IPv4-mapped"
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address inside of `::ffff:0:0/96`, which the kernel dials as IPv4."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

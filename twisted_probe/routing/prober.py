@@ -1,0 +1,182 @@
+"""The prober: addresses in, outcomes out.
+
+Knows how the parts work together: exchangers, a source, a slot, a session, and the verdict on
+what it brought. It never waits for a retry: that is `jobs`' and the command line's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from twisted_probe.routing.attempt import Attempt, Tools
+from twisted_probe.routing.evidence import Request
+from twisted_probe.routing.memory import Memory, MemoryInRam
+from twisted_probe.routing.names import DnsNames, Names, system_resolvers
+from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
+from twisted_probe.routing.sources import Sources
+from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
+from twisted_probe.verdict.ladder import DEFAULT_LADDER, Ladder
+from twisted_probe.vocabulary.address import (
+    Address,
+    AddressError,
+    parse_entry,
+    parse_reverse_path,
+)
+from twisted_probe.vocabulary.exchanger import SMTP_PORT
+from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
+from twisted_probe.vocabulary.source import Source
+
+_log = Logger()
+
+
+@frozen
+class _Batch:
+    """Requests that one attempt can answer: the same domain and the same retry."""
+
+    domain: str
+    retry: Retry | None
+    places: tuple[int, ...]
+    requests: tuple[Request, ...]
+
+
+class Prober:
+    """Asks exchangers about recipients, from the sources given and no other address.
+
+    `sources` and `reverse_path` ("" for the null one) are who we are. `resolvers` are
+    (address, port) pairs, the machine's own when none are given; `names` replaces them whole.
+    `port` is the exchangers' port, `allow_networks` CIDR texts of networks that may be dialled
+    although they are not public. `control` false asks no random recipient, so a domain that
+    accepts everybody goes unnoticed. `timeouts`, `limits` and `ladder` are in seconds.
+
+    Raises ValueError for a source, reverse-path, resolver or network that is none.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        sources: Iterable[Source],
+        reverse_path: str,
+        resolvers: Sequence[tuple[str, int]] = (),
+        names: Names | None = None,
+        port: int = SMTP_PORT,
+        allow_networks: Iterable[str] = (),
+        control: bool = True,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        limits: Limits = DEFAULT_LIMITS,
+        ladder: Ladder = DEFAULT_LADDER,
+        memory: Memory | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        pool = Sources(sources)
+        parse_reverse_path(reverse_path)
+        if names is None:
+            names = DnsNames(reactor, resolvers or system_resolvers())
+        self._clock = reactor
+        self._running: set[Deferred[list[Outcome]]] = set()
+        self._closed = False
+        self._tools = Tools(
+            reactor=reactor,
+            names=names,
+            sources=pool,
+            sites=Sites(reactor, limits),
+            networks=Networks(allow_networks, own=pool.addresses),
+            memory=MemoryInRam() if memory is None else memory,
+            reverse_path=reverse_path,
+            port=port,
+            control=control,
+            timeouts=timeouts,
+            ladder=ladder,
+            rng=random.SystemRandom() if rng is None else rng,
+        )
+
+    def probe(self, address: str | Address, retry: Retry | None = None) -> Deferred[Outcome]:
+        """Ask about one address; with an earlier outcome's `retry`, as that attempt did.
+
+        Fires with an Outcome, also for a text that is no address. Cancelling ends the session
+        and errbacks CancelledError. Raises RuntimeError after `close`.
+        """
+        return self.probe_many([address], [retry]).addCallback(lambda outcomes: outcomes[0])
+
+    def probe_many(
+        self, addresses: Sequence[str | Address], retries: Sequence[Retry | None] | None = None
+    ) -> Deferred[list[Outcome]]:
+        """Ask about many; fires with an Outcome for each, in order. Recipients of one domain
+        share sessions. Cancelling and closing as in `probe`."""
+        if self._closed:
+            raise RuntimeError("the prober is closed")
+        outcomes: dict[int, Outcome] = {}
+        requests: dict[int, Request] = {}
+        for place, address in enumerate(addresses):
+            try:
+                parsed = parse_entry(address) if isinstance(address, str) else address
+            except AddressError as error:
+                outcomes[place] = self._invalid(str(address), error)
+            else:
+                requests[place] = Request(parsed, retries[place] if retries else None)
+        whole: Deferred[list[Outcome]] = gatherResults(
+            [self._probe_batch(batch, outcomes) for batch in _batches(requests)],
+            consumeErrors=True,
+        ).addCallbacks(lambda _: [outcomes[place] for place in range(len(addresses))], _first_error)
+        self._running.add(whole)
+        return whole.addBoth(self._ended, whole)
+
+    def close(self) -> Deferred[None]:
+        """Cut every session and ask no more. Fires once nothing is left."""
+        self._closed = True
+        for whole in list(self._running):
+            whole.cancel()
+        # Sockets that were cut are closed in the reactor's next turn.
+        return deferLater(self._clock, 0)
+
+    def _ended(self, result: Any, whole: Deferred[list[Outcome]]) -> Any:
+        self._running.discard(whole)
+        return result
+
+    def _probe_batch(self, batch: _Batch, outcomes: dict[int, Outcome]) -> Deferred[None]:
+        async def run() -> None:
+            attempt = Attempt(self._tools, batch.domain, batch.retry, batch.requests)
+            try:
+                answered = await attempt.run()
+            except CancelledError:
+                raise
+            except Exception:
+                _log.failure("internal error while asking about {domain}", domain=batch.domain)
+                answered = attempt.failed(Reason.INTERNAL_ERROR, "a fault of the prober")
+            outcomes.update(zip(batch.places, answered, strict=True))
+
+        return Deferred.fromCoroutine(run())
+
+    def _invalid(self, text: str, error: AddressError) -> Outcome:
+        return Outcome(
+            address=text,
+            reason=Reason.INVALID_ADDRESS,
+            text=str(error),
+            checked_at=self._clock.seconds(),
+        )
+
+
+def _first_error(failure: Any) -> Any:
+    """Let callers see what happened, not in which list it did."""
+    return getattr(failure.value, "subFailure", failure)
+
+
+def _batches(requests: dict[int, Request]) -> list[_Batch]:
+    """Group what one attempt can answer, in order, at most a session's worth together."""
+    groups: dict[tuple[str, Retry | None], list[int]] = {}
+    for place, request in requests.items():
+        groups.setdefault((request.address.domain, request.retry), []).append(place)
+    return [
+        _Batch(domain, retry, part, tuple(requests[place] for place in part))
+        for (domain, retry), places in groups.items()
+        for start in range(0, len(places), MAX_RECIPIENTS)
+        for part in [tuple(places[start : start + MAX_RECIPIENTS])]
+    ]

@@ -1,0 +1,76 @@
+"""From where: the sources, in turn, and those that a site has refused.
+
+Knows which source may go to which site; not whether an address works (the kernel says so at the
+bind) nor how many sessions a site gets (`routing.sites`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted_probe.vocabulary.source import Source
+
+#: Seconds that a source stays away from a site that refused it.
+BENCH = 24 * 3600.0
+#: Sources refused within that time after which a site is left alone by all of them: nobody's
+#: block is walked past with a pool of addresses (design rule 5).
+MAX_REFUSED = 2
+
+
+class Sources:
+    """The sources of one prober. `now` is passed in, in seconds of any one clock."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._sources = list(sources)
+        self._benched: dict[tuple[str, str], float] = {}
+        if not self._sources:
+            raise ValueError("a prober needs a source")
+        addresses = [source.address for source in self._sources]
+        for address in addresses:
+            if addresses.count(address) > 1:
+                raise ValueError(f"source {address}: it is named twice")
+
+    @property
+    def families(self) -> frozenset[int]:
+        """The address families that can be reached at all."""
+        return frozenset(source.family for source in self._sources)
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The addresses that this machine sends from."""
+        return frozenset(source.address for source in self._sources)
+
+    def named(self, address: str) -> Source | None:
+        """The source of that address, when it still is one."""
+        return next((each for each in self._sources if each.address == address), None)
+
+    def choose(self, site: str, families: frozenset[int], now: float) -> Source | None:
+        """The next source in turn that `site` has not refused, of one of `families`; None when
+        there is none, or when the site refused too many."""
+        refused = self._refused(site, now)
+        if len(refused) >= MAX_REFUSED:
+            return None
+        for position, source in enumerate(self._sources):
+            if source.family in families and source.address not in refused:
+                # Those that were passed over keep their turn.
+                self._sources.append(self._sources.pop(position))
+                return source
+        return None
+
+    def is_benched(self, source: Source, site: str, now: float) -> bool:
+        """Whether `site` is to be left alone by this source."""
+        refused = self._refused(site, now)
+        return source.address in refused or len(refused) >= MAX_REFUSED
+
+    def is_paused(self, site: str, now: float) -> bool:
+        """Whether `site` has refused so many sources that it is left alone by all."""
+        return len(self._refused(site, now)) >= min(MAX_REFUSED, len(self._sources))
+
+    def bench(self, source: Source, site: str, now: float) -> None:
+        """`site` has refused this source."""
+        self._benched[source.address, site] = now + BENCH
+
+    def _refused(self, site: str, now: float) -> set[str]:
+        for key in [key for key, until in self._benched.items() if until <= now]:
+            del self._benched[key]
+        return {address for address, where in self._benched if where == site}
