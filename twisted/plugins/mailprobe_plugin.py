@@ -1,0 +1,10 @@
+"""Tells twistd that there is a service called mailprobe."""
+
+from twisted.application.service import ServiceMaker
+
+mailprobe = ServiceMaker(  # type: ignore[no-untyped-call]
+    "twisted_probe",
+    "twisted_probe.tap",
+    "Ask exchangers which mailboxes are alive, from chosen source addresses.",
+    "mailprobe",
+)

@@ -1,0 +1,95 @@
+"""The `mailprobe` commands: the words of the command line, and nothing heavy.
+
+Twisted is imported by the command that needs it, so `mailprobe --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+
+from twisted_probe import __version__
+
+EXIT_USAGE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 for "not all is well", or 2 for wrong usage."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Addresses and replies hold what a terminal's encoding may not.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    arguments = _parser().parse_args(argv)
+    if arguments.command == "check":
+        from twisted_probe.cli.check import check
+
+        return check(arguments)
+    from twisted_probe.cli.demo import demo
+
+    return demo(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mailprobe",
+        description="Ask exchangers which mailboxes are alive, from source addresses that you "
+        "choose, without sending mail.",
+        epilog="The daemon is started with 'twistd --pidfile= mailprobe'; see its --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"mailprobe {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    check = commands.add_parser(
+        "check",
+        help="ask about some addresses now",
+        description="Ask about some addresses now. Exit code: 0 when all are deliverable, 1 when "
+        "not, 2 for wrong usage.",
+    )
+    check.add_argument("addresses", metavar="ADDRESS", nargs="+", help="an e-mail address")
+    check.add_argument(
+        "--source",
+        metavar="ADDRESS[=HELO]",
+        action="append",
+        default=[],
+        dest="sources",
+        help="a local address to ask from, and the name it says in EHLO; may be repeated",
+    )
+    check.add_argument("--helo", metavar="NAME", help="the HELO name of sources without their own")
+    check.add_argument(
+        "--reverse-path", metavar="ADDRESS", help="your address for MAIL FROM; it receives mail"
+    )
+    check.add_argument(
+        "--resolver",
+        metavar="ADDRESS[:PORT]",
+        action="append",
+        default=[],
+        dest="resolvers",
+        help="a DNS resolver (default: the machine's); may be repeated",
+    )
+    check.add_argument(
+        "--port", metavar="N", default="25", help="the exchangers' port (default: 25)"
+    )
+    check.add_argument(
+        "--allow-network",
+        metavar="CIDR",
+        action="append",
+        default=[],
+        dest="allow_networks",
+        help="a network that may be dialled although it is not public; may be repeated",
+    )
+    check.add_argument(
+        "--wait", action="store_true", help="wait and ask again where the answer is 'later'"
+    )
+    check.add_argument(
+        "--json", action="store_true", help="an outcome a line, in JSON, instead of a table"
+    )
+
+    demo = commands.add_parser(
+        "demo",
+        help="see it work, offline",
+        description="Start the real daemon on a temporary spool against exchangers of its own on "
+        "this machine, drop a sample list and show what comes of it.",
+    )
+    demo.add_argument("--keep", metavar="DIR", help="leave the spool in this directory")
+    return parser

@@ -1,0 +1,116 @@
+"""`mailprobe check`: some addresses, asked now.
+
+Knows how long to wait and which exit code it comes to; the asking is the prober's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater, react
+
+from twisted_probe.cli import EXIT_USAGE
+from twisted_probe.cli.table import print_table
+from twisted_probe.daemon.config import (
+    ConfigError,
+    check_sources,
+    read_identity,
+    read_networks,
+    read_port,
+    read_resolvers,
+)
+from twisted_probe.routing.prober import Prober
+from twisted_probe.vocabulary.outcome import Outcome, Verdict, iso_time
+
+EXIT_NOT_ALL = 1
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Ask, print, and give the exit code."""
+    try:
+        sources, reverse_path = read_identity(
+            sources=arguments.sources,
+            helo=arguments.helo,
+            reverse_path=arguments.reverse_path,
+        )
+        check_sources(sources)
+        settings: dict[str, Any] = {
+            "sources": sources,
+            "reverse_path": reverse_path,
+            "resolvers": read_resolvers(arguments.resolvers),
+            "port": read_port(arguments.port),
+            "allow_networks": read_networks(arguments.allow_networks),
+        }
+    except ConfigError as error:
+        print(f"mailprobe check: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    outcomes: list[Outcome] = []
+
+    def run(reactor: Any) -> Deferred[None]:
+        async def ask() -> None:
+            prober = Prober(reactor, **settings)
+            outcomes.extend(await _ask(reactor, prober, arguments.addresses, arguments.wait))
+            await prober.close()
+
+        return Deferred.fromCoroutine(ask())
+
+    try:
+        react(run)
+    except SystemExit as end:
+        if end.code not in (0, None):
+            raise
+    if not outcomes:
+        print("mailprobe check: interrupted", file=sys.stderr)
+        return EXIT_NOT_ALL
+    _print(outcomes, as_json=arguments.json)
+    all_deliverable = all(outcome.verdict is Verdict.DELIVERABLE for outcome in outcomes)
+    return 0 if all_deliverable else EXIT_NOT_ALL
+
+
+async def _ask(reactor: Any, prober: Prober, addresses: list[str], wait: bool) -> list[Outcome]:
+    """Ask once, or until every outcome is final."""
+    outcomes = await prober.probe_many(addresses)
+    while wait and not all(outcome.final for outcome in outcomes):
+        first = min(outcome.next_attempt_at or 0.0 for outcome in outcomes if not outcome.final)
+        later = [place for place, each in enumerate(outcomes) if _is_due(each, first)]
+        due = max(outcomes[place].next_attempt_at or 0.0 for place in later)
+        print(
+            f"{len(later)} to be asked again at {iso_time(due)}: "
+            + ", ".join(sorted({outcomes[place].reason.value for place in later})),
+            file=sys.stderr,
+        )
+        await deferLater(reactor, max(0.0, due - reactor.seconds()))
+        again = await prober.probe_many(
+            [addresses[place] for place in later], [outcomes[place].retry for place in later]
+        )
+        for place, outcome in zip(later, again, strict=True):
+            outcomes[place] = outcome
+    return outcomes
+
+
+def _is_due(outcome: Outcome, moment: float) -> bool:
+    """Whether it is asked again at that moment, or within a second of it."""
+    return not outcome.final and (outcome.next_attempt_at or 0.0) <= moment + 1.0
+
+
+def _print(outcomes: list[Outcome], *, as_json: bool) -> None:
+    records = [outcome.record() for outcome in outcomes]
+    if as_json:
+        for record in records:
+            print(json.dumps(record, ensure_ascii=False))
+        return
+    waiting = [outcome for outcome in outcomes if not outcome.final]
+    notes = []
+    if waiting:
+        due = min(outcome.next_attempt_at or 0.0 for outcome in waiting)
+        notes = ["", f"… not final: ask again after {iso_time(due)}, or use --wait"]
+    texts = [
+        f"  {outcome.address}: {outcome.text}"
+        for outcome in outcomes
+        if outcome.text and outcome.verdict is not Verdict.DELIVERABLE
+    ]
+    print_table(records, sys.stdout, notes=[*notes, *([""] if texts else []), *texts])

@@ -1,0 +1,91 @@
+"""Outcomes as a table for people.
+
+Knows how it looks, with colours where rich is installed and somebody is watching, as plain text
+elsewhere; not what the outcomes mean.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+COLUMNS = ("address", "verdict", "reason", "code", "exchanger", "source")
+#: Characters of the widest address shown; the result file has the whole.
+MAX_WIDTH = 44
+
+_MARKS = {"deliverable": "✔", "risky": "~", "undeliverable": "✘", "unknown": "?"}
+_STYLES = {
+    "deliverable": "green",
+    "risky": "yellow",
+    "undeliverable": "red",
+    "unknown": "cyan",
+}
+
+
+def print_table(
+    records: Sequence[Mapping[str, Any]], out: TextIO, *, notes: Sequence[str] = ()
+) -> None:
+    """Write one row for each record (`Outcome.record()`, or a row of a result file), a line of
+    totals, and `notes`."""
+    rows = [[_cell(record, column) for column in COLUMNS] for record in records]
+    totals = Counter(str(record["verdict"]) for record in records)
+    if not (out.isatty() and _print_rich(rows, totals, out)):
+        _print_plain(rows, totals, out)
+    for note in notes:
+        out.write(f"{note}\n")
+
+
+def _cell(record: Mapping[str, Any], column: str) -> str:
+    value = record.get(column)
+    text = "" if value is None else str(value)
+    if column == "verdict":
+        return f"{_MARKS.get(text, ' ')} {text}"
+    if column == "reason" and not _is_final(record):
+        text += " …"
+    return text if len(text) <= MAX_WIDTH else text[: MAX_WIDTH - 1] + "…"
+
+
+def _is_final(record: Mapping[str, Any]) -> bool:
+    return record.get("final") in (True, "true")
+
+
+def _total_words(totals: Counter[str]) -> list[tuple[str, str]]:
+    return [
+        (verdict, f"{mark} {totals[verdict]} {verdict}")
+        for verdict, mark in _MARKS.items()
+        if totals[verdict]
+    ]
+
+
+def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO) -> bool:
+    try:
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        return False
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in COLUMNS:
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        style = _STYLES.get(row[1][2:], "")
+        cells = [Text(cell) for cell in row]
+        for cell in cells[1:3]:
+            cell.stylize(style)
+        cells[4].stylize("dim")
+        table.add_row(*cells)
+    console = Console(file=out)
+    console.print(table)
+    words = Text("   ").join(Text(text, style=_STYLES[name]) for name, text in _total_words(totals))
+    console.print(words)
+    return True
+
+
+def _print_plain(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO) -> None:
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    for row in (COLUMNS, ["-" * width for width in widths], *rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        out.write("  ".join(cells).rstrip() + "\n")
+    out.write("\n" + "   ".join(text for _, text in _total_words(totals)) + "\n")

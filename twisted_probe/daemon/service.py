@@ -1,0 +1,149 @@
+"""The service that twistd runs: the spool, the ledger and the engine, started and drained.
+
+Knows what belongs together and in which order it starts and ends; each part knows its own work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from twisted_probe.daemon.config import Config
+from twisted_probe.daemon.lock import Lock
+from twisted_probe.jobs.intake import JobKeeper
+from twisted_probe.jobs.ledger import Ledger, LedgerError, Progress
+from twisted_probe.jobs.ledger_work import LedgerWork
+from twisted_probe.jobs.spool import Spool, SpoolError
+from twisted_probe.routing.engine import Engine
+from twisted_probe.routing.prober import Prober
+
+_log = Logger()
+
+#: Seconds between two looks at the spool; a file must look the same twice.
+SCAN = 0.5
+#: Seconds that sessions get to end when the daemon is stopped; systemd kills after 90.
+GRACE = 25.0
+#: Seconds between two looks at an idle ledger.
+IDLE = 0.5
+
+
+class ProbeService(Service):
+    """A daemon on one spool.
+
+    `lock` is the spool's, taken before twistd forked; it is released when the service has ended.
+    `stopService` takes no more work, gives the sessions 25 seconds to end, gives back what was
+    not answered, and fires when everything is on disk.
+    """
+
+    name = "mailprobe"
+
+    def __init__(self, reactor: Any, config: Config, lock: Lock) -> None:
+        self._reactor = reactor
+        self._config = config
+        self._lock = lock
+        self._pool = ThreadPool(1, 1, name="ledger")
+        self._run: Callable[..., Deferred[Any]] = partial(deferToThreadPool, reactor, self._pool)
+        self._scan = LoopingCall(self._tick)
+        self._scan.clock = reactor
+        self._scanning: Deferred[Any] | None = None
+        self._starting: Deferred[None] | None = None
+        self._spool: Spool | None = None
+        self._ledger: Ledger | None = None
+        self._prober: Prober | None = None
+        self._keeper: JobKeeper | None = None
+        self._engine: Engine | None = None
+
+    def startService(self) -> None:
+        """Start; what can go wrong from here on is logged, and ends the process."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._lock.sign()
+        self._pool.start()
+        self._starting = Deferred.fromCoroutine(self._start())
+        self._starting.addErrback(self._broken)
+
+    async def _start(self) -> None:
+        config = self._config
+        self._spool = await self._run(Spool, str(config.spool))
+        self._ledger = await self._run(Ledger, self._spool.ledger_path)
+        self._prober = Prober(
+            self._reactor,
+            sources=config.sources,
+            reverse_path=config.reverse_path,
+            resolvers=config.resolvers,
+            port=config.port,
+            allow_networks=config.allow_networks,
+            timeouts=config.timeouts,
+            limits=config.limits,
+            ladder=config.ladder,
+        )
+        self._keeper = JobKeeper(
+            self._spool, self._ledger, self._run, self._reactor, config.deadline
+        )
+        work = LedgerWork(self._ledger, self._run, self._reactor)
+        self._engine = Engine(self._reactor, self._prober, work, idle=IDLE)
+        self._engine.start()
+        self._scanning = self._scan.start(SCAN)
+        self._scanning.addErrback(self._broken)
+        _log.info(
+            "mailprobe works on {spool}, from {sources}",
+            spool=self._spool.path,
+            sources=", ".join(f"{each.address} ({each.helo})" for each in config.sources),
+        )
+
+    def _broken(self, failure: Failure) -> None:
+        if isinstance(failure.value, LedgerError | SpoolError):
+            _log.critical("mailprobe cannot go on: {why}", why=failure.getErrorMessage())
+        else:
+            _log.failure("mailprobe cannot go on", failure=failure)
+        if self.running:
+            self._reactor.callLater(0, self._reactor.stop)
+
+    def _tick(self) -> Deferred[None]:
+        assert self._keeper is not None
+        return Deferred.fromCoroutine(self._keeper.tick())
+
+    def stopService(self) -> Deferred[None]:
+        """Drain and end."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await maybeDeferred(super().stopService)
+        _log.info("mailprobe is stopping; sessions get {grace:.0f} s to end", grace=GRACE)
+        try:
+            await self._drain()
+        finally:
+            self._pool.stop()
+            self._lock.release()
+        _log.info("mailprobe has stopped")
+
+    async def _drain(self) -> None:
+        if self._starting is not None:
+            await self._starting
+        if self._scan.running:
+            self._scan.stop()
+        if self._engine is not None:
+            await self._engine.stop(GRACE)
+        if self._prober is not None:
+            await self._prober.close()
+        if self._keeper is not None:
+            await self._keeper.stop()
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            await self._run(ledger.close)
+        if self._spool is not None:
+            self._spool.close()
+
+    def progress(self) -> Deferred[list[Progress]]:
+        """How far each job is; nothing while the service is not up."""
+        if self._ledger is None:
+            return succeed([])
+        return self._run(self._ledger.progress, self._reactor.seconds())

@@ -1,0 +1,95 @@
+"""What twistd knows of us: `Options` and `makeService`, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from twisted_probe.daemon.config import Config, ConfigError, read_config
+from twisted_probe.daemon.lock import SpoolInUse
+from twisted_probe.daemon.preparation import User, prepare
+from twisted_probe.daemon.service import ProbeService
+
+#: sysexits.h: EX_CONFIG and EX_TEMPFAIL.
+EXIT_CONFIG = 78
+EXIT_IN_USE = 75
+
+
+class Options(usage.Options):
+    """The command line of `twistd mailprobe`."""
+
+    synopsis = "--spool DIR --source ADDRESS=HELO --reverse-path ADDRESS [options]"
+    longdesc = (
+        "Ask exchangers which mailboxes are alive, from chosen source addresses. Drop lists into "
+        "SPOOL/new and find the results in SPOOL/done."
+    )
+
+    optParameters = [  # noqa: RUF012 - twisted.python.usage wants a list here
+        ["spool", None, None, "The spool directory; made if it is not there."],
+        ["helo", None, None, "The HELO name of sources without one of their own."],
+        ["reverse-path", None, None, "Your address for MAIL FROM; it must receive mail."],
+        ["port", None, "25", "The exchangers' port."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.sources: list[str] = []
+        self.resolvers: list[str] = []
+        self.networks: list[str] = []
+
+    def opt_source(self, value: str) -> None:
+        """A local address to ask from and the name it says in EHLO, ADDRESS[=HELO]; may be
+        repeated."""
+        self.sources.append(value)
+
+    def opt_resolver(self, value: str) -> None:
+        """A DNS resolver, ADDRESS[:PORT], instead of the machine's; may be repeated."""
+        self.resolvers.append(value)
+
+    def opt_allow_network(self, value: str) -> None:
+        """A network, CIDR, that may be dialled although it is not public; may be repeated."""
+        self.networks.append(value)
+
+    def config(self) -> Config:
+        """What was said, checked. Raises ConfigError."""
+        return read_config(
+            spool=self["spool"],
+            sources=self.sources,
+            helo=self["helo"],
+            reverse_path=self["reverse-path"],
+            resolvers=self.resolvers,
+            port=self["port"],
+            allow_networks=self.networks,
+        )
+
+    @property
+    def user(self) -> User:
+        """Whom `twistd -u` and `-g` name."""
+        parent: Any = self.parent or {}
+        return User(parent.get("uid"), parent.get("gid"))
+
+
+def makeService(options: Options) -> IService:
+    """Check everything while there is somebody to tell, and make the service.
+
+    Raises SystemExit: 78 for a configuration that cannot work, 75 when another daemon has the
+    spool; the reason is on standard error.
+    """
+    from twisted.internet import reactor
+
+    try:
+        config = options.config()
+        lock = prepare(config, options.user)
+    except ConfigError as error:
+        _refuse(error, EXIT_CONFIG)
+    except SpoolInUse as error:
+        _refuse(error, EXIT_IN_USE)
+    return ProbeService(reactor, config, lock)
+
+
+def _refuse(error: Exception, code: int) -> NoReturn:
+    sys.stderr.write(f"twistd mailprobe: {error}\n")
+    raise SystemExit(code)
