@@ -10,7 +10,7 @@ import functools
 import gc
 import inspect
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +18,8 @@ import pytest_twisted
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import implementer
 
 reactor: Any = _reactor
 
@@ -54,6 +55,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
         pyfuncitem.obj = pytest_twisted.ensureDeferred(bounded)
 
 
+@implementer(ILogObserver)
+class ObserverOf:
+    """A log observer that hands each event to a function."""
+
+    def __init__(self, observe: Callable[[LogEvent], None]) -> None:
+        self._observe = observe
+
+    def __call__(self, event: LogEvent) -> None:
+        self._observe(event)
+
+
 def _left_over() -> list[str]:
     left = [f"delayed call {call}" for call in reactor.getDelayedCalls()]
     left += [f"reader {each!r}" for each in reactor.getReaders() if not _is_reactors_own(each)]
@@ -75,7 +87,8 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
             failure = event.get("log_failure")
             errors.append(formatEvent(event) + ("" if failure is None else f"\n{failure}"))
 
-    globalLogPublisher.addObserver(observe)
+    observer = ObserverOf(observe)
+    globalLogPublisher.addObserver(observer)
     with warnings.catch_warnings(record=True) as resource_warnings:
         warnings.simplefilter("always", ResourceWarning)
         yield
@@ -84,7 +97,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         if not _left_over():
             break
         pytest_twisted.blockon(deferLater(reactor, 0.005))
-    globalLogPublisher.removeObserver(observe)
+    globalLogPublisher.removeObserver(observer)
     left = _left_over()
     for call in reactor.getDelayedCalls():
         call.cancel()

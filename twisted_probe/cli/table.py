@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, TextIO
 
 COLUMNS = ("address", "verdict", "reason", "code", "exchanger", "source")
@@ -66,8 +67,10 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
         from rich.text import Text
     except ImportError:
         return False
+    console = Console(file=out)
+    shown = _fitting(rows, console.width)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in COLUMNS:
+    for column in COLUMNS[:shown]:
         table.add_column(column, no_wrap=True, overflow="ellipsis")
     for row in rows:
         style = _STYLES.get(row[1][2:], "")
@@ -75,12 +78,19 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
         for cell in cells[1:3]:
             cell.stylize(style)
         cells[4].stylize("dim")
-        table.add_row(*cells)
-    console = Console(file=out)
+        table.add_row(*cells[:shown])
     console.print(table)
     words = Text("   ").join(Text(text, style=_STYLES[name]) for name, text in _total_words(totals))
     console.print(words)
     return True
+
+
+def _fitting(rows: Sequence[Sequence[str]], width: int) -> int:
+    """How many columns, from the left, a terminal of that width can show whole; the first three
+    are the least that makes sense."""
+    # Rich puts three blanks between columns, and one at either end.
+    ends = accumulate(max(map(len, column)) + 3 for column in zip(COLUMNS, *rows, strict=True))
+    return max(3, sum(end - 1 <= width for end in ends))
 
 
 def _print_plain(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO) -> None:

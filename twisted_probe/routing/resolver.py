@@ -71,7 +71,7 @@ class Resolver:
         self, server: tuple[str, int], query: dns.Query, seconds: float
     ) -> dns.Message:
         # A port of its own for each question makes its number as hard to guess as the ID.
-        protocol = dns.DNSDatagramProtocol(self, self._reactor)  # type: ignore[no-untyped-call]
+        protocol = dns.DNSDatagramProtocol(self, self._reactor)
         protocol.noisy = False
         try:
             return await protocol.query(server, [query], seconds)
@@ -82,8 +82,8 @@ class Resolver:
 
     async def _over_tcp(self, server: tuple[str, int], query: dns.Query) -> dns.Message:
         endpoint = TCP4ClientEndpoint(self._reactor, *server, timeout=TCP_TIME)
-        protocol: Any = dns.DNSProtocol(self, self._reactor)  # type: ignore[no-untyped-call]
-        await connectProtocol(endpoint, protocol)  # type: ignore[no-untyped-call]
+        protocol: Any = dns.DNSProtocol(self, self._reactor)
+        await connectProtocol(endpoint, protocol)
         try:
             message: dns.Message = await protocol.query([query], TCP_TIME)
         finally:

@@ -4,8 +4,6 @@ Knows sockets: a plain bind takes one local port for *all* destinations, so a so
 28,000 sessions in the world at once, TIME_WAIT included; with IP_BIND_ADDRESS_NO_PORT set before
 the bind, the kernel picks the port at connect, and there are as many for each exchanger.
 """
-# mypy: allow-untyped-calls
-# Twisted's Client has no annotations.
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ class _NoPortClient(Client):
 
     def createInternetSocket(self) -> socket.socket:
         """The socket, before Twisted binds it."""
-        made = cast(socket.socket, super().createInternetSocket())
+        made = cast(socket.socket, super().createInternetSocket())  # type: ignore[no-untyped-call]
         # A kernel before 4.2 does not know it: fewer ports, and nothing worse.
         with suppress(OSError):
             made.setsockopt(socket.SOL_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
@@ -39,7 +37,7 @@ class _NoPortClient(Client):
 
 class _NoPortConnector(Connector):
     def _makeTransport(self) -> Client:
-        return _NoPortClient(self.host, self.port, self.bindAddress, self, self.reactor)
+        return _NoPortClient(self.host, self.port, self.bindAddress, self, self.reactor)  # type: ignore[no-untyped-call]
 
 
 def dial(

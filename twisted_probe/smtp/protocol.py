@@ -3,7 +3,6 @@
 Knows the state machine, the replies that are awaited, and the deadlines; not what a reply means
 (`verdict`) nor whom to ask next (`smtp.conversation`).
 """
-# mypy: allow-untyped-calls
 # LineReceiver has no annotations.
 
 from __future__ import annotations
@@ -271,7 +270,7 @@ class ProbeProtocol(LineReceiver):
         if self._octets > MAX_SESSION:
             self._violated(f"more than {MAX_SESSION} octets in one session")
         else:
-            super().dataReceived(data)
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
         self._act()
 
     def lineReceived(self, line: bytes) -> None:
@@ -323,7 +322,7 @@ class ProbeProtocol(LineReceiver):
         if group is not None and group.awaited:
             self._send()
             return
-        if self.clearLineBuffer() or not self._assembler.is_between_replies:
+        if self.clearLineBuffer() or not self._assembler.is_between_replies:  # type: ignore[no-untyped-call]
             self._out_of_step("more came than the replies that were asked for")
             self._deliver_failure()
             return
@@ -355,7 +354,7 @@ class ProbeProtocol(LineReceiver):
         """Nothing that comes from here on is looked at; the first trouble is the one told."""
         if self._failure is None:
             self._failure = error
-            self.clearLineBuffer()
+            self.clearLineBuffer()  # type: ignore[no-untyped-call]
             self._stop_timer()
             self.state = State.CLOSED
             if not self._gone.called and self.transport is not None:
