@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from typing import Any, TextIO
 
 COLUMNS = ("address", "verdict", "reason", "code", "exchanger", "source")
 #: Characters of the widest address shown; the result file has the whole.
 MAX_WIDTH = 44
+#: What a narrow terminal does without, first things first.
+_DISPENSABLE = ("exchanger", "code", "source")
 
 _MARKS = {"deliverable": "✔", "risky": "~", "undeliverable": "✘", "unknown": "?"}
 _STYLES = {
@@ -69,28 +70,33 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
         return False
     console = Console(file=out)
     shown = _fitting(rows, console.width)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in COLUMNS[:shown]:
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for place in shown:
+        table.add_column(COLUMNS[place], no_wrap=True, overflow="ellipsis")
     for row in rows:
         style = _STYLES.get(row[1][2:], "")
         cells = [Text(cell) for cell in row]
         for cell in cells[1:3]:
             cell.stylize(style)
         cells[4].stylize("dim")
-        table.add_row(*cells[:shown])
+        table.add_row(*(cells[place] for place in shown))
     console.print(table)
     words = Text("   ").join(Text(text, style=_STYLES[name]) for name, text in _total_words(totals))
+    console.print()
     console.print(words)
     return True
 
 
-def _fitting(rows: Sequence[Sequence[str]], width: int) -> int:
-    """How many columns, from the left, a terminal of that width can show whole; the first three
-    are the least that makes sense."""
-    # Rich puts three blanks between columns, and one at either end.
-    ends = accumulate(max(map(len, column)) + 3 for column in zip(COLUMNS, *rows, strict=True))
-    return max(3, sum(end - 1 <= width for end in ends))
+def _fitting(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The columns that a terminal of that width can show whole, by their places."""
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    shown = list(range(len(COLUMNS)))
+    for dispensable in _DISPENSABLE:
+        # Rich puts two blanks between columns, and one behind the last.
+        if sum(widths[place] + 2 for place in shown) - 1 <= width:
+            break
+        shown.remove(COLUMNS.index(dispensable))
+    return shown
 
 
 def _print_plain(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO) -> None:
