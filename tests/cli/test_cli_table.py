@@ -157,3 +157,14 @@ def test_without_rich_it_is_plain_on_a_terminal_too(
     print_table(RECORDS, plain)
     print_table(RECORDS, terminal)
     assert terminal.getvalue() == plain.getvalue()
+
+
+def test_an_address_is_cut_before_its_source_goes(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    long = {**record("a" * 40 + "@example.net", "deliverable", "accepted"), "source": "192.0.2.10"}
+    print_table([long], terminal)
+    row = ESCAPE.sub("", terminal.getvalue()).splitlines()[2].split()
+    assert row[0].endswith("…")
+    assert row[-1] == "192.0.2.10"

@@ -13,8 +13,9 @@ from typing import Any, TextIO
 COLUMNS = ("address", "verdict", "reason", "code", "exchanger", "source")
 #: Characters of the widest address shown; the result file has the whole.
 MAX_WIDTH = 44
-#: What a narrow terminal does without, first things first.
-_DISPENSABLE = ("exchanger", "code", "source")
+#: What a narrow terminal does without, first things first, and the characters of an address that
+#: are worth more.
+_DISPENSABLE = {"exchanger": MAX_WIDTH, "code": MAX_WIDTH, "source": 20}
 
 _MARKS = {"deliverable": "✔", "risky": "~", "undeliverable": "✘", "unknown": "?"}
 _STYLES = {
@@ -45,7 +46,11 @@ def _cell(record: Mapping[str, Any], column: str) -> str:
         return f"{_MARKS.get(text, ' ')} {text}"
     if column == "reason" and not _is_final(record):
         text += " …"
-    return text if len(text) <= MAX_WIDTH else text[: MAX_WIDTH - 1] + "…"
+    return _cut(text, MAX_WIDTH)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _is_final(record: Mapping[str, Any]) -> bool:
@@ -69,13 +74,13 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
     except ImportError:
         return False
     console = Console(file=out)
-    shown = _fitting(rows, console.width)
+    shown, width = _fitting(rows, console.width)
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for place in shown:
         table.add_column(COLUMNS[place], no_wrap=True, overflow="ellipsis")
     for row in rows:
         style = _STYLES.get(row[1][2:], "")
-        cells = [Text(cell) for cell in row]
+        cells = [Text(_cut(row[0], width)), *map(Text, row[1:])]
         for cell in cells[1:3]:
             cell.stylize(style)
         cells[4].stylize("dim")
@@ -87,16 +92,18 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
     return True
 
 
-def _fitting(rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The columns that a terminal of that width can show whole, by their places."""
+def _fitting(rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], int]:
+    """The columns, by their places, that a terminal of that width can show, and the width of the
+    first one: an address is cut before the last columns go, and so much that it is still told."""
     widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
     shown = list(range(len(COLUMNS)))
-    for dispensable in _DISPENSABLE:
+    for dispensable, least in _DISPENSABLE.items():
         # Rich puts two blanks between columns, and one behind the last.
-        if sum(widths[place] + 2 for place in shown) - 1 <= width:
-            break
+        room = width + 1 - sum(widths[place] + 2 for place in shown[1:]) - 2
+        if room >= min(least, widths[0]):
+            return shown, min(room, widths[0])
         shown.remove(COLUMNS.index(dispensable))
-    return shown
+    return shown, widths[0]
 
 
 def _print_plain(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO) -> None:
