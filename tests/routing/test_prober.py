@@ -5,6 +5,7 @@ Rows are those of cases.md.
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -98,6 +99,7 @@ def test_an_accepted_recipient() -> None:
         assert session.commands[1] == ("MAIL", "FROM:<probe@example.org>")
         assert t.square.dials[0].port == 25
         assert record.forbidden == 0
+        assert not t.prober._running
 
 
 def test_the_record_has_one_shape() -> None:
@@ -278,7 +280,7 @@ def test_the_triplet_outlives_the_process() -> None:
     )
     square.advance(300.0)
     renamed = [TWO, Source(ONE.address, helo="renamed.example.org")]
-    other = prober_in(square, book, sources=renamed)
+    other = prober_in(square, book, sources=renamed, rng=random.Random(7))
     outcome = square.wait(other.probe("ann@a.example", retry=first.retry))
     assert outcome.reason is Reason.ACCEPTED
     assert outcome.helo == ONE.helo
@@ -288,11 +290,13 @@ def test_the_triplet_outlives_the_process() -> None:
 
 def test_a_retry_whose_source_is_gone_takes_another() -> None:
     square, book = Square(), Book(A)
-    square.settle("192.0.2.1", tempers.postfix(ANN))
+    record = square.settle("192.0.2.1", tempers.postfix(ANN))
     retry = Retry("198.51.100.77", "gone.example.org", REVERSE_PATH, "x" * 18, 1, START)
     outcome = square.wait(prober_in(square, book).probe("ann@a.example", retry=retry))
     assert (outcome.source, outcome.helo, outcome.attempts) == (ONE.address, ONE.helo, 2)
     assert outcome.reason is Reason.ACCEPTED
+    # And that source's own control: the other one is another source's secret.
+    assert controls(record) != ["x" * 18 + "@a.example"]
 
 
 def test_a_retry_whose_source_is_of_the_other_family_takes_another() -> None:

@@ -228,6 +228,18 @@ async def test_at_most_five_addresses() -> None:
     assert found.hosts == {"mx0.a.example", "mx1.a.example", "mx2.a.example"}
 
 
+async def test_five_are_enough() -> None:
+    hosts = [f"mx{number}.a.example" for number in range(6)]
+    book = Book(
+        {
+            "a.example": [f"MX {number} {host}" for number, host in enumerate(hosts)],
+            **{host: [f"A 192.0.2.{number}"] for number, host in enumerate(hosts)},
+        }
+    )
+    assert len((await route(book, families={4})).exchangers) == MAX_ADDRESSES
+    assert (hosts[5], "A") not in book.asked
+
+
 async def test_a_crowd_of_equals_is_the_same_site_every_time() -> None:
     """Else politeness would count nothing of it."""
     names = {
