@@ -66,7 +66,8 @@ class ProbeProtocol(LineReceiver):
     greeting was read.
 
     One group of commands is awaited at a time. The next command leaves only after all that the
-    peer sent was parsed, so that a reply nobody asked for cannot pass for the next one.
+    peer sent was parsed, so that a reply nobody asked for cannot pass for the next one: it ends
+    the session, unless it was listened for (`listen`) before it came.
     """
 
     # LineReceiver would wait for ever for the CRLF of an exchanger that ends lines with LF.
@@ -93,6 +94,7 @@ class ProbeProtocol(LineReceiver):
         self._max_recipients = max_recipients
         self._assembler = ReplyAssembler()
         self._group: _Group | None = None
+        self._listening: _Group | None = None  # one without commands: a reply that comes unasked
         self._failure: SessionError | None = None
         self._octets = 0
         self._timer: IDelayedCall | None = None
@@ -152,7 +154,27 @@ class ProbeProtocol(LineReceiver):
         return self._single(Command(line))
 
     def _single(self, command: Command) -> Deferred[Reply]:
-        return self.group([command]).addCallback(lambda replies: replies[0])
+        return self.group([command]).addCallback(_only)
+
+    def listen(self) -> Deferred[Reply]:
+        """Wait for one reply more than was asked for, and send nothing.
+
+        For exchangers that are known to say more than they should, such as a second reply to a
+        command. Called while replies are awaited, it stands for the one behind them; nothing can
+        be sent until it came. The time is that of a command, from the last reply awaited on.
+        Raises OutOfOrder before the greeting, after a no to it, and while one is listened for.
+        """
+        if self._failure is not None:
+            return fail(self._failure.during(Stage.OTHER, ()))
+        if self._listening is not None:
+            raise OutOfOrder("a reply is listened for already")
+        _check_order(self.state, Verb.LISTEN)
+        heard: Deferred[tuple[Reply, ...]] = Deferred(self._cancelled)
+        self._listening = _Group(deque(), heard)
+        if self._group is None:
+            self._reply_due = self._clock.seconds() + self._timeouts.command
+            self._watch()
+        return heard.addCallback(_only)
 
     def group(self, group: Sequence[Command]) -> Deferred[tuple[Reply, ...]]:
         """Send commands in order: together where the exchanger offers PIPELINING and RFC 2920
@@ -182,7 +204,7 @@ class ProbeProtocol(LineReceiver):
 
     async def _leave(self) -> Reply | None:
         reply: Reply | None = None
-        if self._group is not None or not allows(self.state, Verb.QUIT):
+        if self._is_busy or not allows(self.state, Verb.QUIT):
             self.abort()
         else:
             leaving = self.group([commands.QUIT])
@@ -203,13 +225,24 @@ class ProbeProtocol(LineReceiver):
 
     # --- The table ---------------------------------------------------------------------------
 
+    @property
+    def _is_busy(self) -> bool:
+        return self._group is not None or self._listening is not None
+
+    @property
+    def _hearing(self) -> _Group | None:
+        """What the next reply belongs to that no command asks for, if one is listened for."""
+        group, listening = self._group, self._listening
+        if listening is None or listening.replies:
+            return None
+        return None if group is not None and (group.awaited or group.waiting) else listening
+
     def _check(self, group: Sequence[Command]) -> None:
-        if self._group is not None:
+        if self._is_busy:
             raise OutOfOrder("the replies to the commands before are still awaited")
         state, recipients = self.state, 0
         for command in group:
-            if not allows(state, command.verb):
-                raise OutOfOrder(f"{command.verb.value} is not allowed when {state.value}")
+            _check_order(state, command.verb)
             state = after(state, command.verb, 250)
             recipients += command.verb is Verb.RCPT
         if recipients > self.recipients_left:
@@ -301,6 +334,9 @@ class ProbeProtocol(LineReceiver):
                 self.keywords = ehlo_keywords(lines) if is_extended else {}
             self.state = after(self.state, command.verb, code)
             self._reply_due = self._clock.seconds() + self._timeouts.command
+        elif (hearing := self._hearing) is not None:
+            hearing.replies.append(Reply(code, lines, host=self.host))
+            self.state = after(self.state, Verb.LISTEN, code)
         elif code == CLOSING:
             # RFC 5321 section 3.8: the exchanger may say so at any time.
             self._fail(
@@ -322,18 +358,27 @@ class ProbeProtocol(LineReceiver):
         if group is not None and group.awaited:
             self._send()
             return
-        if self.clearLineBuffer() or not self._assembler.is_between_replies:  # type: ignore[no-untyped-call]
+        if self._hearing is not None:
+            if group is None:
+                return  # a part of the reply that is listened for
+        elif self.clearLineBuffer() or not self._assembler.is_between_replies:  # type: ignore[no-untyped-call]
             self._out_of_step("more came than the replies that were asked for")
             self._deliver_failure()
             return
-        self._reply_due = None
+        if self._listening is None or self._listening.replies:
+            self._reply_due = None
         if group is not None:
             self._send()
-            if not group.awaited:
-                self._group = None
-                group.done.callback(tuple(group.replies))
+            if group.awaited:
+                return
+            self._group = None
+            group.done.callback(tuple(group.replies))
         elif not self.greeted.called:
             self.greeted.callback(self)
+        listening = self._listening  # it may have ended with the group before it
+        if listening is not None and listening.replies:
+            self._listening = None
+            listening.done.callback(tuple(listening.replies))
 
     # --- The end -----------------------------------------------------------------------------
 
@@ -361,15 +406,16 @@ class ProbeProtocol(LineReceiver):
                 self._tcp.abortConnection()
 
     def _deliver_failure(self) -> None:
-        failure, group = self._failure, self._group
+        failure, groups = self._failure, (self._group, self._listening)
         assert failure is not None
+        self._group = self._listening = None
         if not self.greeted.called:
             self.greeted.errback(failure.during(Stage.GREETING, ()))
-        elif group is not None:
-            self._group = None
-            pending = group.awaited or group.waiting
-            stage = pending[0].stage if pending else Stage.OTHER
-            group.done.errback(failure.during(stage, tuple(group.replies)))
+        for group in groups:
+            if group is not None:
+                pending = group.awaited or group.waiting
+                stage = pending[0].stage if pending else Stage.OTHER
+                group.done.errback(failure.during(stage, tuple(group.replies)))
 
     def _close(self) -> None:
         if self._failure is None:
@@ -378,9 +424,14 @@ class ProbeProtocol(LineReceiver):
             self._tcp.loseConnection()
 
     def _cancelled(self, deferred: Deferred[object]) -> None:
-        # Whoever cancels hears CancelledError from the Deferred itself.
-        self._group = None
+        # Whoever cancels hears CancelledError from the Deferred itself, not what it leads to.
+        if self._group is not None and self._group.done is deferred:
+            self._group = None
+        if self._listening is not None and self._listening.done is deferred:
+            self._listening = None
         self._fail(SessionLost("the session was cancelled by this side", host=self.host))
+        if deferred is not self.greeted:
+            self._deliver_failure()
 
     # --- The one deadline --------------------------------------------------------------------
 
@@ -414,3 +465,12 @@ class ProbeProtocol(LineReceiver):
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
+
+
+def _check_order(state: State, verb: Verb) -> None:
+    if not allows(state, verb):
+        raise OutOfOrder(f"{verb.value} is not allowed when {state.value}")
+
+
+def _only(replies: tuple[Reply, ...]) -> Reply:
+    return replies[0]
