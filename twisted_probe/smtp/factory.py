@@ -28,7 +28,7 @@ from twisted_probe.smtp.errors import (
     SourceUnavailable,
 )
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
-from twisted_probe.smtp.protocol import ProbeProtocol
+from twisted_probe.smtp.protocol import ProbeProtocol, Transcript
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.source import Source
 
@@ -52,7 +52,8 @@ class ProbeFactory(ClientFactory):
     """A factory for one attempt to talk to one exchanger from `source`.
 
     `timeout` is one number of seconds for connecting and for every step, or a `Timeouts`;
-    `max_recipients` the number of RCPT commands allowed (0: no limit).
+    `max_recipients` the number of RCPT commands allowed (0: no limit); `transcript` is called
+    with each line of the dialogue, as `ProbeProtocol` has it.
     """
 
     noisy = False
@@ -62,10 +63,12 @@ class ProbeFactory(ClientFactory):
         source: Source,
         timeout: float | Timeouts = DEFAULT_TIMEOUTS,
         max_recipients: int = MAX_RECIPIENTS,
+        transcript: Transcript | None = None,
     ) -> None:
         self.source = source
         self.timeouts = timeout if isinstance(timeout, Timeouts) else Timeouts.flat(timeout)
         self.max_recipients = max_recipients
+        self.transcript = transcript
         self._clock: IReactorTime | None = None
         self._attempt: Deferred[ProbeProtocol] | None = None
         self._session: ProbeProtocol | None = None
@@ -111,6 +114,7 @@ class ProbeFactory(ClientFactory):
             helo=self.source.helo,
             timeouts=self.timeouts,
             max_recipients=self.max_recipients,
+            transcript=self.transcript,
         )
         session.factory = self
         self._session = session

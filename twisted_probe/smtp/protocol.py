@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
@@ -40,7 +42,19 @@ from twisted_probe.smtp.limits import (
 )
 from twisted_probe.smtp.states import CLOSING, GROUPABLE, State, Verb, after, allows
 from twisted_probe.vocabulary.address import Address, parse_address, parse_reverse_path
+from twisted_probe.vocabulary.escaping import decoded
 from twisted_probe.vocabulary.reply import Reply, Stage
+
+_log = Logger()
+
+#: Takes the lines of a dialogue, one by one.
+Transcript = Callable[[str], object]
+
+#: What the end of a connection is called. Twisted does not tell which error number it was.
+_ENDS: dict[type[BaseException] | None, str] = {
+    ConnectionDone: "the exchanger closed the connection",
+    ConnectionLost: "the connection was reset or broke",
+}
 
 
 @define
@@ -58,12 +72,14 @@ class ProbeProtocol(LineReceiver):
     """The HELO/MAIL/RCPT state machine of one session.
 
     `clock` measures the deadlines, `helo` is the name we say, `max_recipients` the number of
-    RCPT commands allowed (0: no limit). Every method that sends gives a Deferred; it fires with
-    the reply, whatever the reply says, and errbacks with a `SessionError` on trouble of the
-    transport or the peer, also on one that has ended the session before. Misuse (`OutOfOrder`,
-    `TooManyRecipients`, `UnsafeCommand`, `ForbiddenCommand`) raises at once and sends nothing.
-    Cancelling a Deferred aborts the connection. `greeted` fires with this protocol once the
-    greeting was read.
+    RCPT commands allowed (0: no limit). `transcript` is called with each line of the dialogue as
+    it is said, "S: 220 …" and "C: EHLO …", safe to print.
+
+    Every method that sends gives a Deferred; it fires with the reply, whatever the reply says,
+    and errbacks with a `SessionError` on trouble of the transport or the peer, also on one that
+    has ended the session before. Misuse (`OutOfOrder`, `TooManyRecipients`, `UnsafeCommand`,
+    `ForbiddenCommand`) raises at once and sends nothing. Cancelling a Deferred aborts the
+    connection. `greeted` fires with this protocol once the greeting was read.
 
     One group of commands is awaited at a time. The next command leaves only after all that the
     peer sent was parsed, so that a reply nobody asked for cannot pass for the next one: it ends
@@ -81,6 +97,7 @@ class ProbeProtocol(LineReceiver):
         helo: str,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         max_recipients: int = MAX_RECIPIENTS,
+        transcript: Transcript | None = None,
     ) -> None:
         self.state = State.CONNECTED
         self.host = ""
@@ -92,6 +109,7 @@ class ProbeProtocol(LineReceiver):
         self._helo = helo
         self._timeouts = timeouts
         self._max_recipients = max_recipients
+        self._transcript = transcript
         self._assembler = ReplyAssembler()
         self._group: _Group | None = None
         self._listening: _Group | None = None  # one without commands: a reply that comes unasked
@@ -263,6 +281,8 @@ class ProbeProtocol(LineReceiver):
             group.awaited.append(command)
             group.outstanding += len(command.line) + 2
             packet.append(command.line + b"\r\n")
+            if self._transcript is not None:
+                self._write_down("C", command.line)
             if command.verb is Verb.RCPT:
                 self.recipients_asked += 1
                 self._session_due += self._timeouts.recipient
@@ -308,8 +328,12 @@ class ProbeProtocol(LineReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         """One line, as LineReceiver found it."""
+        if line.endswith(b"\r"):
+            line = line[:-1]
+        if self._transcript is not None:
+            self._write_down("S", line)
         try:
-            complete = self._assembler.line(line[:-1] if line.endswith(b"\r") else line)
+            complete = self._assembler.line(line)
         except GrammarError as error:
             self._violated(str(error))
         else:
@@ -318,7 +342,17 @@ class ProbeProtocol(LineReceiver):
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line that is longer than any reply."""
+        if self._transcript is not None:
+            self._write_down("S", line)
         self._violated(f"a line of more than {MAX_LINE} octets")
+
+    def _write_down(self, who: str, line: bytes) -> None:
+        assert self._transcript is not None
+        try:
+            self._transcript(f"{who}: {decoded(line)}")
+        except Exception:
+            _log.failure("the transcript of a session with {host} failed", host=self.host)
+            self._transcript = None
 
     def _replied(self, code: int, lines: tuple[bytes, ...]) -> None:
         group = self._group
@@ -339,11 +373,8 @@ class ProbeProtocol(LineReceiver):
             self.state = after(self.state, Verb.LISTEN, code)
         elif code == CLOSING:
             # RFC 5321 section 3.8: the exchanger may say so at any time.
-            self._fail(
-                SessionLost(
-                    f"the exchanger closes the session: {Reply(code, lines)}", host=self.host
-                )
-            )
+            words = f"the exchanger closes the session: {Reply(code, lines)}"
+            self._fail(SessionLost(words, host=self.host, code=code))
         else:
             self._out_of_step(f"a reply that nobody asked for: {Reply(code, lines)}")
 
@@ -384,7 +415,10 @@ class ProbeProtocol(LineReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection has ended, by whichever side."""
-        self._fail(SessionLost(reason.getErrorMessage().rstrip("."), host=self.host))
+        words = _ENDS.get(reason.type, reason.getErrorMessage().rstrip("."))
+        if self.state is State.CLOSED:
+            words = "the session has ended with QUIT; open another one"
+        self._fail(SessionLost(words, host=self.host))
         self._deliver_failure()
         if not self._gone.called:
             self._gone.callback(None)
