@@ -106,7 +106,8 @@ class Refused(SessionError):
 
 class SourceUnavailable(SessionError):
     """The session could not leave from its source: the address is not on this machine, is of
-    the other family, or its fixed port is taken. No other source was tried in its place."""
+    the other family, or its fixed port is taken: by another program, or by an earlier session
+    with the same exchanger. No other source was tried in its place."""
 
     reason = Reason.SOURCE_UNAVAILABLE
 

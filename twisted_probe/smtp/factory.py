@@ -84,10 +84,11 @@ class ProbeFactory(ClientFactory):
         """Connect to the literal address `host` and read the greeting.
 
         Fires with a `ProbeProtocol` whose `greeting` was read, whatever it says. Errbacks with
-        ConnectTimeout, Refused, NoRoute, SourceUnavailable (the source is not on this machine or
-        of the other family; no other is tried), LocalExhaustion, or, when the connection stood,
-        SessionLost, ReplyTimeout or ProtocolViolation. Cancelling aborts. A second call raises
-        Misuse, a host that is no literal ValueError: one factory is one attempt.
+        ConnectTimeout, Refused, NoRoute, SourceUnavailable (the source is not on this machine, is
+        of the other family, or its fixed port is taken; no other is tried), LocalExhaustion, or,
+        when the connection stood, SessionLost, ReplyTimeout or ProtocolViolation. Cancelling
+        aborts. A second call raises Misuse, a host that is no literal ValueError: one factory is
+        one attempt.
         """
         if self._host:
             raise Misuse("a ProbeFactory makes one attempt; make another one for the next")
@@ -115,6 +116,7 @@ class ProbeFactory(ClientFactory):
             timeouts=self.timeouts,
             max_recipients=self.max_recipients,
             transcript=self.transcript,
+            closes_last=self.source.port != 0,
         )
         session.factory = self
         self._session = session
@@ -135,10 +137,13 @@ class ProbeFactory(ClientFactory):
         elif number in _EXHAUSTED:
             kind = LocalExhaustion
         elif isinstance(trouble, ConnectBindError):
-            kind, words = self._unbindable(number), f"source {self.source.address}: {words}"
+            kind, words = self._unbindable(number), f"{self._who}: {words}"
         elif number in (errno.EADDRNOTAVAIL, errno.EADDRINUSE):
             # The address was bound; what connect() lacked is a port.
             kind = LocalExhaustion
+            if self.source.port:
+                kind = SourceUnavailable
+                words = f"{self._who}: it has a session with this exchanger, or had one just now"
         elif number in _NO_ROUTE:
             kind = NoRoute
         elif number == errno.ECONNREFUSED:
@@ -146,6 +151,11 @@ class ProbeFactory(ClientFactory):
         else:
             kind = SessionLost
         return kind(words, host=self._host)
+
+    @property
+    def _who(self) -> str:
+        port = f" port {self.source.port}" if self.source.port else ""
+        return f"source {self.source.address}{port}"
 
     def _unbindable(self, number: int | None) -> type[SessionError]:
         if number == errno.EADDRINUSE and not self.source.port:

@@ -73,7 +73,9 @@ class ProbeProtocol(LineReceiver):
 
     `clock` measures the deadlines, `helo` is the name we say, `max_recipients` the number of
     RCPT commands allowed (0: no limit). `transcript` is called with each line of the dialogue as
-    it is said, "S: 220 …" and "C: EHLO …", safe to print.
+    it is said, "S: 220 …" and "C: EHLO …", safe to print. `closes_last` leaves it to the
+    exchanger to close the connection after QUIT: whoever closes first cannot have the same pair
+    of ports again for a minute (TIME_WAIT).
 
     Every method that sends gives a Deferred; it fires with the reply, whatever the reply says,
     and errbacks with a `SessionError` on trouble of the transport or the peer, also on one that
@@ -98,6 +100,7 @@ class ProbeProtocol(LineReceiver):
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         max_recipients: int = MAX_RECIPIENTS,
         transcript: Transcript | None = None,
+        closes_last: bool = False,
     ) -> None:
         self.state = State.CONNECTED
         self.host = ""
@@ -110,6 +113,7 @@ class ProbeProtocol(LineReceiver):
         self._timeouts = timeouts
         self._max_recipients = max_recipients
         self._transcript = transcript
+        self._closes_last = closes_last
         self._assembler = ReplyAssembler()
         self._group: _Group | None = None
         self._listening: _Group | None = None  # one without commands: a reply that comes unasked
@@ -213,7 +217,8 @@ class ProbeProtocol(LineReceiver):
         return done
 
     def quit(self) -> Deferred[Reply | None]:
-        """Take leave: QUIT, then close; after `timeouts.quit` seconds abort.
+        """Take leave: QUIT, then close, or let the exchanger close (`closes_last`); after
+        `timeouts.quit` seconds abort.
 
         Fires once the connection has ended, with the reply or None when none came; never
         errbacks. A session that has ended already, or is still awaiting replies, is aborted.
@@ -452,7 +457,7 @@ class ProbeProtocol(LineReceiver):
                 group.done.errback(failure.during(stage, tuple(group.replies)))
 
     def _close(self) -> None:
-        if self._failure is None:
+        if self._failure is None and not self._closes_last:
             # The peer may never close its side (nor, under TLS, send close_notify): the timer
             # that `quit` has set aborts then.
             self._tcp.loseConnection()
