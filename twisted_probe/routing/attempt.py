@@ -10,13 +10,14 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from twisted_probe.routing.evidence import Evidence, Request, Trouble, is_final
 from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
 from twisted_probe.routing.memory import Known, Memory
 from twisted_probe.routing.names import Names
 from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.ports import Ports
 from twisted_probe.routing.sites import Sites
 from twisted_probe.routing.sources import Sources
 from twisted_probe.smtp.conversation import SessionReport, converse
@@ -58,6 +59,7 @@ class Tools:
     timeouts: Timeouts
     ladder: Ladder
     rng: random.Random
+    ports: Ports = field(factory=Ports)
 
     def now(self) -> float:
         """Seconds of the reactor's clock."""
@@ -184,7 +186,8 @@ class Attempt:
         for exchanger in exchangers:
             elsewhere: list[Address] = []
             while left:
-                report = await self._session(site, exchanger, source, left)
+                async with self._tools.ports.held(source, exchanger.address):
+                    report = await self._session(site, exchanger, source, left)
                 elsewhere += self._evidence.note(report, exchanger, self._tools.now())
                 left = list(report.unanswered)
                 is_troubled = report.refusal is not None or report.failure is not None
