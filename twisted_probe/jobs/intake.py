@@ -129,7 +129,8 @@ class JobKeeper:
         with self._spool.open_active(job.name) as stream:
             self._ledger.begin_import(job.id)
             reader = JobReader(stream, job.name, job.format)
-            while self._ledger.import_rows(job.id, iter(reader), self._clock.seconds()):
+            rows = reader.turns()
+            while self._ledger.import_rows(job.id, rows, self._clock.seconds()):
                 yield
             self._ledger.open_job(job.id, reader.digest)
 
@@ -149,7 +150,8 @@ class JobKeeper:
             raise RuntimeError(f"the job {job.title} is not open")
         if job.state is State.OPEN:
             try:
-                if not await self._through(write_results(self._spool, self._ledger, job)):
+                steps = write_results(self._spool, self._ledger, job)
+                if not await self._through(steps):
                     return
             except ChangedJob as error:
                 await self._fail(job, str(error))

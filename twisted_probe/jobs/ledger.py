@@ -196,15 +196,22 @@ class Ledger(Recipients):
             if self._move_inside(job, State.IMPORTING, State.CLAIMED, State.IMPORTING):
                 self._drop(job)
 
-    def import_rows(self, job: int, rows: Iterator[Row], now: float, limit: int = BATCH) -> bool:
-        """Take in at most `limit` of `rows`; whether there may be more.
+    def import_rows(
+        self, job: int, rows: Iterator[Row | None], now: float, limit: int = BATCH
+    ) -> bool:
+        """Take in at most `limit` of `rows`, or those before the next None; whether there may be
+        more.
 
         A row that is no address is settled here and now. The spellings of one mailbox share one
         recipient, whose token is the line of the first.
         """
         lines: list[tuple[int, int, str | None, str | None, str | None, str | None]] = []
         recipients: list[tuple[int, str, str, int, str | None]] = []
+        paused = False
         for row in islice(rows, limit):
+            if row is None:
+                paused = True
+                break
             try:
                 address = _address(row)
             except AddressError as error:
@@ -230,7 +237,7 @@ class Ledger(Recipients):
                 (len(lines), invalid, database.total_changes - before, job),
             )
             self._tally(job, Counter({Reason.INVALID_ADDRESS: invalid}))
-        return len(lines) == limit
+        return paused or len(lines) == limit
 
     def open_job(self, job: int, digest: bytes) -> None:
         """The whole file, of this digest, was read: its recipients may be handed out."""
