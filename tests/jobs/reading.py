@@ -10,6 +10,7 @@ import pytest
 
 from twisted_probe.jobs.formats import Format, JobReader, Row, UnreadableJob
 from twisted_probe.jobs.formats.output import output
+from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 
 NAMES = {Format.TXT: b"list", Format.CSV: b"list.csv", Format.JSONL: b"list.jsonl"}
@@ -36,11 +37,13 @@ def complaint(data: bytes, kind: Format, name: bytes = b"list") -> str:
     return str(caught.value)
 
 
-def written(data: bytes, kind: Format, outcome: Outcome = ACCEPTED) -> str:
+def written(
+    data: bytes, kind: Format, outcome: Outcome = ACCEPTED, options: JobOptions = DEFAULTS
+) -> str:
     """The results of a file, every line of which has the same outcome."""
     text = io.StringIO(newline="")
     job = reader(data, kind)
-    results = output(text, kind, job)
+    results = output(text, kind, job, options)
     for row in job:
         results.write(row, outcome)
     return text.getvalue()

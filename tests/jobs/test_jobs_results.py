@@ -10,12 +10,22 @@ import unicodedata
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from twisted_probe.vocabulary.outcome import Reason
+from twisted_probe.jobs.formats import Format
+from twisted_probe.jobs.formats.dialect import Dialect
+from twisted_probe.jobs.formats.output import FORMULA
+from twisted_probe.jobs.intake import JobKeeper
+from twisted_probe.jobs.ledger import Job
+from twisted_probe.jobs.options import JobOptions
+from twisted_probe.vocabulary.outcome import Outcome, Reason
 from twisted_probe.vocabulary.reply import Reply
 
 from .conftest import Daemon
-from .reading import ACCEPTED
+from .reading import ACCEPTED, written
+
+DEFUSED = JobOptions(defuse_formulas=True)
 
 
 class TestObjects:
@@ -208,6 +218,77 @@ class TestSummary:
         summary = daemon.summary(name)
         assert (summary["recipients"], summary["duplicates"]) == (2, 1)
         assert summary["lines"] == 3 + summary["invalid"] == sum(summary["verdicts"].values())
+
+
+class TestFormulas:
+    def test_are_left_alone_by_default(self, daemon: Daemon) -> None:
+        daemon.drop("list.csv", "note,email\n=1+1,+tag@b.example\n")
+        daemon.tick(2)
+        daemon.answer_all()
+        daemon.tick()
+
+        (row,) = daemon.table("list.csv")
+        assert (row["note"], row["email"]) == ("=1+1", "+tag@b.example")
+
+    def test_are_defused_by_choice(self, daemon: Daemon) -> None:
+        daemon.keeper = JobKeeper(
+            daemon.spool, daemon.ledger, daemon.run, daemon.clock, options=DEFUSED
+        )
+        daemon.drop("list.csv", '@note,email\n"=HYPERLINK(""x"")",+tag@b.example\n')
+        daemon.tick(2)
+        (task,) = daemon.take()
+        daemon.answer(task, text="=cmd|' /C calc'!A0", helo="p.example.org")
+        daemon.tick()
+
+        (row,) = daemon.table("list.csv")
+        assert row["'@note"] == '\'=HYPERLINK("x")'
+        assert row["email"] == row["probe_address"] == "'+tag@b.example"
+        assert row["probe_text"] == "'=cmd|' /C calc'!A0"
+        assert row["probe_helo"] == "p.example.org"
+        assert '"\'=HYPERLINK(""x"")","\'+tag@b.example"' in daemon.read(
+            "done", "list.csv.results.csv"
+        )
+
+    def test_can_be_chosen_for_one_job(self, daemon: Daemon) -> None:
+        class Chosen(JobKeeper):
+            def options_of(self, job: Job) -> JobOptions:
+                return DEFUSED if job.name == b"this" else super().options_of(job)
+
+        daemon.keeper = Chosen(daemon.spool, daemon.ledger, daemon.run, daemon.clock)
+        for name in ("this", "that"):
+            daemon.drop(name, "=a@b.example\n")
+        daemon.tick(2)
+        daemon.answer_all()
+        daemon.tick()
+
+        assert [row["address"] for row in daemon.table("this")] == ["'=a@b.example"]
+        assert [row["address"] for row in daemon.table("that")] == ["=a@b.example"]
+
+    def test_the_exact_form_stays_exact(self) -> None:
+        line = b'{"email": "=a@b.example", "note": "@x"}\n'
+
+        assert written(line, Format.JSONL, options=DEFUSED) == written(line, Format.JSONL)
+
+    @given(
+        st.lists(st.text(st.sampled_from("=+-@\t\r\n ;,'\"a")), min_size=2, max_size=2),
+        st.sampled_from([Dialect(), Dialect(";", "'")]),
+        st.sampled_from(["\n", "\r\n"]),
+    )
+    def test_no_field_begins_like_one(self, fields: list[str], dialect: Dialect, end: str) -> None:
+        text = io.StringIO(newline="")
+        writer = dialect.writer(text, end, quoted=True)
+        writer.writerow(["email", "note"])
+        writer.writerow([*fields])
+        outcome = Outcome(address="=", reason=Reason.ACCEPTED, text="-1", checked_at=0.0)
+
+        results = written(text.getvalue().encode(), Format.CSV, outcome, DEFUSED)
+
+        _, found = dialect.reader(io.StringIO(results, newline=""))
+        assert not any(field.startswith(FORMULA) for field in found)
+        assert [field.removeprefix("'") for field in found[:2]] == [
+            field.removeprefix("'") for field in fields
+        ]
+        assert {"'=", "'-1"} <= set(found)
 
 
 #: What strangers say, with everything that must reach no terminal, log or file as it is.

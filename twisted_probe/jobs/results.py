@@ -19,6 +19,7 @@ from twisted_probe.jobs.formats import JobReader, Row, UnreadableJob
 from twisted_probe.jobs.formats.output import output
 from twisted_probe.jobs.ledger import PAGE, Job, Ledger
 from twisted_probe.jobs.names import SUMMARY, printable
+from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.jobs.spool import Spool
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict, iso_time
 
@@ -49,7 +50,9 @@ def program_version() -> str:
         return "unknown"
 
 
-def write_results(spool: Spool, ledger: Ledger, job: Job) -> Generator[None, None, None]:
+def write_results(
+    spool: Spool, ledger: Ledger, job: Job, options: JobOptions = DEFAULTS
+) -> Generator[None, None, None]:
     """Write the results and the summary of a job whose recipients are all settled, and which has
     its `done_name`; what stands under these names already is replaced.
 
@@ -68,7 +71,7 @@ def write_results(spool: Spool, ledger: Ledger, job: Job) -> Generator[None, Non
         figures = Figures()
         try:
             reader = JobReader(original, job.name, job.format)
-            written = output(results.text, job.format, reader)
+            written = output(results.text, job.format, reader, options)
             for number, found in enumerate(_joined(job, reader, ledger), 1):
                 if found is not None:
                     written.write(*found)

@@ -13,10 +13,14 @@ from twisted_probe.jobs.formats.kinds import Format
 from twisted_probe.jobs.formats.objects import PROBE
 from twisted_probe.jobs.formats.reader import JobReader
 from twisted_probe.jobs.formats.row import Row
+from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.vocabulary.outcome import FLAT_FIELDS, Outcome, flat_record
 
 #: What stands before the names of our columns, so that they never meet the user's.
 PREFIX = "probe_"
+
+#: What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection").
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _MARK = "\ufeff"
 
@@ -28,9 +32,10 @@ class Table:
     """The results as CSV: in the dialect of the original, with its line end, and with a byte order
     mark if it has one; of a text file, with commas."""
 
-    def __init__(self, text: TextIO, reader: JobReader) -> None:
+    def __init__(self, text: TextIO, reader: JobReader, options: JobOptions = DEFAULTS) -> None:
         self._width = len(reader.header)
         self._dialect = reader.dialect
+        self._defuse = options.defuse_formulas
         self._plain = reader.dialect.writer(text, reader.line_end)
         self._quoting = reader.dialect.writer(text, reader.line_end, quoted=True)
         if reader.marked:
@@ -51,8 +56,11 @@ class Table:
         return fields + ("",) * -surplus
 
     def _put(self, fields: Sequence[str]) -> None:
-        writer = self._quoting if self._has_to_be_quoted(fields) else self._plain
-        writer.writerow(fields)
+        quote = self._has_to_be_quoted(fields)
+        if self._defuse and any(field.startswith(FORMULA) for field in fields):
+            fields = ["'" + field if field.startswith(FORMULA) else field for field in fields]
+            quote = True
+        (self._quoting if quote else self._plain).writerow(fields)
 
     def _has_to_be_quoted(self, fields: Sequence[str]) -> bool:
         """Whether there is what the writer would leave bare and the reader take for its own: a
@@ -79,6 +87,8 @@ class Objects:
         self._text.write(f'{own}{comma}"{PROBE}":{_to_json(outcome.record())}}}\n')
 
 
-def output(text: TextIO, kind: Format, reader: JobReader) -> Table | Objects:
+def output(
+    text: TextIO, kind: Format, reader: JobReader, options: JobOptions = DEFAULTS
+) -> Table | Objects:
     """What writes the results of a job that is read by `reader`."""
-    return Objects(text) if kind is Format.JSONL else Table(text, reader)
+    return Objects(text) if kind is Format.JSONL else Table(text, reader, options)
