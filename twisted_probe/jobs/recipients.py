@@ -244,19 +244,7 @@ class Recipients:
         for job, line, _ in reports:
             self._came_back((job, line))
 
-    def give_back(self, tokens: Sequence[Token]) -> None:
-        """Take recipients back as they were; they are due at once."""
-        rows = [(job, *key) for job, line in tokens if (key := self._key(job, line)) is not None]
-        with transaction(self._database):
-            self._database.executemany(
-                "UPDATE recipients SET due = 0"
-                " WHERE job = ? AND domain = ? AND local = ? AND settled = 0",
-                rows,
-            )
-        for token in tokens:
-            self._came_back(token)
-
-    def hold(self, tokens: Sequence[Token], until: float) -> None:
+    def give_back(self, tokens: Sequence[Token], until: float = 0.0) -> None:
         """Take recipients back as they were, and hand them out no sooner than `until`.
 
         Nor are others of the domain, where one of these was never asked before: what kept it from
@@ -272,7 +260,8 @@ class Recipients:
                 )
                 if not cursor.rowcount and self._is_open(job, domain, local):
                     # Nothing is written of those that were never asked: the walk comes back.
-                    self._held[domain] = until
+                    if until:
+                        self._held[domain] = until
                     self._walks.setdefault(job, _Walk()).begin_again(domain, local)
         for token in tokens:
             self._came_back(token)
