@@ -278,11 +278,22 @@ class TestHolding:
         assert asked(daemon.take()) == ["a@a.example", "b@a.example"]
 
     def test_it_ends_at_once(self, daemon: Daemon) -> None:
-        dropped(daemon, "a@a.example", "b@b.example")
-        result_of(daemon.work.give_back(daemon.take(), 60.0))
+        dropped(daemon, "a@a.example", "b@b.example", "c@c.example", "d@a.example")
+        a, d, b, c = daemon.take()
+        later(daemon, b, 10)
+        later(daemon, c, 20)
+        later(daemon, d, 5)
+        result_of(daemon.work.give_back([a], 60.0))
+        daemon.clock.advance(10)
+        (again,) = daemon.take()
+        assert again.address == b.address
+        result_of(daemon.work.give_back([again], 60.0))
         assert daemon.take() == []
         daemon.ledger.end_holds()
-        assert asked(daemon.take()) == ["a@a.example", "b@b.example"]
+        # All but the one that waits for a reason of its own.
+        assert sorted(asked(daemon.take())) == ["a@a.example", "b@b.example", "d@a.example"]
+        daemon.clock.advance(10)
+        assert asked(daemon.take()) == ["c@c.example"]
 
     def test_a_restart_forgets_it(self, daemon: Daemon) -> None:
         dropped(daemon, "a@a.example")

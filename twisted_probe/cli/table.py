@@ -14,8 +14,8 @@ COLUMNS = ("address", "verdict", "reason", "code", "exchanger", "source")
 #: Characters of the widest address shown; the result file has the whole.
 MAX_WIDTH = 44
 
-_MARKS = {"deliverable": "✔", "risky": "~", "undeliverable": "✘", "unknown": "?"}
-_STYLES = {
+MARKS = {"deliverable": "✔", "risky": "~", "undeliverable": "✘", "unknown": "?"}
+STYLES = {
     "deliverable": "green",
     "risky": "yellow",
     "undeliverable": "red",
@@ -40,7 +40,7 @@ def _cell(record: Mapping[str, Any], column: str) -> str:
     value = record.get(column)
     text = "" if value is None else str(value)
     if column == "verdict":
-        return f"{_MARKS.get(text, ' ')} {text}"
+        return f"{MARKS.get(text, ' ')} {text}"
     if column == "reason" and not _is_final(record):
         text += " …"
     return text if len(text) <= MAX_WIDTH else text[: MAX_WIDTH - 1] + "…"
@@ -53,7 +53,7 @@ def _is_final(record: Mapping[str, Any]) -> bool:
 def _total_words(totals: Counter[str]) -> list[tuple[str, str]]:
     return [
         (verdict, f"{mark} {totals[verdict]} {verdict}")
-        for verdict, mark in _MARKS.items()
+        for verdict, mark in MARKS.items()
         if totals[verdict]
     ]
 
@@ -70,7 +70,7 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
     for column in COLUMNS:
         table.add_column(column, no_wrap=True, overflow="ellipsis")
     for row in rows:
-        style = _STYLES.get(row[1][2:], "")
+        style = STYLES.get(row[1][2:], "")
         cells = [Text(cell) for cell in row]
         for cell in cells[1:3]:
             cell.stylize(style)
@@ -78,7 +78,7 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
         table.add_row(*cells)
     console = Console(file=out)
     console.print(table)
-    words = Text("   ").join(Text(text, style=_STYLES[name]) for name, text in _total_words(totals))
+    words = Text("   ").join(Text(text, style=STYLES[name]) for name, text in _total_words(totals))
     console.print(words)
     return True
 

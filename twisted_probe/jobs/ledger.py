@@ -291,9 +291,10 @@ class Ledger(Recipients, Switches, Reading):
 
     def progress(self, now: float) -> list[Progress]:
         """How far each job is that is not over."""
-        return [self._progress(job, now) for job in self.jobs(*ALIVE)]
+        return [self.progress_of(job, now) for job in self.jobs(*ALIVE)]
 
-    def _progress(self, job: Job, now: float) -> Progress:
+    def progress_of(self, job: Job, now: float) -> Progress:
+        """How far one job is."""
         waiting, earliest = self._database.execute(
             "SELECT count(*), min(due) FROM recipients"
             " WHERE job = ? AND due IS NOT NULL AND due > ?",

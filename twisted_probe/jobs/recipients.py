@@ -64,6 +64,7 @@ class Recipients:
         self._walks: dict[int, _Walk] = {}
         self._ends: dict[int, tuple[str, str]] = {}
         self._held: dict[str, float] = {}
+        self._ends_of_holds: set[float] = set()
         self._turn = 0
 
     # -- who is asked next
@@ -81,6 +82,7 @@ class Recipients:
         turn = deque(job for (job,) in rows)
         self._turn += 1
         turn.rotate(-self._turn)
+        self._ends_of_holds = {end for end in self._ends_of_holds if end > now}
         tasks: list[Task] = []
         try:
             with transaction(self._database):
@@ -102,7 +104,7 @@ class Recipients:
 
     def _take_due(self, job: int, now: float, wanted: int, tasks: list[Task]) -> None:
         """Fill `tasks` up to `wanted` with recipients whose time has come; those of a domain that
-        is held get its time."""
+        is held wait until that ends."""
         while len(tasks) < wanted:
             rows: list[_Row] = self._database.execute(
                 f"SELECT {_COLUMNS} FROM recipients"  # noqa: S608 - a constant
@@ -248,7 +250,7 @@ class Recipients:
         """Take recipients back as they were, and hand them out no sooner than `until`.
 
         Nor are others of the domain, where one of these was never asked before: what kept it from
-        being asked will keep them. That is known in memory only, until `until` or `end_holds`.
+        being asked will keep them. (That is known in memory only.)
         """
         rows = [(job, *key) for job, line in tokens if (key := self._key(job, line)) is not None]
         with transaction(self._database):
@@ -263,6 +265,8 @@ class Recipients:
                     if until:
                         self._held[domain] = until
                     self._walks.setdefault(job, _Walk()).begin_again(domain, local)
+        if until:
+            self._ends_of_holds.add(until)
         for token in tokens:
             self._came_back(token)
 
@@ -274,8 +278,16 @@ class Recipients:
         return found is not None and bool(found[0])
 
     def end_holds(self) -> None:
-        """Domains that are held may be asked again: what held them may be over."""
+        """Whoever is held back until some time is due now: what held them may be over."""
         self._held.clear()
+        ends, self._ends_of_holds = self._ends_of_holds, set()
+        with transaction(self._database):
+            # No other wait ends at the very moment when a hold does.
+            self._database.executemany(
+                "UPDATE recipients SET due = 0 WHERE due = ?"
+                " AND job IN (SELECT id FROM jobs WHERE state = 'open')",
+                [(end,) for end in ends],
+            )
 
     def expire(self, now: float, limit: int = BATCH) -> bool:
         """Settle at most `limit` open recipients of jobs that are past their deadline, or

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from twisted_probe.vocabulary.outcome import Outcome
 
-#: Seconds until recipients of a paused site or source are looked at again: after a pause has
-#: ended nobody waits longer, and while it lasts each of them costs next to nothing.
+#: Seconds until recipients of a paused site or source are looked at again: often enough for a
+#: domain that moves to another site, seldom enough to cost next to nothing.
 HOLD = 60.0
 
 

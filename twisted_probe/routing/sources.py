@@ -36,6 +36,11 @@ class Sources:
         return frozenset(source.family for source in self._sources)
 
     @property
+    def all(self) -> tuple[Source, ...]:
+        """The sources; the one whose turn is next comes first."""
+        return tuple(self._sources)
+
+    @property
     def addresses(self) -> frozenset[str]:
         """The addresses that this machine sends from."""
         return frozenset(source.address for source in self._sources)
