@@ -81,7 +81,12 @@ def _twistd_help(python: Path, cwd: Path) -> str:
 def test_twistd_finds_the_plugin(kind: str, checkout: Path, built: Path, tmp_path: Path) -> None:
     python = _environment(tmp_path / "environment")
     wheel = next(built.glob("*.whl"))
-    _install(python, *{"wheel": [wheel], "plain": [checkout], "editable": ["-e", checkout]}[kind])
+    what: dict[str, list[str | Path]] = {
+        "wheel": [wheel],
+        "plain": [checkout],
+        "editable": ["-e", checkout],
+    }
+    _install(python, *what[kind])
     assert "mailprobe" in _twistd_help(python, tmp_path)
     home = _run(python, "-c", "import twisted_probe; print(twisted_probe.__file__)", cwd=tmp_path)
     assert str(checkout if kind == "editable" else tmp_path) in home
@@ -125,6 +130,7 @@ def test_the_sdist_holds_what_it_should(built: Path) -> None:
         names = {name.split("/", 1)[-1] for name in archive.getnames()}
     for name in ("tests/conftest.py", "tap/mailprobe.tac", "LICENSE", "Makefile", "README.rst"):
         assert name in names
+    assert {"docs/old_class.rst", "docs/examples/one_address.py"} <= names
 
 
 def test_the_readme_renders_without_a_warning() -> None:

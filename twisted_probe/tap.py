@@ -41,8 +41,7 @@ class Options(usage.Options):
         self.networks: list[str] = []
 
     def opt_source(self, value: str) -> None:
-        """A local address to ask from and the name it says in EHLO, ADDRESS[=HELO]; may be
-        repeated."""
+        """A local address to ask from, and its name in EHLO, ADDRESS[=HELO]; may be repeated."""
         self.sources.append(value)
 
     def opt_resolver(self, value: str) -> None:

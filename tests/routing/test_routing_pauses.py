@@ -44,7 +44,7 @@ class OneExchangerEach:
 
     def mail_exchangers(self, domain: str) -> Deferred[Sequence[MailExchanger]]:
         site = domain.split(".")[-2]
-        return succeed([MailExchanger(10, f"mx{n}.{site}.example") for n in (1, 2)])
+        return succeed([MailExchanger(10 * n, f"mx{n}.{site}.example") for n in (1, 2)])
 
     def addresses(self, name: str, family: int) -> Deferred[Sequence[str]]:
         number = {"mx1": 1, "mx2": 2}[name.split(".")[0]]
@@ -55,7 +55,7 @@ class Stage:
     """A prober on a clock and a network of memory, one session at a time for each site."""
 
     def __init__(self, *sources: Source, **limits: Any) -> None:
-        self.reactor = MemoryReactorClock()  # type: ignore[no-untyped-call]
+        self.reactor = MemoryReactorClock()
         self.pauses = Pauses()
         self.prober = Prober(
             self.reactor,
@@ -84,8 +84,8 @@ class Stage:
         """The exchanger of one connection refuses it."""
         client = self.reactor.tcpClients[number]
         connector = self.reactor.connectors[number]
-        error = ConnectError(errno.ECONNREFUSED)  # type: ignore[no-untyped-call]
-        client[2].clientConnectionFailed(connector, Failure(error))  # type: ignore[no-untyped-call]
+        error = ConnectError(errno.ECONNREFUSED)
+        client[2].clientConnectionFailed(connector, Failure(error))
 
 
 def held(results: list[Any]) -> Held:
@@ -292,7 +292,7 @@ class TestSources:
 
 class TestSites:
     def test_withdrawing(self) -> None:
-        stage = MemoryReactorClock()  # type: ignore[no-untyped-call]
+        stage = MemoryReactorClock()
         sites = Sites(stage, Limits(per_site=1))
         granted: list[Slot] = []
         sites.slot("a", "203.0.113.1").addCallback(granted.append)

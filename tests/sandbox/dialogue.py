@@ -29,7 +29,7 @@ class Dialogue:
         assert isinstance(exchanger.clock, Clock)
         self.clock = exchanger.clock
         peer = IPv4Address("TCP", client, port)
-        self.transport: Any = StringTransport(peerAddress=peer)  # type: ignore[no-untyped-call]
+        self.transport: Any = StringTransport(peerAddress=peer)
         self.protocol = exchanger.buildProtocol(None)
         self.protocol.makeConnection(self.transport)  # type: ignore[no-untyped-call]
         self.session: SessionRecord = exchanger.record.sessions[-1]

@@ -34,7 +34,7 @@ class Served:
 
     def __init__(self, server: NameServer, port: int) -> None:
         self.server = server
-        self.client: Any = client.Resolver(  # type: ignore[no-untyped-call]
+        self.client: Any = client.Resolver(
             servers=[("127.0.0.1", port)], timeout=(1,), reactor=reactor
         )
 

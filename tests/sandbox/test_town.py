@@ -55,7 +55,7 @@ async def visit(town: Town, address: str, source: str, *lines: str) -> Visitor:
 
 
 async def _connected(endpoint: TCP4ClientEndpoint, visitor: Visitor) -> Visitor:
-    await connectProtocol(endpoint, visitor)  # type: ignore[no-untyped-call]
+    await connectProtocol(endpoint, visitor)
     return visitor
 
 
@@ -113,9 +113,7 @@ async def test_a_session_from_each_source() -> None:
 async def test_the_resolver_knows_the_street() -> None:
     async with in_town(Town()) as town:
         host, port = town.resolver.split(":")
-        resolver: Any = client.Resolver(  # type: ignore[no-untyped-call]
-            servers=[(host, int(port))], reactor=reactor
-        )
+        resolver: Any = client.Resolver(servers=[(host, int(port))], reactor=reactor)
         for house in town.houses:
             answers, _, _ = await resolver.lookupAddress(house.name)
             assert [record.payload.dottedQuad() for record in answers] == [house.address]
@@ -179,9 +177,7 @@ async def test_a_number_that_is_taken_somewhere_is_not_used() -> None:
         def listenTCP(self, port: int, *args: Any, interface: str, **kwargs: Any) -> Any:
             if interface == "127.0.1.2" and self.refusals < MAX_TRIES - 1:
                 self.refusals += 1
-                raise CannotListenError(  # type: ignore[no-untyped-call]
-                    interface, port, OSError("taken")
-                )
+                raise CannotListenError(interface, port, OSError("taken"))
             return reactor.listenTCP(port, *args, interface=interface, **kwargs)
 
     before = await left_in_reactor()

@@ -56,6 +56,20 @@ def test_a_source_is_a_literal(address: str) -> None:
         Source(address, helo="probe1.example.org")
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("0.0.0.0", "no single address"),
+        ("::", "no single address"),
+        ("224.0.0.1", "no single address"),
+        ("::ffff:192.0.2.1", "write it as 192.0.2.1"),
+    ],
+)
+def test_a_source_is_one_address(address: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Source(address, helo="probe1.example.org")
+
+
 @pytest.mark.parametrize("port", [-1, 65536])
 def test_ports_end(port: int) -> None:
     with pytest.raises(ValueError, match="source port"):

@@ -2,7 +2,7 @@
 
 from twisted.application.service import ServiceMaker
 
-mailprobe = ServiceMaker(  # type: ignore[no-untyped-call]
+mailprobe = ServiceMaker(
     "twisted_probe",
     "twisted_probe.tap",
     "Ask exchangers which mailboxes are alive, from chosen source addresses.",

@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater, react
 
 from twisted_probe.cli import EXIT_USAGE
@@ -53,10 +54,14 @@ def check(arguments: argparse.Namespace) -> int:
     def run(reactor: Any) -> Deferred[None]:
         async def ask() -> None:
             prober = Prober(reactor, **settings)
-            outcomes.extend(await _ask(reactor, prober, arguments.addresses, arguments.wait))
+            with suppress(CancelledError):
+                outcomes.extend(await _ask(reactor, prober, arguments.addresses, arguments.wait))
             await prober.close()
 
-        return Deferred.fromCoroutine(ask())
+        asking = Deferred.fromCoroutine(ask())
+        # Ctrl-C: what the sessions would say of their own end is no outcome.
+        reactor.addSystemEventTrigger("before", "shutdown", asking.cancel)
+        return asking
 
     try:
         react(run)

@@ -13,6 +13,9 @@ from typing import Any, TextIO
 COLUMNS = ("address", "verdict", "reason", "code", "exchanger", "source")
 #: Characters of the widest address shown; the result file has the whole.
 MAX_WIDTH = 44
+#: What a narrow terminal does without, first things first, and the characters of an address that
+#: are worth more.
+_DISPENSABLE = {"exchanger": MAX_WIDTH, "code": MAX_WIDTH, "source": 20}
 
 MARKS = {"deliverable": "✔", "risky": "~", "undeliverable": "✘", "unknown": "?"}
 STYLES = {
@@ -43,7 +46,11 @@ def _cell(record: Mapping[str, Any], column: str) -> str:
         return f"{MARKS.get(text, ' ')} {text}"
     if column == "reason" and not _is_final(record):
         text += " …"
-    return text if len(text) <= MAX_WIDTH else text[: MAX_WIDTH - 1] + "…"
+    return _cut(text, MAX_WIDTH)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _is_final(record: Mapping[str, Any]) -> bool:
@@ -66,21 +73,37 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
         from rich.text import Text
     except ImportError:
         return False
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in COLUMNS:
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    console = Console(file=out)
+    shown, width = _fitting(rows, console.width)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for place in shown:
+        table.add_column(COLUMNS[place], no_wrap=True, overflow="ellipsis")
     for row in rows:
         style = STYLES.get(row[1][2:], "")
-        cells = [Text(cell) for cell in row]
+        cells = [Text(_cut(row[0], width)), *map(Text, row[1:])]
         for cell in cells[1:3]:
             cell.stylize(style)
         cells[4].stylize("dim")
-        table.add_row(*cells)
-    console = Console(file=out)
+        table.add_row(*(cells[place] for place in shown))
     console.print(table)
     words = Text("   ").join(Text(text, style=STYLES[name]) for name, text in _total_words(totals))
+    console.print()
     console.print(words)
     return True
+
+
+def _fitting(rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], int]:
+    """The columns, by their places, that a terminal of that width can show, and the width of the
+    first one: an address is cut before the last columns go, and so much that it is still told."""
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    shown = list(range(len(COLUMNS)))
+    for dispensable, least in _DISPENSABLE.items():
+        # Rich puts two blanks between columns, and one behind the last.
+        room = width + 1 - sum(widths[place] + 2 for place in shown[1:]) - 2
+        if room >= min(least, widths[0]):
+            return shown, min(room, widths[0])
+        shown.remove(COLUMNS.index(dispensable))
+    return shown, widths[0]
 
 
 def _print_plain(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO) -> None:

@@ -109,9 +109,14 @@ def read_identity(
             "--reverse-path: none is given; set an address of yours that receives mail"
         )
     try:
-        parse_reverse_path(reverse_path)
+        path = parse_reverse_path(reverse_path)
     except AddressError as error:
         raise ConfigError(f"--reverse-path {reverse_path!r}: {error}") from None
+    if path is not None and path.needs_smtputf8:
+        raise ConfigError(
+            f"--reverse-path {reverse_path!r}: the part before the @ has to be ASCII, since not "
+            "every exchanger offers SMTPUTF8"
+        )
     return tuple(made), reverse_path
 
 
@@ -151,11 +156,6 @@ def check_sources(sources: Sequence[Source]) -> None:
     Raises ConfigError naming the address that is not.
     """
     for source in sources:
-        if source.ip.is_unspecified:
-            raise ConfigError(
-                f"--source {source.address}: it stands for any address of this machine; nothing "
-                "is ever sent from an address that was not chosen"
-            )
         family = socket.AF_INET if source.family == 4 else socket.AF_INET6
         try:
             with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -19,6 +19,7 @@ from twisted_probe.routing.memory import Known, Memory
 from twisted_probe.routing.names import Names
 from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.pauses import Held, Pauses
+from twisted_probe.routing.ports import Ports
 from twisted_probe.routing.sites import Sites, Slot
 from twisted_probe.routing.sources import Sources
 from twisted_probe.smtp.conversation import SessionReport, converse
@@ -60,6 +61,7 @@ class Tools:
     timeouts: Timeouts
     ladder: Ladder
     rng: random.Random
+    ports: Ports = field(factory=Ports)
     pauses: Pauses = field(factory=Pauses)
 
     def now(self) -> float:
@@ -252,7 +254,8 @@ class Attempt:
         for exchanger in exchangers:
             elsewhere: list[Address] = []
             while left:
-                report = await self._session(site, exchanger, source, left)
+                async with self._tools.ports.held(source, exchanger.address):
+                    report = await self._session(site, exchanger, source, left)
                 elsewhere += self._evidence.note(report, exchanger, self._tools.now())
                 left = list(report.unanswered)
                 self._open = {*elsewhere, *left}

@@ -89,17 +89,16 @@ class Evidence:
             )
         blocked = False
         for recipient, reply in report.answers.items():
+            finding = self._classify(reply, recipient)
+            blocked = blocked or finding.label is Label.BLOCKLISTED
             if recipient.local == self.control:
-                self._note_control(reply, exchanger, now)
+                self._note_control(reply, finding, exchanger, now)
                 continue
             self.answers[recipient] = Answer(reply, exchanger, report.tls)
-            label = self._classify(reply, recipient).label
-            if label is Label.RELAY_DENIED:
+            if finding.label is Label.RELAY_DENIED:
                 elsewhere.append(recipient)
                 if reply.code_class == 5:
                     self.denials.setdefault(recipient, set()).add(exchanger.name)
-            elif label is Label.BLOCKLISTED:
-                blocked = True
             elif reply.is_positive and exchanger.best and self.known is not None:
                 self.known = evolve(self.known, accepted_at=now)
         trouble = self._trouble(report, exchanger)
@@ -113,9 +112,13 @@ class Evidence:
             self.is_blocked = True
         return elsewhere
 
-    def _note_control(self, reply: Reply, exchanger: Exchanger, now: float) -> None:
-        # A 4xx on the control says nothing: it stays undecided, and is asked again.
-        if self.known is None or reply.code_class not in (2, 5):
+    def _note_control(
+        self, reply: Reply, finding: Finding, exchanger: Exchanger, now: float
+    ) -> None:
+        shown = judge(finding, reply, Circumstances(control=reply, control_finding=finding))
+        # A 4xx on the control says nothing, nor does a no to ourselves: it stays undecided, and
+        # is asked again.
+        if self.known is None or shown.catch_all is None:
             return
         if exchanger.best:
             self.known = evolve(self.known, control_reply=reply, control_at=now)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.names import dns
 from twisted.names.error import DNSQueryTimeoutError
@@ -19,6 +19,9 @@ from twisted.names.error import DNSQueryTimeoutError
 TRIES = (2.0, 4.0, 6.0)
 #: Seconds to connect for TCP, and seconds for the answer then.
 TCP_TIME = 6.0
+#: Questions on their way at once. Each has a socket of its own, and a list can begin with
+#: thousands of domains.
+MAX_ASKED = 100
 
 
 class NoAnswer(Exception):
@@ -29,12 +32,14 @@ class Resolver:
     """Asks the servers given as (address, port), IPv4 only.
 
     A question that is on its way already is not asked twice: all who want it share the answer.
+    Others wait while there are `MAX_ASKED` of them.
     """
 
     def __init__(self, reactor: Any, servers: Sequence[tuple[str, int]]) -> None:
         self._reactor = reactor
         self._servers = tuple(servers)
         self._asked: dict[dns.Query, _Question] = {}
+        self._places = DeferredSemaphore(MAX_ASKED)
 
     def ask(self, query: dns.Query) -> Deferred[dns.Message]:
         """Fires with the whole answer to `query`, whatever its code.
@@ -46,8 +51,9 @@ class Resolver:
             return self._asked[query].wait()
         question = self._asked[query] = _Question()
         waiting = question.wait()
-        question.asking = Deferred.fromCoroutine(self._answer(query))
-        question.asking.addBoth(self._answered, query)
+        question.asking = self._places.run(
+            lambda: Deferred.fromCoroutine(self._answer(query))
+        ).addBoth(self._answered, query)
         return waiting
 
     def _answered(self, answer: Any, query: dns.Query) -> None:
@@ -71,7 +77,7 @@ class Resolver:
         self, server: tuple[str, int], query: dns.Query, seconds: float
     ) -> dns.Message:
         # A port of its own for each question makes its number as hard to guess as the ID.
-        protocol = dns.DNSDatagramProtocol(self, self._reactor)  # type: ignore[no-untyped-call]
+        protocol = dns.DNSDatagramProtocol(self, self._reactor)
         protocol.noisy = False
         try:
             return await protocol.query(server, [query], seconds)
@@ -82,8 +88,8 @@ class Resolver:
 
     async def _over_tcp(self, server: tuple[str, int], query: dns.Query) -> dns.Message:
         endpoint = TCP4ClientEndpoint(self._reactor, *server, timeout=TCP_TIME)
-        protocol: Any = dns.DNSProtocol(self, self._reactor)  # type: ignore[no-untyped-call]
-        await connectProtocol(endpoint, protocol)  # type: ignore[no-untyped-call]
+        protocol: Any = dns.DNSProtocol(self, self._reactor)
+        await connectProtocol(endpoint, protocol)
         try:
             message: dns.Message = await protocol.query([query], TCP_TIME)
         finally:

@@ -68,7 +68,7 @@ class ExchangerProtocol(LineReceiver):
 
     def dataReceived(self, data: bytes) -> None:
         """Take lines, and note which came in one piece."""
-        LineReceiver.dataReceived(self, data)  # type: ignore[no-untyped-call]
+        LineReceiver.dataReceived(self, data)
         if b"\n" in data:
             self._follows = not data.endswith(b"\n")
 

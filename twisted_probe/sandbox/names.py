@@ -53,13 +53,13 @@ class NameServer(DNSServerFactory):
 
     def datagrams(self) -> dns.DNSDatagramProtocol:
         """The protocol for a UDP port."""
-        protocol = dns.DNSDatagramProtocol(self, self._reactor)  # type: ignore[no-untyped-call]
+        protocol = dns.DNSDatagramProtocol(self, self._reactor)
         protocol.noisy = False
         return protocol
 
     def buildProtocol(self, addr: IAddress | None) -> dns.DNSProtocol:
         """A TCP session."""
-        return dns.DNSProtocol(self, self._reactor)  # type: ignore[no-untyped-call]
+        return dns.DNSProtocol(self, self._reactor)
 
     def connectionMade(self, protocol: dns.DNSProtocol) -> None:
         """A TCP session begins."""
@@ -120,14 +120,12 @@ def _payload(record: ResourceRecord) -> Any:
 
 def _mx(preference: str, name: str) -> Any:
     # The root, of a null MX, is a name without labels.
-    return dns.Record_MX(int(preference), name.rstrip("."))  # type: ignore[no-untyped-call]
+    return dns.Record_MX(int(preference), name.rstrip("."))
 
 
 def _start_of_authority() -> Any:
     # RFC 2308: the last number is how long a "no" may be kept.
-    return dns.Record_SOA(  # type: ignore[no-untyped-call]
-        "names.invalid", "hostmaster.invalid", 1, 3600, 600, 86400, TTL
-    )
+    return dns.Record_SOA("names.invalid", "hostmaster.invalid", 1, 3600, 600, 86400, TTL)
 
 
 _PAYLOADS: dict[str, Callable[..., Any]] = {
@@ -137,5 +135,5 @@ _PAYLOADS: dict[str, Callable[..., Any]] = {
     "CNAME": dns.Record_CNAME,
     "NS": dns.Record_NS,
     "PTR": dns.Record_PTR,
-    "TXT": lambda *words: dns.Record_TXT(" ".join(words).encode()),  # type: ignore[no-untyped-call]
+    "TXT": lambda *words: dns.Record_TXT(" ".join(words).encode()),
 }

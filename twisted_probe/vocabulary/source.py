@@ -47,6 +47,14 @@ def _literal(text: str) -> str:
     return str(ip_address(text))
 
 
+def _check_address(instance: object, attribute: object, value: str) -> None:
+    address = ip_address(value)
+    if address.is_unspecified or address.is_multicast:
+        raise ValueError(f"{value} is no single address of a machine")
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        raise ValueError(f"{value} is an IPv4 address; write it as {address.ipv4_mapped}")
+
+
 def _check_helo(instance: object, attribute: object, value: str) -> None:
     problem = helo_name_problem(value)
     if problem is not None:
@@ -63,12 +71,14 @@ class Source:
     """One local address and the name it says in EHLO.
 
     `address` is an IPv4 or IPv6 literal (kept in its canonical spelling), `helo` a fully
-    qualified host name, `port` the local port, 0 for one that the kernel picks.
+    qualified host name, `port` the local port, 0 for one that the kernel picks; a fixed one has
+    one session at a time with each exchanger address.
 
-    Raises ValueError for anything else.
+    Raises ValueError for anything else; also for 0.0.0.0 and ::, where the kernel would choose
+    the address.
     """
 
-    address: str = field(converter=_literal)
+    address: str = field(converter=_literal, validator=_check_address)
     helo: str = field(validator=_check_helo)
     port: int = field(default=0, validator=_check_port)
 

@@ -1,0 +1,67 @@
+"""What outlives a session, and how long it is believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from twisted_probe.routing.memory import (
+    ACCEPTED_LATELY,
+    CATCH_ALL_NO,
+    CATCH_ALL_YES,
+    Known,
+    MemoryInRam,
+)
+from twisted_probe.vocabulary.reply import Reply, Stage
+
+YES = Reply(250, (b"2.1.5 Ok",), stage=Stage.RCPT)
+NO = Reply(550, (b"5.1.1 User unknown",), stage=Stage.RCPT)
+
+
+def now(deferred: Deferred[Any]) -> Any:
+    results: list[Any] = []
+    deferred.addCallback(results.append)
+    return results[0]
+
+
+def test_recall_what_was_remembered() -> None:
+    memory = MemoryInRam()
+    assert now(memory.recall("a.example", "192.0.2.1")) is None
+    known = Known("qwertz")
+    assert now(memory.remember("a.example", "192.0.2.1", known)) is None
+    assert now(memory.recall("a.example", "192.0.2.1")) is known
+    assert now(memory.recall("a.example", "192.0.2.2")) is None
+    assert now(memory.recall("b.example", "192.0.2.1")) is None
+    other = Known("other")
+    now(memory.remember("a.example", "192.0.2.1", other))
+    assert now(memory.recall("a.example", "192.0.2.1")) is other
+
+
+def test_the_least_recently_used_go_first() -> None:
+    memory = MemoryInRam(max_domains=3)
+    for name in "abc":
+        now(memory.remember(name, "s", Known(name)))
+    now(memory.recall("a", "s"))
+    now(memory.remember("b", "s", Known("b2")))
+    now(memory.remember("d", "s", Known("d")))
+    left = [now(memory.recall(name, "s")) for name in "abcd"]
+    assert [None if known is None else known.control for known in left] == ["a", "b2", None, "d"]
+
+
+@pytest.mark.parametrize(("reply", "life"), [(YES, CATCH_ALL_YES), (NO, CATCH_ALL_NO)])
+def test_how_long_a_control_is_believed(reply: Reply, life: float) -> None:
+    known = Known("x", control_reply=reply, control_at=1000.0)
+    assert known.fresh(1000.0 + life) is known
+    stale = known.fresh(1000.0 + life + 1)
+    assert stale.control_reply is None
+    assert stale.control == "x"  # chosen once and for all
+
+
+def test_how_long_an_accepted_recipient_vouches() -> None:
+    known = Known("x", control_reply=YES, control_at=1000.0, accepted_at=1000.0)
+    assert known.fresh(1000.0 + ACCEPTED_LATELY) is known
+    later = known.fresh(1000.0 + ACCEPTED_LATELY + 1)
+    assert (later.accepted_at, later.control_reply) == (None, None)
+    assert Known("x").fresh(1e12) == Known("x")
