@@ -109,6 +109,7 @@ class TestResults:
 
         assert daemon.summary("list") == {
             "job": "list",
+            "cancelled": False,
             "lines": 6,
             "recipients": 3,
             "duplicates": 1,

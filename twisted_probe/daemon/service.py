@@ -18,12 +18,16 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from twisted_probe.daemon.config import Config
+from twisted_probe.daemon.control_socket import ControlSocket
+from twisted_probe.daemon.controls import controls_of
 from twisted_probe.daemon.lock import Lock
+from twisted_probe.daemon.status import Meter, MeteredWork
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Ledger, LedgerError, Progress
 from twisted_probe.jobs.ledger_work import LedgerWork
 from twisted_probe.jobs.spool import Spool, SpoolError
 from twisted_probe.routing.engine import Engine
+from twisted_probe.routing.pauses import Pauses
 from twisted_probe.routing.prober import Prober
 
 _log = Logger()
@@ -61,6 +65,7 @@ class ProbeService(Service):
         self._prober: Prober | None = None
         self._keeper: JobKeeper | None = None
         self._engine: Engine | None = None
+        self._control: ControlSocket | None = None
 
     def startService(self) -> None:
         """Start; what can go wrong from here on is logged, and ends the process."""
@@ -72,6 +77,7 @@ class ProbeService(Service):
 
     async def _start(self) -> None:
         config = self._config
+        pauses = Pauses()
         self._spool = await self._run(Spool, str(config.spool))
         self._ledger = await self._run(Ledger, self._spool.ledger_path)
         self._prober = Prober(
@@ -84,12 +90,25 @@ class ProbeService(Service):
             timeouts=config.timeouts,
             limits=config.limits,
             ladder=config.ladder,
+            pauses=pauses,
         )
         self._keeper = JobKeeper(
             self._spool, self._ledger, self._run, self._reactor, config.deadline
         )
-        work = LedgerWork(self._ledger, self._run, self._reactor)
+        meter = Meter(self._reactor.seconds())
+        work = MeteredWork(LedgerWork(self._ledger, self._run, self._reactor), meter, self._reactor)
         self._engine = Engine(self._reactor, self._prober, work, idle=IDLE)
+        self._control = await controls_of(
+            self._reactor,
+            spool=self._spool,
+            ledger=self._ledger,
+            run=self._run,
+            engine=self._engine,
+            prober=self._prober,
+            pauses=pauses,
+            meter=meter,
+        )
+        self._control.start()
         self._engine.start()
         self._scanning = self._scan.start(SCAN)
         self._scanning.addErrback(self._broken)
@@ -128,6 +147,8 @@ class ProbeService(Service):
     async def _drain(self) -> None:
         if self._starting is not None:
             await self._starting
+        if self._control is not None:
+            await self._control.stop()
         if self._scan.running:
             self._scan.stop()
         if self._engine is not None:

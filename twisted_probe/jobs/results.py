@@ -115,6 +115,7 @@ def _summary(job: Job, figures: Figures, reader: JobReader) -> dict[str, Any]:
         verdicts[reason.verdict] += number
     return {
         "job": job.title,
+        "cancelled": job.cancelled_at is not None,
         "lines": job.lines,
         "recipients": job.recipients,
         "duplicates": job.lines - job.recipients - job.invalid,
