@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrs import evolve, frozen
+from twisted.logger import Logger
 
 from twisted_probe.routing.evidence import Evidence, Request, Trouble, is_final
 from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
@@ -18,7 +19,7 @@ from twisted_probe.routing.memory import Known, Memory
 from twisted_probe.routing.names import Names
 from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.sites import Sites
-from twisted_probe.routing.sources import Sources
+from twisted_probe.routing.sources import BENCH, Sources
 from twisted_probe.smtp.conversation import SessionReport, converse
 from twisted_probe.smtp.errors import (
     LocalExhaustion,
@@ -34,6 +35,8 @@ from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.reply import Stage
 from twisted_probe.vocabulary.source import Source
+
+_log = Logger()
 
 #: Sessions of one attempt that may end in trouble; Postfix smtp_mx_session_limit.
 MAX_TROUBLED_SESSIONS = 2
@@ -102,7 +105,7 @@ class Attempt:
         self._evidence.exchangers = route.hosts
         await self._walk(route.site, reachable, source)
         if self._evidence.is_blocked:
-            tools.sources.bench(source, route.site, tools.now())
+            self._bench(source, route.site)
         if self._evidence.known is not None:
             await tools.memory.remember(self._domain, source.address, self._evidence.known)
         return self._outcomes()
@@ -220,6 +223,21 @@ class Attempt:
             return SessionReport(answers={}, unanswered=tuple(recipients), failure=error)
         finally:
             slot.release()
+
+    def _bench(self, source: Source, site: str) -> None:
+        """Keep the source away from a site that has shut it out, and tell the operator."""
+        sources, reply = self._tools.sources, self._evidence.blocked_by
+        sources.bench(source, site, self._tools.now())
+        _log.warn(
+            "{site} has refused {source}, which leaves it alone for {hours:.0f} h: {code} {text}",
+            site=site,
+            source=source.address,
+            hours=BENCH / 3600,
+            code="" if reply is None else reply.code,
+            text="" if reply is None else reply.text,
+        )
+        if sources.is_paused(site, self._tools.now()):
+            _log.warn("{site} is paused: it is left alone by all sources", site=site)
 
     def _control_to_ask(self, exchanger: Exchanger) -> Address | None:
         known = self._evidence.known
