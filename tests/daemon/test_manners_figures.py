@@ -63,9 +63,9 @@ def watched() -> Iterator[Watched]:
 
 def lines_of(watched: Watched, seconds: int) -> list[str]:
     events: list[LogEvent] = []
-    globalLogPublisher.addObserver(events.append)
+    globalLogPublisher.addObserver(events.append)  # type: ignore[arg-type]
     watched.pass_by(seconds)
-    globalLogPublisher.removeObserver(events.append)
+    globalLogPublisher.removeObserver(events.append)  # type: ignore[arg-type]
     return [formatEvent(event) for event in events]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import LogEvent, Logger, LogLevel
 from twisted.python import log as legacy
 from twisted.python.failure import Failure
@@ -306,6 +307,13 @@ def test_details_are_noise(caught: Caught) -> None:
 
 def test_who_has_ended_us_is_none() -> None:
     assert not is_noise(legacy_event("Received SIGTERM, shutting down."))
+
+
+def test_who_has_ended_us_twice_is_noise() -> None:
+    caught = Caught("twisted.internet.base")
+    caught.log.failure("while calling from thread", Failure(ReactorNotRunning()))
+
+    assert is_noise(caught.event)
 
 
 @pytest.mark.parametrize("level", [LogLevel.warn, LogLevel.error, LogLevel.critical])

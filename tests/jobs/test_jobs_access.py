@@ -295,7 +295,7 @@ def test_it_waits_for_its_owner(path: Path, events: list[LogEvent], unreadable: 
 
     user = user_name(os.geteuid())
     assert [event["why"] for event in events] == [
-        f"{user} may not read this file of {user_name(os.getuid())}'s: it needs chmod g+r"
+        f"it is {user}'s, and the service's user {user} may not read it: it needs chmod g+r"
     ]
     unreadable.clear()
     assert spool.scan(NOW + UNREADABLE) == [b"list"]
@@ -313,7 +313,7 @@ def test_in_the_end_its_owner_is_told(path: Path, unreadable: set[bytes]) -> Non
     assert os.listdir(path / "new") == []
     assert (path / "failed" / "list").exists()
     words = (path / "failed" / "list.error.txt").read_text()
-    assert words.endswith("'s: it needs chmod g+r; drop it again then\n")
+    assert words.endswith(" may not read it: it needs chmod g+r; drop it again then\n")
     spool.close()
 
 
@@ -330,7 +330,8 @@ def test_a_file_that_was_moved_here_has_another_group(
         spool.scan(NOW + moment)
 
     assert events[-1]["why"] == (
-        f"root may not read this file of {STRANGE}'s: it needs chgrp {STRANGE} and chmod g+r"
+        f"it is {STRANGE}'s, and the service's user root may not read it: "
+        f"it needs chgrp {STRANGE} and chmod g+r"
     )
     spool.close()
 

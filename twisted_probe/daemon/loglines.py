@@ -17,6 +17,7 @@ from math import isfinite
 from typing import Any
 
 from attrs import frozen
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import LogEvent, formatEvent
 from twisted.python.failure import Failure
 from twisted.python.reflect import safe_str
@@ -70,6 +71,9 @@ def is_noise(event: LogEvent) -> bool:
     level = _level(event)
     if level == "debug" or event.get("log_format") in _FACTORIES:
         return True
+    failure = event.get("log_failure")
+    if isinstance(failure, Failure) and failure.check(ReactorNotRunning):
+        return True  # we were asked to stop twice
     if level != "info":
         return False
     namespace = _namespace(event)

@@ -174,7 +174,8 @@ class Spool:
     def _cannot_read(self, name: bytes, status: os.stat_result, waited: float) -> None:
         """Say what its owner has to do, and wait for it: some programs that copy set the mode of
         a file last. Who did not hear of it is told in failed/."""
-        why = f"{user_name(os.geteuid())} may not read this file of {user_name(status.st_uid)}'s: "
+        owner, us = user_name(status.st_uid), user_name(os.geteuid())
+        why = f"it is {owner}'s, and the service's user {us} may not read it: "
         group = self.access.group
         if group is None:
             why += "without a spool group, only that user drops files"
