@@ -306,6 +306,11 @@ def test_details_are_noise(caught: Caught) -> None:
 
 
 def test_who_has_ended_us_is_none() -> None:
+    """Twisted has said it in either way."""
+    caught = Caught("twisted.internet.base")
+    caught.log.info("Received SIGTERM, shutting down.")
+
+    assert not is_noise(caught.event)
     assert not is_noise(legacy_event("Received SIGTERM, shutting down."))
 
 

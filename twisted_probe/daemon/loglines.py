@@ -76,11 +76,10 @@ def is_noise(event: LogEvent) -> bool:
         return True  # we were asked to stop twice
     if level != "info":
         return False
-    namespace = _namespace(event)
-    if namespace == "log_legacy":
-        # Who ended us is worth a line: "Received SIGTERM, shutting down."
-        return not str(event.get("log_text", "")).startswith("Received SIG")
-    return namespace.startswith("twisted.")
+    # Who has ended us is worth a line: "Received SIGTERM, shutting down."
+    if _format(event).startswith("Received SIG"):
+        return False
+    return _namespace(event).startswith(("twisted.", "log_legacy"))
 
 
 def kind_of(event: LogEvent) -> Kind:
