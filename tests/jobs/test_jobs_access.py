@@ -251,6 +251,40 @@ def test_a_change_that_the_kernel_refuses(path: Path, monkeypatch: pytest.Monkey
     assert str(caught.value) == words + "Operation not permitted"
 
 
+@pytest.mark.usefixtures("no_chown")
+def test_a_service_that_is_shut_in(path: Path) -> None:
+    """systemd's SystemCallFilter=~@privileged: chown(2) fails whatever it would change."""
+    Spool(path, access=SHARED).close()
+
+    assert modes(path) == SHARED_MODES
+
+
+@pytest.fixture
+def no_chown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(descriptor: int, user: int, group: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refused)
+
+
+def test_setgid_under_systemd(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own words for it name neither the directory nor the setting."""
+    really = os.fchmod
+
+    def restricted(descriptor: int, mode: int) -> None:
+        if mode & stat.S_ISGID:
+            raise PermissionError(1, "Operation not permitted")
+        really(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", restricted)
+    words = r"Operation not permitted \(under systemd it takes RestrictSUIDSGID=no\)"
+    with pytest.raises(SpoolError, match=rf"tmp: it cannot be made: {words}"):
+        Spool(path, access=SHARED)
+    Spool(path / "private").close()
+    with pytest.raises(SpoolError, match=rf"which cannot be changed: {words}"):
+        Spool(path / "private", access=SHARED)
+
+
 @as_root
 def test_roots_own_spool_is_left_to_root(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in /var/spool: a daemon that was broken into cannot put other directories in place."""

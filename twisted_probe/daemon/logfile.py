@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
+from twisted_probe.jobs.access import given
 from twisted_probe.jobs.durable import PRIVATE
 
 #: Bytes after which the file is moved aside, and how many such files are kept: 100 MB in all.
@@ -76,8 +77,8 @@ class LogFile:
         self._kept = kept
         self._clock = clock
         self._file, is_new = self._open(PRIVATE)
-        if is_new and (user, group) != (-1, -1):
-            os.fchown(self._file, user, group)
+        if is_new:
+            given(self._file, user, group)
         self._size = os.fstat(self._file).st_size
         self._looked = clock()
         #: Why it could not be rotated, the last time that it had to be.

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from twisted_probe.daemon.config import Config, ConfigError, check_sources, read_group
 from twisted_probe.daemon.lock import Lock
-from twisted_probe.jobs.access import PRIVATE_ACCESS, Access, mended
+from twisted_probe.jobs.access import PRIVATE_ACCESS, Access, given, mended
 from twisted_probe.jobs.directories import make
 from twisted_probe.jobs.durable import PRIVATE
 from twisted_probe.jobs.spool import Spool, SpoolError
@@ -93,8 +93,10 @@ def _make_for(user: User, spool: str, access: Access) -> None:
     except OSError as error:
         raise ConfigError(_no_lock(spool, error)) from None
     try:
-        os.fchown(lock, uid, gid)
+        given(lock, uid, gid)
         os.fchmod(lock, PRIVATE)
+    except OSError as error:
+        raise ConfigError(_no_lock(spool, error)) from None
     finally:
         os.close(lock)
 

@@ -6,6 +6,7 @@ the directories are for (`jobs.spool`).
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
@@ -91,6 +92,16 @@ def is_member(group: int) -> bool:
     return os.geteuid() == 0 or group in (os.getegid(), *os.getgroups())
 
 
+def given(descriptor: int, user: int = -1, group: int = -1) -> None:
+    """Give what is open there to that user and group (-1: as it is), where it is not theirs.
+
+    A service that is shut in may not call chown(2) at all, not even to change nothing.
+    """
+    status = os.fstat(descriptor)
+    if user not in (-1, status.st_uid) or group not in (-1, status.st_gid):
+        os.fchown(descriptor, user, group)
+
+
 def mended(descriptor: int, mode: int, group: int | None = None) -> str | None:
     """Give what is open there this mode, and this group unless it is None.
 
@@ -103,15 +114,22 @@ def mended(descriptor: int, mode: int, group: int | None = None) -> str | None:
     was = _words(before)
     try:
         # In this order: a change of the group takes the setgid bit away.
-        if group is not None and before.st_gid != group:
-            os.fchown(descriptor, -1, group)
+        given(descriptor, group=-1 if group is None else group)
         os.fchmod(descriptor, mode)
     except OSError as error:
-        raise PermissionError(f"it is {was}, which cannot be changed: {error.strerror}") from None
+        raise PermissionError(f"it is {was}, which cannot be changed: {why(error, mode)}") from None
     # The kernel drops a setgid bit without a word, and so do some file systems with all of it.
     if not _is_so(os.fstat(descriptor), mode, group):
         raise PermissionError(f"it is {_words(os.fstat(descriptor))}, whatever it is changed to")
     return was
+
+
+def why(error: OSError, mode: int) -> str:
+    """Why `mode` could not be set."""
+    words = error.strerror or str(error)
+    if error.errno == errno.EPERM and mode & stat.S_ISGID:
+        words += " (under systemd it takes RestrictSUIDSGID=no)"
+    return words
 
 
 def shown(mode: int, group: int | None = None) -> str:

@@ -12,7 +12,16 @@ import stat
 
 from twisted.logger import Logger
 
-from twisted_probe.jobs.access import Access, group_name, is_member, mended, shown, user_name
+from twisted_probe.jobs.access import (
+    Access,
+    given,
+    group_name,
+    is_member,
+    mended,
+    shown,
+    user_name,
+    why,
+)
 from twisted_probe.jobs.durable import PRIVATE, remove
 
 DIRECTORIES = ("tmp", "new", "active", "done", "failed", "state")
@@ -79,14 +88,13 @@ def _make(path: str, mode: int, user: int, group: int) -> None:
         os.mkdir(path, _ENTERED_BY_US)
         directory = os.open(path, _TO_OPEN | os.O_NOFOLLOW)
         try:
-            if (user, group) != (-1, -1):
-                os.fchown(directory, user, group)
+            given(directory, user, group)
             # Last: a change of the group takes the setgid bit away.
             os.fchmod(directory, mode)
         finally:
             os.close(directory)
     except OSError as error:
-        raise SpoolError(f"the spool {path}: it cannot be made: {error.strerror}") from error
+        raise SpoolError(f"the spool {path}: it cannot be made: {why(error, mode)}") from error
 
 
 def _make_above(path: str) -> None:
