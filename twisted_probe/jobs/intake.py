@@ -126,11 +126,21 @@ class JobKeeper:
 
     async def _import(self, job: Job) -> None:
         try:
-            await self._through(self._importing(job))
+            if not await self._through(self._importing(job)):
+                return
         except UnreadableJob as error:
             await self._fail(job, str(error))
         except MissingJob:
             await self._lost(job)
+        else:
+            read = await self._run(self._ledger.job, job.id)
+            self.log.info(
+                "{job} is read: {lines} lines, {recipients} recipients",
+                job=read.title,
+                lines=read.lines,
+                recipients=read.recipients,
+                invalid=read.invalid,
+            )
 
     def _importing(self, job: Job) -> Generator[None, None, None]:
         with self._spool.open_active(job.name) as stream:
@@ -172,7 +182,14 @@ class JobKeeper:
         except MissingJob:
             self.log.warn("{job}: its file is gone, its results are written", job=job.title)
         await self._run(self._ledger.mark_done, job.id)
-        self.log.info("{job} is done: {lines} lines", job=job.title, lines=job.lines)
+        self.log.info(
+            "{job} is done: {lines} lines",
+            job=job.title,
+            lines=job.lines,
+            recipients=job.recipients,
+            **await self._run(self._ledger.verdicts, job.id),
+            seconds=round(self._clock.seconds() - job.received_at, 1),
+        )
 
     def _named(self, job: Job) -> Job:
         promised = {one.done_name for one in self._ledger.jobs(*ALIVE) if one.done_name is not None}

@@ -23,7 +23,7 @@ from twisted_probe.jobs.recipients import BATCH, Recipients, spelt
 from twisted_probe.jobs.switches import Switches
 from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
 from twisted_probe.vocabulary.escaping import escaped
-from twisted_probe.vocabulary.outcome import Outcome, Reason
+from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict
 
 __all__ = ["Job", "Ledger", "LedgerError", "Progress", "State"]
 
@@ -296,6 +296,13 @@ class Ledger(Recipients, Switches, Reading):
                     )
                     yield decode(text, line=line, job=title, **spelt_here)
 
+    def verdicts(self, job: int) -> dict[str, int]:
+        """How many recipients of a job, and lines that name none, ended in which verdict."""
+        verdicts = dict.fromkeys((verdict.value for verdict in Verdict), 0)
+        for reason, number in self._tallies(job).items():
+            verdicts[reason.verdict.value] += number
+        return verdicts
+
     def progress(self, now: float) -> list[Progress]:
         """How far each job is that is not over."""
         return [self.progress_of(job, now) for job in self.jobs(*ALIVE)]
@@ -307,13 +314,13 @@ class Ledger(Recipients, Switches, Reading):
             " WHERE job = ? AND due IS NOT NULL AND due > ?",
             (job.id, now),
         ).fetchone()
-        tallies = self._database.execute(
-            "SELECT reason, number FROM tallies WHERE job = ?", (job.id,)
-        ).fetchall()
         out = sum(number for (owner, _), number in self._out_of.items() if owner == job.id)
         pending = max(0, job.recipients - job.settled - out - waiting)
-        settled = {Reason(reason): number for reason, number in tallies}
-        return Progress(job, pending, out, waiting, earliest, settled)
+        return Progress(job, pending, out, waiting, earliest, self._tallies(job.id))
+
+    def _tallies(self, job: int) -> dict[Reason, int]:
+        rows = self._database.execute("SELECT reason, number FROM tallies WHERE job = ?", (job,))
+        return {Reason(reason): number for reason, number in rows}
 
 
 def _address(row: Row) -> Address:
