@@ -249,7 +249,9 @@ async def test_in_the_background_whatever_the_umask(spool: Path, umask: str) -> 
     }
     assert modes(place)["spool"] == "0750"
     assert owners(spool) == {(NOBODY.pw_uid, GROUP)}
-    assert set(modes(spool / "state").values()) == {"0600"}
+    state = modes(spool / "state")
+    assert state.pop("control") == "0660"
+    assert set(state.values()) == {"0600"}
     assert (log.stat().st_uid, log.stat().st_mode & 0o7777) == (NOBODY.pw_uid, 0o600)
 
     # The user, who is not root any more, can open a new one.
