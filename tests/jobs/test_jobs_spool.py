@@ -381,7 +381,9 @@ class TestNames:
         assert "list.csv~9.error.txt" in os.listdir(path / "failed")
 
     @pytest.mark.parametrize("directory", ["active", "done", "failed"])
-    @pytest.mark.parametrize("derived", [".results.csv", ".summary.json", ".error.txt"])
+    @pytest.mark.parametrize(
+        "derived", [".results.csv", ".results.jsonl", ".summary.json", ".error.txt"]
+    )
     def test_a_name_that_another_needs(
         self, spool: Spool, path: Path, derived: str, directory: str
     ) -> None:

@@ -72,7 +72,7 @@ class Desk:
     def retry_at(self, waiting: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:
         return self._answer("retry_at", lambda: self.waiting.extend(t for t, _ in waiting))
 
-    def give_back(self, tasks: Sequence[Task]) -> Deferred[None]:
+    def give_back(self, tasks: Sequence[Task], delay: float = 0.0) -> Deferred[None]:
         return self._answer("give_back", lambda: self.given_back.extend(tasks))
 
 
@@ -533,7 +533,7 @@ class Chance:
         assert not any(said.final for _, said in waiting)
         return self._later(keep)
 
-    def give_back(self, tasks: Sequence[Task]) -> Deferred[None]:
+    def give_back(self, tasks: Sequence[Task], delay: float = 0.0) -> Deferred[None]:
         def keep() -> None:
             self._back(tasks)
             self.due += tasks

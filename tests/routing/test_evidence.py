@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from twisted_probe.routing.evidence import Evidence, Request, Trouble, is_final
 from twisted_probe.routing.memory import Known
@@ -116,6 +117,15 @@ def test_who_was_asked_and_what_was_said() -> None:
     assert (said.first_attempt_at, said.checked_at, said.attempts) == (NOW - 5, NOW, 1)
     assert said.tls is tls
     assert said.retry is None
+
+
+def test_our_own_name_is_not_the_exchangers_word() -> None:
+    found = evidence()
+    found.source = evolve(ONE, helo="zen.spamhaus.org")
+    found.note(report({ANN: "550 5.1.1 User unknown, zen.spamhaus.org"}), BEST, NOW)
+    assert outcome(found).reason is Reason.NO_SUCH_MAILBOX
+    found.source = evolve(ONE, helo="probe1.example.org")
+    assert outcome(found).reason is Reason.BLOCKLISTED
 
 
 def test_what_is_remembered() -> None:

@@ -154,8 +154,13 @@ def test_a_network_that_is_none() -> None:
 
 def test_the_limits_are_passed_on() -> None:
     room = Room()
-    session = room.opened("mx.a.example", max_recipients=1, timeout=5)
+    said: list[str] = []
+    session = room.opened("mx.a.example", max_recipients=1, timeout=5, transcript=said.append)
     room.square.wait(session.helo())
+    assert said[:2] == [
+        "S: 220 mx.example.net ESMTP Postfix (Debian/GNU)",
+        "C: EHLO probe1.example.org",
+    ]
     room.square.wait(session.mail(""))
     room.square.wait(session.rcpt("ann@a.example"))
     with pytest.raises(TooManyRecipients):

@@ -629,3 +629,12 @@ def test_cancelling_before_ehlo_was_answered() -> None:
     running.cancel()
     assert isinstance(reports[0], CancelledError)
     assert wire.is_cut
+
+
+def test_a_fault_of_ours_leaves_no_connection_behind() -> None:
+    wire = greeted()
+    nonsense: Any = ["ann@example.net"]
+    reports = outcome_of(Deferred.fromCoroutine(converse(wire.session, nonsense, PROBE)))
+    wire.server("250 mx.example.net")
+    assert isinstance(reports[0], AttributeError)
+    assert wire.is_cut

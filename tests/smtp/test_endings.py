@@ -17,8 +17,13 @@ from .wire import HELO, HOST, IN_STATE, Wire, greeted, in_transaction, outcome_o
 
 # --- Lost --------------------------------------------------------------------------------------
 
+WORDS: dict[type[Exception], str] = {
+    ConnectionDone: "the exchanger closed the connection",
+    ConnectionLost: "the connection was reset or broke",
+}
 
-@pytest.mark.parametrize("reason", [ConnectionDone, ConnectionLost])
+
+@pytest.mark.parametrize("reason", WORDS)
 @pytest.mark.parametrize(
     ("state", "line", "stage"),
     [
@@ -52,6 +57,7 @@ def test_the_connection_ends_before_the_reply_does(
     assert isinstance(error, SessionLost)
     assert error.reason is Reason.CONNECTION_LOST
     assert (error.stage, error.host, error.replies) == (stage, HOST, ())
+    assert (error.code, error.text) == (None, WORDS[reason])
     assert wire.session.state is State.CLOSED
     assert wire.timers == 0
     assert not wire.is_cut
@@ -70,7 +76,7 @@ def test_those_who_were_answered_keep_their_answers(keywords: list[str]) -> None
     (error,) = replies
     assert [reply.code for reply in error.replies] == [250, 550, 250]
     assert error.stage is Stage.RCPT
-    assert "closed cleanly" in str(error)
+    assert str(error) == f"{HOST}: the exchanger closed the connection"
 
 
 def test_the_stage_is_that_of_the_first_who_was_not_answered() -> None:
@@ -299,3 +305,12 @@ def test_quit_after_the_end() -> None:
     assert outcome_of(wire.session.quit()) == [None]
     assert outcome_of(wire.session.quit()) == [None]
     wire.client()
+
+
+def test_after_quit_the_session_is_over() -> None:
+    wire = ready()
+    outcome_of(wire.session.quit())
+    wire.server("221 Bye")
+    (error,) = outcome_of(wire.session.mail(""))
+    assert isinstance(error, SessionLost)
+    assert error.text == "the session has ended with QUIT; open another one"

@@ -247,9 +247,30 @@ def test_what_an_end_is_called(
     assert not str(error).endswith(".")
 
 
-def test_a_fixed_port_that_is_taken_is_the_sources_trouble() -> None:
-    error = Dial(FIXED).fails(trouble.ConnectBindError(errno.EADDRINUSE, "Address in use"))
+@pytest.mark.parametrize(
+    "reason",
+    [
+        trouble.ConnectBindError(errno.EADDRINUSE, "Address already in use"),
+        trouble.getConnectError((errno.EADDRNOTAVAIL, "Cannot assign requested address")),
+        trouble.getConnectError((errno.EADDRINUSE, "Address already in use")),
+    ],
+    ids=["by another program", "by another session", "by another session, other systems"],
+)
+def test_a_fixed_port_that_is_taken_is_the_sources_trouble(reason: Exception) -> None:
+    error = Dial(FIXED).fails(reason)
     assert type(error) is SourceUnavailable
+    assert error.text.startswith("source 198.51.100.1 port 2525: ")
+
+
+def test_only_a_fixed_port_leaves_the_end_to_the_exchanger() -> None:
+    for source, closes_last in ((SOURCE, False), (FIXED, True)):
+        dial = Dial(source)
+        dial.stands()
+        dial.server(b"220 mx.example.net")
+        outcome_of(dial.session.quit())
+        dial.server(b"221 Bye")
+        assert dial.transport.disconnecting is not closes_last
+        dial.session.connectionLost(Failure(trouble.ConnectionDone()))
 
 
 def test_trouble_of_the_source_names_it() -> None:

@@ -121,6 +121,7 @@ def test_the_same_trouble_as_another_group_met_it(kind: type[SessionError]) -> N
     assert type(again) is kind
     assert str(again) == str(trouble) == f"{HOST}: no luck"
     assert (again.host, again.stage, again.replies) == (HOST, Stage.RCPT, (yes,))
+    assert (again.code, again.text) == (None, "no luck")
     assert trouble.replies == ()
     assert again.reason is kind.reason
 
@@ -139,6 +140,21 @@ def test_every_error_tells_the_operator_what_it_is() -> None:
 
 def test_too_many_recipients_says_whose_limit_it_is() -> None:
     assert str(TooManyRecipients(HOST, 100)).startswith(f"{HOST}: 100 recipients")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (SessionLost("no luck", host=HOST), None, "no luck"),
+        (SessionLost("goodbye: 421", host=HOST, code=421), 421, "goodbye: 421"),
+        (TooManyRecipients(HOST, 7), None, "7 recipients were asked in this session, the limit"),
+    ],
+)
+def test_host_code_and_text_are_on_what_is_no_refusal_too(
+    error: SessionError | TooManyRecipients, code: int | None, text: str
+) -> None:
+    assert (error.host, error.code, error.text) == (HOST, code, text)
+    assert str(error) == f"{HOST}: {text}"
 
 
 def test_out_of_step_is_a_violation() -> None:

@@ -150,7 +150,10 @@ def test_421_while_nothing_was_asked() -> None:
     (error,) = outcome_of(wire.session.mail(""))
     assert isinstance(error, SessionLost)
     assert error.stage is Stage.MAIL
-    assert "421 4.4.2 idle for too long" in str(error)
+    assert (error.code, error.text) == (
+        421,
+        "the exchanger closes the session: 421 4.4.2 idle for too long",
+    )
     wire.client()
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from twisted_probe import __version__
+from twisted_probe.cli import remote
 
 EXIT_USAGE = 2
 
@@ -25,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from twisted_probe.cli.check import check
 
         return check(arguments)
+    if arguments.command in remote.COMMANDS:
+        return remote.run(arguments)
     from twisted_probe.cli.demo import demo
 
     return demo(arguments)
@@ -92,4 +95,5 @@ def _parser() -> argparse.ArgumentParser:
         "this machine, drop a sample list and show what comes of it.",
     )
     demo.add_argument("--keep", metavar="DIR", help="leave the spool in this directory")
+    remote.add_commands(commands)
     return parser

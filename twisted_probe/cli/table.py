@@ -17,8 +17,8 @@ MAX_WIDTH = 44
 #: are worth more.
 _DISPENSABLE = {"exchanger": MAX_WIDTH, "code": MAX_WIDTH, "source": 20}
 
-_MARKS = {"deliverable": "✔", "risky": "~", "undeliverable": "✘", "unknown": "?"}
-_STYLES = {
+MARKS = {"deliverable": "✔", "risky": "~", "undeliverable": "✘", "unknown": "?"}
+STYLES = {
     "deliverable": "green",
     "risky": "yellow",
     "undeliverable": "red",
@@ -43,7 +43,7 @@ def _cell(record: Mapping[str, Any], column: str) -> str:
     value = record.get(column)
     text = "" if value is None else str(value)
     if column == "verdict":
-        return f"{_MARKS.get(text, ' ')} {text}"
+        return f"{MARKS.get(text, ' ')} {text}"
     if column == "reason" and not _is_final(record):
         text += " …"
     return _cut(text, MAX_WIDTH)
@@ -60,7 +60,7 @@ def _is_final(record: Mapping[str, Any]) -> bool:
 def _total_words(totals: Counter[str]) -> list[tuple[str, str]]:
     return [
         (verdict, f"{mark} {totals[verdict]} {verdict}")
-        for verdict, mark in _MARKS.items()
+        for verdict, mark in MARKS.items()
         if totals[verdict]
     ]
 
@@ -79,14 +79,14 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
     for place in shown:
         table.add_column(COLUMNS[place], no_wrap=True, overflow="ellipsis")
     for row in rows:
-        style = _STYLES.get(row[1][2:], "")
+        style = STYLES.get(row[1][2:], "")
         cells = [Text(_cut(row[0], width)), *map(Text, row[1:])]
         for cell in cells[1:3]:
             cell.stylize(style)
         cells[4].stylize("dim")
         table.add_row(*(cells[place] for place in shown))
     console.print(table)
-    words = Text("   ").join(Text(text, style=_STYLES[name]) for name, text in _total_words(totals))
+    words = Text("   ").join(Text(text, style=STYLES[name]) for name, text in _total_words(totals))
     console.print()
     console.print(words)
     return True

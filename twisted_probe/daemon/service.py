@@ -20,17 +20,21 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from twisted_probe.daemon.config import Config
+from twisted_probe.daemon.control_socket import ControlSocket
+from twisted_probe.daemon.controls import controls_of
 from twisted_probe.daemon.figures import CountedWork, Figures, Teller
 from twisted_probe.daemon.lock import Lock
 from twisted_probe.daemon.logs import DaemonLog
 from twisted_probe.daemon.notify import Notifier
 from twisted_probe.daemon.preparation import access_of
+from twisted_probe.daemon.status import Meter, MeteredWork
 from twisted_probe.jobs.access import user_name
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Ledger, LedgerError, Progress
 from twisted_probe.jobs.results import program_version
 from twisted_probe.jobs.spool import Spool, SpoolError
 from twisted_probe.routing.engine import Engine
+from twisted_probe.routing.pauses import Pauses
 from twisted_probe.routing.prober import Prober
 
 _log = Logger()
@@ -81,6 +85,7 @@ class ProbeService(Service):
         self._prober: Prober | None = None
         self._keeper: JobKeeper | None = None
         self._engine: Engine | None = None
+        self._control: ControlSocket | None = None
         self._work: CountedWork | None = None
 
     def setServiceParent(self, parent: Any) -> None:
@@ -100,6 +105,7 @@ class ProbeService(Service):
 
     async def _start(self) -> None:
         config = self._config
+        pauses = Pauses()
         self._spool = await self._run(Spool, str(config.spool), access=self._access)
         self._ledger = await self._run(Ledger, self._spool.ledger_path)
         self._prober = Prober(
@@ -112,12 +118,26 @@ class ProbeService(Service):
             timeouts=config.timeouts,
             limits=config.limits,
             ladder=config.ladder,
+            pauses=pauses,
         )
         self._keeper = JobKeeper(
             self._spool, self._ledger, self._run, self._reactor, config.deadline
         )
+        meter = Meter(self._reactor.seconds())
         self._work = CountedWork(self._ledger, self._run, self._reactor)
-        self._engine = Engine(self._reactor, self._prober, self._work, idle=IDLE)
+        work = MeteredWork(self._work, meter, self._reactor)
+        self._engine = Engine(self._reactor, self._prober, work, idle=IDLE)
+        self._control = await controls_of(
+            self._reactor,
+            spool=self._spool,
+            ledger=self._ledger,
+            run=self._run,
+            engine=self._engine,
+            prober=self._prober,
+            pauses=pauses,
+            meter=meter,
+        )
+        self._control.start()
         self._engine.start()
         self._scanning = self._scan.start(SCAN)
         self._scanning.addErrback(self._broken)
@@ -174,6 +194,8 @@ class ProbeService(Service):
     async def _drain(self) -> None:
         if self._starting is not None:
             await self._starting
+        if self._control is not None:
+            await self._control.stop()
         if self._scan.running:
             self._scan.stop()
         await self._teller.stop()

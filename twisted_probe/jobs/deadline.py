@@ -1,4 +1,5 @@
-"""The end of a job: what is said of a recipient that is still open when the deadline comes.
+"""The end of a job: what is said of a recipient that is still open when the deadline comes, or
+when the job is cancelled.
 
 Knows which outcomes may end as they stand; not when the deadline is (the ledger keeps it).
 """
@@ -14,16 +15,20 @@ from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict
 JOB_DEADLINE = 86400.0
 
 NEVER_ASKED = "the job's deadline came before it could be asked"
+CANCELLED = "the job was cancelled before it could be asked"
 
 
-def at_deadline(last: Outcome | None, address: str, now: float) -> Outcome:
-    """The final outcome of a recipient whose `last` outcome, if it has one, was not final.
+def at_deadline(
+    last: Outcome | None, address: str, now: float, never_asked: str = NEVER_ASKED
+) -> Outcome:
+    """The final outcome of a recipient whose `last` outcome, if it has one, was not final; one
+    without is temporary, in the words of `never_asked`.
 
     An unknown keeps its reason. Accepted while the control was undecided is unconfirmed. A
     refusal that was still doubted never becomes a dead address: it ends as temporary.
     """
     if last is None:
-        return Outcome(address=address, reason=Reason.TEMPORARY, text=NEVER_ASKED, checked_at=now)
+        return Outcome(address=address, reason=Reason.TEMPORARY, text=never_asked, checked_at=now)
     reason = last.reason
     if reason.verdict is Verdict.DELIVERABLE:
         reason = Reason.UNCONFIRMED

@@ -18,6 +18,7 @@ from twisted_probe.jobs.formats import JobReader, UnreadableJob, format_of
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
 from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.jobs.results import ChangedJob, write_results
 from twisted_probe.jobs.spool import MissingJob, Spool
 
@@ -45,12 +46,14 @@ class JobKeeper:
         run: Run,
         clock: IReactorTime,
         deadline: float = JOB_DEADLINE,
+        options: JobOptions = DEFAULTS,
     ) -> None:
         self._spool = spool
         self._ledger = ledger
         self._run = run
         self._clock = clock
         self._deadline = deadline
+        self._options = options
         self._complained: dict[object, str] = {}
         self._started = False
         self._stopping = False
@@ -85,6 +88,10 @@ class JobKeeper:
         self._stopping = True
         if self._ticking is not None:
             await self._ticking
+
+    def options_of(self, job: Job) -> JobOptions:
+        """What was chosen for a job: the same for each, as long as a job says nothing itself."""
+        return self._options
 
     # -- the steps
 
@@ -139,7 +146,8 @@ class JobKeeper:
         with self._spool.open_active(job.name) as stream:
             self._ledger.begin_import(job.id)
             reader = JobReader(stream, job.name, job.format)
-            while self._ledger.import_rows(job.id, iter(reader), self._clock.seconds()):
+            rows = reader.turns()
+            while self._ledger.import_rows(job.id, rows, self._clock.seconds()):
                 yield
             self._ledger.open_job(job.id, reader.digest)
 
@@ -159,7 +167,8 @@ class JobKeeper:
             raise RuntimeError(f"the job {job.title} is not open")
         if job.state is State.OPEN:
             try:
-                if not await self._through(write_results(self._spool, self._ledger, job)):
+                steps = write_results(self._spool, self._ledger, job, self.options_of(job))
+                if not await self._through(steps):
                     return
             except ChangedJob as error:
                 await self._fail(job, str(error))

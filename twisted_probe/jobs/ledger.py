@@ -18,7 +18,9 @@ from twisted_probe.jobs.codec import decode, encode
 from twisted_probe.jobs.database import LedgerError, opened, transaction
 from twisted_probe.jobs.formats import Format, Row
 from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.reading import Reading
 from twisted_probe.jobs.recipients import BATCH, Recipients, spelt
+from twisted_probe.jobs.switches import Switches
 from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
 from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict
@@ -57,6 +59,7 @@ class Job:
     `name` is the file's in active/, `done_name` the one it gets in done/. `lines` counts the
     lines that are answered, `invalid` those of them that name no mailbox, `recipients` the
     distinct mailboxes in the others, `settled` the recipients that have their final outcome.
+    `paused_at` and `cancelled_at` say since when it is (`jobs.switches`), None that it is not.
     """
 
     id: int
@@ -72,6 +75,8 @@ class Job:
     digest: bytes | None
     done_name: bytes | None
     finished_at: float | None
+    paused_at: float | None = None
+    cancelled_at: float | None = None
 
     @property
     def title(self) -> str:
@@ -95,7 +100,7 @@ class Progress:
     settled: dict[Reason, int]
 
 
-class Ledger(Recipients):
+class Ledger(Recipients, Switches, Reading):
     """The ledger in the SQLite file `path`, made where there is none.
 
     Raises LedgerError when the file is no database, is damaged, or belongs to a newer version.
@@ -135,6 +140,15 @@ class Ledger(Recipients):
         marks = ", ".join("?" * len(states))
         return self._jobs(f"state IN ({marks})", *(state.value for state in states))
 
+    def find(self, name: bytes) -> Job | None:
+        """The job of this name, in active/ or done/: the one that is not over, else the last."""
+        found = self._jobs("name = ? OR done_name = ?", name, name)
+        return max(found, key=lambda job: (job.state in ALIVE, job.id), default=None)
+
+    def latest(self, limit: int) -> list[Job]:
+        """The last `limit` jobs that came, the newest first, whatever their state."""
+        return self._jobs("id > (SELECT max(id) FROM jobs) - ?", limit)[::-1]
+
     def finished_jobs(self) -> list[Job]:
         """The jobs of which nothing is left to ask, and that are not all in done/ yet."""
         return self._jobs("(state = 'open' AND settled = recipients) OR state = 'finished'")
@@ -167,7 +181,8 @@ class Ledger(Recipients):
     def _jobs(self, condition: str, *values: object) -> list[Job]:
         rows = self._database.execute(
             "SELECT id, name, format, state, received_at, deadline, lines, invalid, recipients,"  # noqa: S608 - ours
-            f" settled, digest, done_name, finished_at FROM jobs WHERE {condition} ORDER BY id",
+            " settled, digest, done_name, finished_at, paused_at, cancelled_at"
+            f" FROM jobs WHERE {condition} ORDER BY id",
             values,
         ).fetchall()
         return [
@@ -196,15 +211,22 @@ class Ledger(Recipients):
             if self._move_inside(job, State.IMPORTING, State.CLAIMED, State.IMPORTING):
                 self._drop(job)
 
-    def import_rows(self, job: int, rows: Iterator[Row], now: float, limit: int = BATCH) -> bool:
-        """Take in at most `limit` of `rows`; whether there may be more.
+    def import_rows(
+        self, job: int, rows: Iterator[Row | None], now: float, limit: int = BATCH
+    ) -> bool:
+        """Take in at most `limit` of `rows`, or those before the next None; whether there may be
+        more.
 
         A row that is no address is settled here and now. The spellings of one mailbox share one
         recipient, whose token is the line of the first.
         """
         lines: list[tuple[int, int, str | None, str | None, str | None, str | None]] = []
         recipients: list[tuple[int, str, str, int, str | None]] = []
+        paused = False
         for row in islice(rows, limit):
+            if row is None:
+                paused = True
+                break
             try:
                 address = _address(row)
             except AddressError as error:
@@ -230,7 +252,7 @@ class Ledger(Recipients):
                 (len(lines), invalid, database.total_changes - before, job),
             )
             self._tally(job, Counter({Reason.INVALID_ADDRESS: invalid}))
-        return len(lines) == limit
+        return paused or len(lines) == limit
 
     def open_job(self, job: int, digest: bytes) -> None:
         """The whole file, of this digest, was read: its recipients may be handed out."""
@@ -283,9 +305,10 @@ class Ledger(Recipients):
 
     def progress(self, now: float) -> list[Progress]:
         """How far each job is that is not over."""
-        return [self._progress(job, now) for job in self.jobs(*ALIVE)]
+        return [self.progress_of(job, now) for job in self.jobs(*ALIVE)]
 
-    def _progress(self, job: Job, now: float) -> Progress:
+    def progress_of(self, job: Job, now: float) -> Progress:
+        """How far one job is."""
         waiting, earliest = self._database.execute(
             "SELECT count(*), min(due) FROM recipients"
             " WHERE job = ? AND due IS NOT NULL AND due > ?",

@@ -47,9 +47,11 @@ class LedgerWork:
         """
         return self._run(self._ledger.postpone, _reports(waiting))
 
-    def give_back(self, tasks: Sequence[Task]) -> Deferred[None]:
-        """Take these back as they were."""
-        return self._run(self._ledger.give_back, [task.token for task in tasks])
+    def give_back(self, tasks: Sequence[Task], delay: float = 0.0) -> Deferred[None]:
+        """Take these back as they were; not to be asked for `delay` seconds."""
+        tokens = [task.token for task in tasks]
+        until = self._clock.seconds() + delay if delay else 0.0
+        return self._run(self._ledger.give_back, tokens, until)
 
 
 def _reports(pairs: Sequence[tuple[Task, Outcome]]) -> list[tuple[int, int, Outcome]]:

@@ -14,7 +14,7 @@ from attrs import Factory, define
 
 from twisted_probe.jobs.codec import decode, encode
 from twisted_probe.jobs.database import transaction
-from twisted_probe.jobs.deadline import at_deadline
+from twisted_probe.jobs.deadline import CANCELLED, NEVER_ASKED, at_deadline
 from twisted_probe.routing.work import Task
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.outcome import Outcome, Reason
@@ -46,6 +46,10 @@ class _Walk:
     local: str = ""
     unfinished: dict[str, str] = Factory(dict)
 
+    def begin_again(self, domain: str, local: str) -> None:
+        """`domain` goes on here, or where it was to go on if that is before."""
+        self.unfinished[domain] = min(local, self.unfinished.get(domain, local))
+
 
 class Recipients:
     """The recipients in `database`. Every method has committed when it returns.
@@ -59,21 +63,26 @@ class Recipients:
         self._out_of: Counter[tuple[int, str]] = Counter()
         self._walks: dict[int, _Walk] = {}
         self._ends: dict[int, tuple[str, str]] = {}
+        self._held: dict[str, float] = {}
+        self._ends_of_holds: set[float] = set()
         self._turn = 0
 
     # -- who is asked next
 
     def take(self, limit: int, now: float) -> list[Task]:
-        """Hand out at most `limit` recipients that are due, an equal share of each open job.
+        """Hand out at most `limit` recipients that are due, an equal share of each open job that
+        is neither paused nor cancelled.
 
         Those whose time has come go before those that were never asked.
         """
         rows = self._database.execute(
-            "SELECT id FROM jobs WHERE state = 'open' AND settled < recipients ORDER BY id"
+            "SELECT id FROM jobs WHERE state = 'open' AND settled < recipients"
+            " AND paused_at IS NULL AND cancelled_at IS NULL ORDER BY id"
         )
         turn = deque(job for (job,) in rows)
         self._turn += 1
         turn.rotate(-self._turn)
+        self._ends_of_holds = {end for end in self._ends_of_holds if end > now}
         tasks: list[Task] = []
         try:
             with transaction(self._database):
@@ -94,24 +103,29 @@ class Recipients:
         return tasks
 
     def _take_due(self, job: int, now: float, wanted: int, tasks: list[Task]) -> None:
-        """Fill `tasks` up to `wanted` with recipients whose time has come."""
-        rows: list[_Row] = self._database.execute(
-            f"SELECT {_COLUMNS} FROM recipients"  # noqa: S608 - a constant
-            " WHERE job = ? AND due IS NOT NULL AND due <= ? ORDER BY due LIMIT ?",
-            (job, now, wanted - len(tasks)),
-        ).fetchall()
-        self._database.executemany(
-            "UPDATE recipients SET due = NULL WHERE job = ? AND domain = ? AND local = ?",
-            [(job, domain, local) for domain, local, *_ in rows],
-        )
-        for row in rows:
-            self._hand_out(job, row, now, tasks)
+        """Fill `tasks` up to `wanted` with recipients whose time has come; those of a domain that
+        is held wait until that ends."""
+        while len(tasks) < wanted:
+            rows: list[_Row] = self._database.execute(
+                f"SELECT {_COLUMNS} FROM recipients"  # noqa: S608 - a constant
+                " WHERE job = ? AND due IS NOT NULL AND due <= ? ORDER BY due LIMIT ?",
+                (job, now, wanted - len(tasks)),
+            ).fetchall()
+            if not rows:
+                return
+            self._database.executemany(
+                "UPDATE recipients SET due = ? WHERE job = ? AND domain = ? AND local = ?",
+                [(self._held_until(row[0], now), job, *row[:2]) for row in rows],
+            )
+            for row in rows:
+                if self._held_until(row[0], now) is None:
+                    self._hand_out(job, row, now, tasks)
 
     def _take_fresh(self, job: int, now: float, wanted: int, tasks: list[Task]) -> None:
         """Fill `tasks` up to `wanted` with recipients that this process did not hand out yet."""
         walk = self._walks.setdefault(job, _Walk())
         for domain, local in list(walk.unfinished.items()):
-            room = min(wanted - len(tasks), self._room(job, domain))
+            room = min(wanted - len(tasks), self._room(job, domain, now))
             if room <= 0:
                 continue
             rows = self._open_rows(
@@ -130,12 +144,16 @@ class Recipients:
             )
             if not rows:
                 return
+            passed = None
             for row in rows:
                 domain, local, *_ = row
-                if not self._room(job, domain):
-                    walk.unfinished[domain] = local
+                if domain == passed:
+                    continue
+                if not self._room(job, domain, now):
+                    walk.begin_again(domain, local)
                     walk.domain, walk.local = _after(domain), ""
-                    break
+                    passed = domain
+                    continue
                 walk.domain, walk.local = domain, local
                 self._hand_out(job, row, now, tasks)
 
@@ -146,8 +164,17 @@ class Recipients:
             values,
         ).fetchall()
 
-    def _room(self, job: int, domain: str) -> int:
+    def _room(self, job: int, domain: str, now: float) -> int:
+        if self._held_until(domain, now) is not None:
+            return 0
         return max(0, OUT_PER_DOMAIN - self._out_of[job, domain])
+
+    def _held_until(self, domain: str, now: float) -> float | None:
+        until = self._held.get(domain)
+        if until is not None and until <= now:
+            del self._held[domain]
+            return None
+        return until
 
     def _hand_out(self, job: int, row: _Row, now: float, tasks: list[Task]) -> None:
         domain, local, line, spelling, outcome = row
@@ -219,36 +246,70 @@ class Recipients:
         for job, line, _ in reports:
             self._came_back((job, line))
 
-    def give_back(self, tokens: Sequence[Token]) -> None:
-        """Take recipients back as they were; they are due at once."""
+    def give_back(self, tokens: Sequence[Token], until: float = 0.0) -> None:
+        """Take recipients back as they were, and hand them out no sooner than `until`.
+
+        Nor are others of the domain, where one of these was never asked before: what kept it from
+        being asked will keep them. (That is known in memory only.)
+        """
         rows = [(job, *key) for job, line in tokens if (key := self._key(job, line)) is not None]
         with transaction(self._database):
-            self._database.executemany(
-                "UPDATE recipients SET due = 0"
-                " WHERE job = ? AND domain = ? AND local = ? AND settled = 0",
-                rows,
-            )
+            for job, domain, local in rows:
+                cursor = self._database.execute(
+                    "UPDATE recipients SET due = ? WHERE job = ? AND domain = ? AND local = ?"
+                    " AND settled = 0 AND outcome IS NOT NULL",
+                    (until, job, domain, local),
+                )
+                if not cursor.rowcount and self._is_open(job, domain, local):
+                    # Nothing is written of those that were never asked: the walk comes back.
+                    if until:
+                        self._held[domain] = until
+                    self._walks.setdefault(job, _Walk()).begin_again(domain, local)
+        if until:
+            self._ends_of_holds.add(until)
         for token in tokens:
             self._came_back(token)
 
+    def _is_open(self, job: int, domain: str, local: str) -> bool:
+        found = self._database.execute(
+            "SELECT settled = 0 FROM recipients WHERE job = ? AND domain = ? AND local = ?",
+            (job, domain, local),
+        ).fetchone()
+        return found is not None and bool(found[0])
+
+    def end_holds(self) -> None:
+        """Whoever is held back until some time is due now: what held them may be over."""
+        self._held.clear()
+        ends, self._ends_of_holds = self._ends_of_holds, set()
+        with transaction(self._database):
+            # No other wait ends at the very moment when a hold does.
+            self._database.executemany(
+                "UPDATE recipients SET due = 0 WHERE due = ?"
+                " AND job IN (SELECT id FROM jobs WHERE state = 'open')",
+                [(end,) for end in ends],
+            )
+
     def expire(self, now: float, limit: int = BATCH) -> bool:
-        """Settle at most `limit` open recipients of jobs past their deadline; whether there may
-        be more. Each ends with what was last said of it (`jobs.deadline`)."""
+        """Settle at most `limit` open recipients of jobs that are past their deadline, or
+        cancelled; whether there may be more. Each ends with what was last said of it
+        (`jobs.deadline`)."""
         overdue = self._database.execute(
-            "SELECT id FROM jobs WHERE state = 'open' AND settled < recipients AND deadline <= ?"
-            " ORDER BY id LIMIT 1",
+            "SELECT id, cancelled_at IS NOT NULL FROM jobs"
+            " WHERE state = 'open' AND settled < recipients"
+            " AND (deadline <= ? OR cancelled_at IS NOT NULL) ORDER BY id LIMIT 1",
             (now,),
         ).fetchone()
         if overdue is None:
             return False
         job: int = overdue[0]
+        words = CANCELLED if overdue[1] else NEVER_ASKED
         # All before the last call's end is settled, for good: it need not be read again.
         domain, local = self._ends.get(job, ("", ""))
         rows = self._open_rows("job = ? AND (domain, local) > (?, ?)", job, domain, local, limit)
         with transaction(self._database):
             self._settle(
-                (job, domain, local, at_deadline(_last(text), spelt(domain, local, spelling), now))
-                for domain, local, _, spelling, text in rows
+                (job, *row[:2], at_deadline(_last(row[4]), spelt(*row[:2], row[3]), now, words))
+                for row in rows
             )
         if rows:
             self._ends[job] = rows[-1][:2]
@@ -273,13 +334,19 @@ class Recipients:
 
     def _settle(self, ends: Iterable[tuple[int, str, str, Outcome]]) -> None:
         tallies: defaultdict[int, Counter[Reason]] = defaultdict(Counter)
+        places: dict[int, int] = {}
         for job, domain, local, outcome in ends:
+            if job not in places:
+                places[job] = self._database.execute(
+                    "SELECT settled FROM jobs WHERE id = ?", (job,)
+                ).fetchone()[0]
             cursor = self._database.execute(
-                "UPDATE recipients SET settled = 1, due = NULL, outcome = ?"
+                "UPDATE recipients SET settled = ?, due = NULL, outcome = ?"
                 " WHERE job = ? AND domain = ? AND local = ? AND settled = 0",
-                (encode(outcome), job, domain, local),
+                (places[job] + 1, encode(outcome), job, domain, local),
             )
             if cursor.rowcount:
+                places[job] += 1
                 tallies[job][outcome.reason] += 1
         for job, reasons in tallies.items():
             self._tally(job, reasons)

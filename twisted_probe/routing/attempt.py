@@ -10,7 +10,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from twisted_probe.routing.evidence import Evidence, Request, Trouble, is_final
@@ -18,7 +19,9 @@ from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
 from twisted_probe.routing.memory import Known, Memory
 from twisted_probe.routing.names import Names
 from twisted_probe.routing.networks import Networks
-from twisted_probe.routing.sites import Sites
+from twisted_probe.routing.pauses import Held, Pauses
+from twisted_probe.routing.ports import Ports
+from twisted_probe.routing.sites import Sites, Slot
 from twisted_probe.routing.sources import BENCH, Sources
 from twisted_probe.smtp.conversation import SessionReport, converse
 from twisted_probe.smtp.errors import (
@@ -61,6 +64,8 @@ class Tools:
     timeouts: Timeouts
     ladder: Ladder
     rng: random.Random
+    ports: Ports = field(factory=Ports)
+    pauses: Pauses = field(factory=Pauses)
 
     def now(self) -> float:
         """Seconds of the reactor's clock."""
@@ -82,10 +87,54 @@ class Attempt:
             source=None,
             reverse_path=tools.reverse_path if retry is None else retry.reverse_path,
         )
+        # Those whom nobody has answered for good.
+        self._open = {request.address for request in requests}
+        self._site: str | None = None
+        self._waiting: Deferred[Slot] | None = None
+        self._recalled: Held | None = None
+        self._is_taken_back = False
 
     async def run(self) -> list[Outcome]:
-        """Ask, and give an outcome for each request, in order."""
+        """Ask, and give an outcome for each request, in order.
+
+        Raises Held, with the outcomes that there are, when something is paused that those who
+        are left need, or after `recall`.
+        """
+        try:
+            return await self._run()
+        except Held as held:
+            held.outcomes = [
+                None if request.address in self._open else self._outcome(request)
+                for request in self._requests
+            ]
+            raise
+
+    def recall(self) -> None:
+        """Begin no more sessions. One that is open goes on to its end; for one that waits its
+        turn see `unwanted_slot`."""
+        self._recalled = Held("taken back")
+
+    def unwanted_slot(self) -> Deferred[Slot] | None:
+        """The slot that is waited for although no session may begin any more; to be withdrawn."""
+        if self._waiting is None or self._held() is None:
+            return None
+        self._is_taken_back = True
+        return self._waiting
+
+    def _held(self) -> Held | None:
+        if self._recalled is not None:
+            return self._recalled
+        source = self._evidence.source
+        return self._tools.pauses.held(self._site, None if source is None else source.address)
+
+    def _stop_if_held(self) -> None:
+        held = self._held()
+        if held is not None:
+            raise held
+
+    async def _run(self) -> list[Outcome]:
         tools = self._tools
+        self._stop_if_held()
         try:
             route = await find_route(
                 tools.names, self._domain, tools.sources.families, tools.rng.shuffle
@@ -95,6 +144,8 @@ class Attempt:
         allowed = [each for each in route.exchangers if self._why_forbidden(each) is None]
         if not allowed:
             return self.failed(Reason.FORBIDDEN_EXCHANGER, self._forbidden(route), retry=False)
+        self._site = route.site
+        self._stop_if_held()
         source = self._choose(route.site, allowed)
         if source is None:
             return self._without_source(route.site)
@@ -103,11 +154,17 @@ class Attempt:
             self._evidence.known = await self._known(source)
         reachable = [each for each in allowed if each.family == source.family]
         self._evidence.exchangers = route.hosts
-        await self._walk(route.site, reachable, source)
+        held = None
+        try:
+            await self._walk(route.site, reachable, source)
+        except Held as stopped:
+            held = stopped
         if self._evidence.is_blocked:
             self._bench(source, route.site)
         if self._evidence.known is not None:
             await tools.memory.remember(self._domain, source.address, self._evidence.known)
+        if held is not None:
+            raise held
         return self._outcomes()
 
     def failed(self, reason: Reason, text: str, *, retry: bool = True) -> list[Outcome]:
@@ -118,15 +175,15 @@ class Attempt:
         return self._outcomes()
 
     def _outcomes(self) -> list[Outcome]:
-        return [
-            self._evidence.outcome(
-                request,
-                now=self._tools.now(),
-                started=self._started,
-                ladder=self._tools.ladder,
-            )
-            for request in self._requests
-        ]
+        return [self._outcome(request) for request in self._requests]
+
+    def _outcome(self, request: Request) -> Outcome:
+        return self._evidence.outcome(
+            request,
+            now=self._tools.now(),
+            started=self._started,
+            ladder=self._tools.ladder,
+        )
 
     # --- Whom, and from where ----------------------------------------------------------------
 
@@ -141,8 +198,12 @@ class Attempt:
 
     def _choose(self, site: str, exchangers: list[Exchanger]) -> Source | None:
         """The source of the attempt before, so that greylisting knows us again; else the next
-        in turn that the site has not refused."""
+        in turn that the site has not refused.
+
+        Raises Held when that one is paused, or when all are who could go.
+        """
         now, sources = self._tools.now(), self._tools.sources
+        pauses = self._tools.pauses
         families = frozenset(exchanger.family for exchanger in exchangers)
         retry = self._retry
         if retry is not None and retry.source is not None:
@@ -152,8 +213,17 @@ class Attempt:
                 and before.family in families
                 and not sources.is_benched(before, site, now)
             ):
+                held = pauses.held(source=before.address)
+                if held is not None:
+                    raise held
                 return evolve(before, helo=retry.helo or before.helo)
-        return sources.choose(site, families, now)
+        source = sources.choose(site, families, now, pauses.sources)
+        if source is None and pauses.sources:
+            resting = sources.choose(site, families, now)
+            held = None if resting is None else pauses.held(source=resting.address)
+            if held is not None:
+                raise held
+        return source
 
     def _without_source(self, site: str) -> list[Outcome]:
         if self._tools.sources.is_paused(site, self._tools.now()):
@@ -187,9 +257,11 @@ class Attempt:
         for exchanger in exchangers:
             elsewhere: list[Address] = []
             while left:
-                report = await self._session(site, exchanger, source, left)
+                async with self._tools.ports.held(source, exchanger.address):
+                    report = await self._session(site, exchanger, source, left)
                 elsewhere += self._evidence.note(report, exchanger, self._tools.now())
                 left = list(report.unanswered)
+                self._open = {*elsewhere, *left}
                 is_troubled = report.refusal is not None or report.failure is not None
                 troubled += is_troubled and _was_connected(report)
                 if self._evidence.is_blocked or troubled >= MAX_TROUBLED_SESSIONS:
@@ -206,7 +278,7 @@ class Attempt:
         """One session, from the slot to the end of the connection."""
         tools = self._tools
         reverse_path = parse_reverse_path(self._evidence.reverse_path)
-        slot = await tools.sites.slot(site, exchanger.address)
+        slot = await self._slot(site, exchanger)
         try:
             # Asked of the very address that is dialled, at the moment when it is.
             why = self._why_forbidden(exchanger)
@@ -223,6 +295,24 @@ class Attempt:
             return SessionReport(answers={}, unanswered=tuple(recipients), failure=error)
         finally:
             slot.release()
+
+    async def _slot(self, site: str, exchanger: Exchanger) -> Slot:
+        """Wait for the turn of a session, as long as nothing is paused that it needs."""
+        self._stop_if_held()
+        self._waiting = self._tools.sites.slot(site, exchanger.address)
+        try:
+            slot = await self._waiting
+        except CancelledError:
+            if self._is_taken_back:
+                self._stop_if_held()
+            raise
+        finally:
+            self._waiting = None
+        held = self._held()
+        if held is not None:
+            slot.release()
+            raise held
+        return slot
 
     def _bench(self, source: Source, site: str) -> None:
         """Keep the source away from a site that has shut it out, and tell the operator."""

@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, succe
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from twisted_probe.routing.pauses import Held
 from twisted_probe.routing.prober import Prober
 from twisted_probe.routing.work import Task, Work
 from twisted_probe.smtp.limits import MAX_RECIPIENTS
@@ -52,9 +53,11 @@ class Engine:
         self._in_hand = 0
         self._timer: IDelayedCall | None = None
         self._is_running = False
+        self._is_paused = False
         self._is_pulling = False
         self._pulling: Deferred[None] = succeed(None)
         self._probing: dict[Deferred[None], Deferred[list[Outcome]] | None] = {}
+        self._tasks: dict[Deferred[None], Sequence[Task]] = {}
 
     @property
     def in_hand(self) -> int:
@@ -71,9 +74,27 @@ class Engine:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
-        if self._is_running and not self._is_pulling:
+        if self._is_running and not self._is_paused and not self._is_pulling:
             self._is_pulling = True
             self._pulling = Deferred.fromCoroutine(self._pull())
+
+    def pause(self) -> None:
+        """Take nothing more until `resume`; what is in hand goes on."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Take again."""
+        self._is_paused = False
+        self.wake()
+
+    def recall(self, is_unwanted: Callable[[Task], bool]) -> None:
+        """Give back the batches that are unwanted as a whole, as soon as no session is open for
+        them."""
+        unwanted = [
+            running for running, batch in self._tasks.items() if all(map(is_unwanted, batch))
+        ]
+        asking = [self._probing[running] for running in unwanted]
+        self._prober.recall([each for each in asking if each is not None])
 
     def stop(self, grace: float) -> Deferred[None]:
         """Take nothing more, let the batches in hand end for `grace` seconds, then cut them and
@@ -102,22 +123,25 @@ class Engine:
             tasks = await self._work.take(room) if room > 0 else ()
         except Exception:
             _log.failure("the work could not be asked for recipients; asking again")
-        if self._is_running:
+        if self._is_running and not self._is_paused:
             for batch in _batches(tasks):
                 self._begin(batch)
-            self._timer = self._clock.callLater(self._idle, self.wake)
         elif tasks:
             await self._give_back(tasks)
         self._is_pulling = False
+        if self._is_running:
+            self._timer = self._clock.callLater(self._idle, self.wake)
 
     def _begin(self, batch: Sequence[Task]) -> None:
         self._in_hand += len(batch)
         running: Deferred[None] = Deferred()
         self._probing[running] = None
+        self._tasks[running] = batch
         Deferred.fromCoroutine(self._run(batch, running)).addBoth(running.callback)
 
     async def _run(self, batch: Sequence[Task], running: Deferred[None]) -> None:
         """One batch, from the question to the commit."""
+        pairs: list[tuple[Task, Outcome]]
         try:
             asking = self._prober.probe_many(
                 [task.address for task in batch], [task.retry for task in batch]
@@ -126,15 +150,22 @@ class Engine:
             pairs = list(zip(batch, await asking, strict=True))
         except CancelledError:
             await self._give_back(batch)
+        except Held as held:
+            answers = list(zip(batch, held.outcomes, strict=True))
+            await self._conclude([(task, one) for task, one in answers if one is not None])
+            await self._give_back([task for task, one in answers if one is None], held.delay)
         except Exception:
             _log.failure("a batch failed; its recipients are asked again")
             await self._give_back(batch)
         else:
-            await self._keep(self._work.report, [pair for pair in pairs if pair[1].final])
-            await self._keep(self._work.retry_at, [pair for pair in pairs if not pair[1].final])
+            await self._conclude(pairs)
         finally:
             self._in_hand -= len(batch)
-            del self._probing[running]
+            del self._probing[running], self._tasks[running]
+
+    async def _conclude(self, pairs: _Pairs) -> None:
+        await self._keep(self._work.report, [pair for pair in pairs if pair[1].final])
+        await self._keep(self._work.retry_at, [pair for pair in pairs if not pair[1].final])
 
     async def _keep(self, keep: Callable[[_Pairs], Deferred[None]], pairs: _Pairs) -> None:
         if not pairs:
@@ -145,9 +176,9 @@ class Engine:
             _log.failure("{n} outcomes could not be kept; they are asked again", n=len(pairs))
             await self._give_back([task for task, _ in pairs])
 
-    async def _give_back(self, batch: Sequence[Task]) -> None:
+    async def _give_back(self, batch: Sequence[Task], delay: float = 0.0) -> None:
         try:
-            await self._work.give_back(batch)
+            await (self._work.give_back(batch, delay) if delay else self._work.give_back(batch))
         except Exception:
             _log.failure("{n} recipients could not be given back", n=len(batch))
 

@@ -23,7 +23,7 @@ from twisted_probe.routing.networks import Networks
 from twisted_probe.smtp.errors import NoRoute, SessionError
 from twisted_probe.smtp.factory import ProbeFactory
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
-from twisted_probe.smtp.protocol import ProbeProtocol
+from twisted_probe.smtp.protocol import ProbeProtocol, Transcript
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.source import Source
 
@@ -38,13 +38,14 @@ def open_session(
     allow_networks: Sequence[str] = (),
     timeout: float | Timeouts = DEFAULT_TIMEOUTS,
     max_recipients: int = MAX_RECIPIENTS,
+    transcript: Transcript | None = None,
 ) -> Deferred[ProbeProtocol]:
     """Connect to `host`, a name or a literal address, from `source`, and read the greeting.
 
     The addresses of the source's family are tried in the order of the DNS; none that is not
     public is dialled, unless one of `allow_networks` (CIDR texts) covers it. `resolver` answers
-    for names, the machine's own resolvers by default; `timeout` and `max_recipients` are those
-    of `ProbeFactory`.
+    for names, the machine's own resolvers by default; `timeout`, `max_recipients` and
+    `transcript` are those of `ProbeFactory`.
 
     Fires with a greeted `ProbeProtocol`. Errbacks with the SessionError of the last address
     dialled, or NoRoute when the host has none that may be. Cancelling aborts.
@@ -61,7 +62,7 @@ def open_session(
                 nobody = NoRoute(f"{address} is never dialled ({why})", host=host)
                 continue
             try:
-                factory = ProbeFactory(source, timeout, max_recipients)
+                factory = ProbeFactory(source, timeout, max_recipients, transcript)
                 return await factory.connect(reactor, address, port)
             except SessionError as error:
                 trouble = error

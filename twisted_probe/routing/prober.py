@@ -20,6 +20,7 @@ from twisted_probe.routing.evidence import Request
 from twisted_probe.routing.memory import Memory, MemoryInRam
 from twisted_probe.routing.names import DnsNames, Names, system_resolvers
 from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
 from twisted_probe.routing.sources import Sources
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
@@ -30,6 +31,7 @@ from twisted_probe.vocabulary.address import (
     parse_entry,
     parse_reverse_path,
 )
+from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.source import Source
@@ -54,7 +56,8 @@ class Prober:
     (address, port) pairs, the machine's own when none are given; `names` replaces them whole.
     `port` is the exchangers' port, `allow_networks` CIDR texts of networks that may be dialled
     although they are not public. `control` false asks no random recipient, so a domain that
-    accepts everybody goes unnoticed. `timeouts`, `limits` and `ladder` are in seconds.
+    accepts everybody goes unnoticed. `timeouts`, `limits` and `ladder` are in seconds. `pauses`
+    is what is paused, and may change at any time (then call `recheck`).
 
     Raises ValueError for a source, reverse-path, resolver or network that is none.
     """
@@ -75,13 +78,14 @@ class Prober:
         ladder: Ladder = DEFAULT_LADDER,
         memory: Memory | None = None,
         rng: random.Random | None = None,
+        pauses: Pauses | None = None,
     ) -> None:
         pool = Sources(sources)
         parse_reverse_path(reverse_path)
         if names is None:
             names = DnsNames(reactor, resolvers or system_resolvers())
         self._clock = reactor
-        self._running: set[Deferred[list[Outcome]]] = set()
+        self._running: dict[Deferred[list[Outcome]], list[Attempt]] = {}
         self._closed = False
         self._tools = Tools(
             reactor=reactor,
@@ -96,7 +100,18 @@ class Prober:
             timeouts=timeouts,
             ladder=ladder,
             rng=random.SystemRandom() if rng is None else rng,
+            pauses=Pauses() if pauses is None else pauses,
         )
+
+    @property
+    def sources(self) -> Sources:
+        """The sources, and where they were refused."""
+        return self._tools.sources
+
+    @property
+    def sites(self) -> Sites:
+        """The sessions that are open or wait for their turn."""
+        return self._tools.sites
 
     def probe(self, address: str | Address, retry: Retry | None = None) -> Deferred[Outcome]:
         """Ask about one address; with an earlier outcome's `retry`, as that attempt did.
@@ -110,7 +125,11 @@ class Prober:
         self, addresses: Sequence[str | Address], retries: Sequence[Retry | None] | None = None
     ) -> Deferred[list[Outcome]]:
         """Ask about many; fires with an Outcome for each, in order. Recipients of one domain
-        share sessions. Cancelling and closing as in `probe`."""
+        share sessions. Cancelling and closing as in `probe`.
+
+        Errbacks Held, with the outcomes that there are, when something is paused that the others
+        need, or after `recall`.
+        """
         if self._closed:
             raise RuntimeError("the prober is closed")
         outcomes: dict[int, Outcome] = {}
@@ -122,12 +141,40 @@ class Prober:
                 outcomes[place] = self._invalid(str(address), error)
             else:
                 requests[place] = Request(parsed, retries[place] if retries else None)
+        attempts = [
+            (batch, Attempt(self._tools, batch.domain, batch.retry, batch.requests))
+            for batch in _batches(requests)
+        ]
+        stops: list[Held] = []
+
+        def together(_: object) -> list[Outcome]:
+            if stops:
+                every = [outcomes.get(place) for place in range(len(addresses))]
+                raise Held(str(stops[0]), max(held.delay for held in stops), every)
+            return [outcomes[place] for place in range(len(addresses))]
+
         whole: Deferred[list[Outcome]] = gatherResults(
-            [self._probe_batch(batch, outcomes) for batch in _batches(requests)],
+            [self._probe_batch(batch, attempt, outcomes, stops) for batch, attempt in attempts],
             consumeErrors=True,
-        ).addCallbacks(lambda _: [outcomes[place] for place in range(len(addresses))], _first_error)
-        self._running.add(whole)
+        ).addCallbacks(together, _first_error)
+        self._running[whole] = [attempt for _, attempt in attempts]
         return whole.addBoth(self._ended, whole)
+
+    def recall(self, wholes: Iterable[Deferred[list[Outcome]]]) -> None:
+        """Begin no more sessions for what `probe_many` has returned; each errbacks Held as soon
+        as none is open, if somebody is left unanswered."""
+        for whole in wholes:
+            for attempt in self._running.get(whole, ()):
+                attempt.recall()
+        self.recheck()
+
+    def recheck(self) -> None:
+        """Something was paused: those who wait for it wait no longer. Sessions that are open go
+        on to their end."""
+        slots = [
+            attempt.unwanted_slot() for attempts in self._running.values() for attempt in attempts
+        ]
+        self.sites.withdraw([slot for slot in slots if slot is not None])
 
     def close(self) -> Deferred[None]:
         """Cut every session and ask no more. Fires once nothing is left."""
@@ -138,26 +185,32 @@ class Prober:
         return deferLater(self._clock, 0)
 
     def _ended(self, result: Any, whole: Deferred[list[Outcome]]) -> Any:
-        self._running.discard(whole)
+        self._running.pop(whole, None)
         return result
 
-    def _probe_batch(self, batch: _Batch, outcomes: dict[int, Outcome]) -> Deferred[None]:
+    def _probe_batch(
+        self, batch: _Batch, attempt: Attempt, outcomes: dict[int, Outcome], stops: list[Held]
+    ) -> Deferred[None]:
         async def run() -> None:
-            attempt = Attempt(self._tools, batch.domain, batch.retry, batch.requests)
+            answered: Sequence[Outcome | None]
             try:
                 answered = await attempt.run()
             except CancelledError:
                 raise
+            except Held as held:
+                stops.append(held)
+                answered = held.outcomes
             except Exception:
                 _log.failure("internal error while asking about {domain}", domain=batch.domain)
                 answered = attempt.failed(Reason.INTERNAL_ERROR, "a fault of the prober")
-            outcomes.update(zip(batch.places, answered, strict=True))
+            pairs = zip(batch.places, answered, strict=True)
+            outcomes.update((place, outcome) for place, outcome in pairs if outcome is not None)
 
         return Deferred.fromCoroutine(run())
 
     def _invalid(self, text: str, error: AddressError) -> Outcome:
         return Outcome(
-            address=text,
+            address=escaped(text),
             reason=Reason.INVALID_ADDRESS,
             text=str(error),
             checked_at=self._clock.seconds(),

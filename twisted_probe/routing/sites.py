@@ -8,11 +8,12 @@ hosts behind one name, nor more sources, ever mean more pressure.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from ipaddress import IPv6Address, ip_address
 from math import inf
 
 from attrs import define, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 
@@ -65,6 +66,21 @@ class Sites:
         self._active = 0
         self._timer: IDelayedCall | None = None
 
+    @property
+    def active(self) -> int:
+        """Sessions that have a slot now."""
+        return self._active
+
+    @property
+    def limits(self) -> Limits:
+        """The ceilings."""
+        return self._limits
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many sessions wait for a slot, by site."""
+        return {key.removeprefix("site "): len(queue) for key, queue in self._queues.items()}
+
     def slot(self, site: str, address: str) -> Deferred[Slot]:
         """Wait for the right to open a session to `address`, an exchanger of `site`.
 
@@ -75,6 +91,22 @@ class Sites:
         self._queues.setdefault(keys[0], deque()).append((keys, wanted))
         self._serve()
         return wanted
+
+    def withdraw(self, unwanted: Collection[Deferred[Slot]]) -> None:
+        """Take these out of the queues, all at once; each errbacks CancelledError."""
+        if not unwanted:
+            return
+        gone = set(unwanted)
+        for site, queue in list(self._queues.items()):
+            left = deque(entry for entry in queue if entry[1] not in gone)
+            if not left:
+                del self._queues[site]
+            elif len(left) < len(queue):
+                self._queues[site] = left
+        for wanted in unwanted:
+            if not wanted.called:
+                wanted.errback(CancelledError())
+        self._serve()
 
     def _leave(self, site: str, wanted: Deferred[Slot]) -> None:
         # One that is granted already, and cancelled before it hears of it, waits nowhere.

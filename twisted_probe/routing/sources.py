@@ -6,7 +6,7 @@ bind) nor how many sessions a site gets (`routing.sites`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from twisted_probe.vocabulary.source import Source
 
@@ -36,6 +36,11 @@ class Sources:
         return frozenset(source.family for source in self._sources)
 
     @property
+    def all(self) -> tuple[Source, ...]:
+        """The sources; the one whose turn is next comes first."""
+        return tuple(self._sources)
+
+    @property
     def addresses(self) -> frozenset[str]:
         """The addresses that this machine sends from."""
         return frozenset(source.address for source in self._sources)
@@ -44,18 +49,30 @@ class Sources:
         """The source of that address, when it still is one."""
         return next((each for each in self._sources if each.address == address), None)
 
-    def choose(self, site: str, families: frozenset[int], now: float) -> Source | None:
-        """The next source in turn that `site` has not refused, of one of `families`; None when
-        there is none, or when the site refused too many."""
+    def choose(
+        self, site: str, families: frozenset[int], now: float, paused: Collection[str] = ()
+    ) -> Source | None:
+        """The next source in turn that `site` has not refused, of one of `families` and not
+        `paused`; None when there is none, or when the site refused too many."""
         refused = self._refused(site, now)
         if len(refused) >= MAX_REFUSED:
             return None
         for position, source in enumerate(self._sources):
+            if source.address in paused:
+                continue
             if source.family in families and source.address not in refused:
                 # Those that were passed over keep their turn.
                 self._sources.append(self._sources.pop(position))
                 return source
         return None
+
+    def benched(self, now: float) -> list[tuple[str, str, float]]:
+        """The sources that stay away from a site: address, site, and until when."""
+        return sorted(
+            (address, site, until)
+            for (address, site), until in self._benched.items()
+            if until > now
+        )
 
     def is_benched(self, source: Source, site: str, now: float) -> bool:
         """Whether `site` is to be left alone by this source."""

@@ -44,6 +44,7 @@ class Work(Protocol):
         `next_attempt_at`, with the outcome's `retry`."""
         ...
 
-    def give_back(self, tasks: Sequence[Task]) -> Deferred[None]:
-        """Take these back as they were: nothing was learned of them."""
+    def give_back(self, tasks: Sequence[Task], delay: float = 0.0) -> Deferred[None]:
+        """Take these back as they were: nothing was learned of them. They, and others that the
+        store knows to be like them, need not be handed out for `delay` seconds."""
         ...

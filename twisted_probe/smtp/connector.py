@@ -2,7 +2,9 @@
 
 Knows sockets: a plain bind takes one local port for *all* destinations, so a source has some
 28,000 sessions in the world at once, TIME_WAIT included; with IP_BIND_ADDRESS_NO_PORT set before
-the bind, the kernel picks the port at connect, and there are as many for each exchanger.
+the bind, the kernel picks the port at connect, and there are as many for each exchanger. A fixed
+port is bound with SO_REUSEADDR instead, so that it can talk to several exchangers at once; to
+each of them it has one session at a time.
 """
 
 from __future__ import annotations
@@ -23,21 +25,27 @@ from twisted_probe.vocabulary.source import Source
 _IP_BIND_ADDRESS_NO_PORT = 24
 
 
-class _NoPortClient(Client):
-    """A client whose bind chooses the address and leaves the port to connect()."""
+class _SourceClient(Client):
+    """A client whose socket is told, before Twisted binds it, how its port is to be had."""
+
+    connector: Connector
 
     def createInternetSocket(self) -> socket.socket:
         """The socket, before Twisted binds it."""
         made = cast(socket.socket, super().createInternetSocket())  # type: ignore[no-untyped-call]
+        _, port = cast(tuple[str, int], self.connector.bindAddress)
+        if port:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            return made
         # A kernel before 4.2 does not know it: fewer ports, and nothing worse.
         with suppress(OSError):
             made.setsockopt(socket.SOL_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         return made
 
 
-class _NoPortConnector(Connector):
+class _SourceConnector(Connector):
     def _makeTransport(self) -> Client:
-        return _NoPortClient(self.host, self.port, self.bindAddress, self, self.reactor)  # type: ignore[no-untyped-call]
+        return _SourceClient(self.host, self.port, self.bindAddress, self, self.reactor)  # type: ignore[no-untyped-call]
 
 
 def dial(
@@ -51,17 +59,13 @@ def dial(
 ) -> IConnector:
     """Start one connection to the literal `host` from `source`; `timeout` is in seconds.
 
-    Where the reactor is one of Twisted's own on Linux and the source has no fixed port, the
-    kernel keeps its ports per destination; any other reactor gets a plain `connectTCP`. Both
-    bind through `bindAddress`, and neither ever falls back to another address.
+    Where the reactor is one of Twisted's own on Linux, ports are counted for each destination,
+    the kernel's and a fixed one; any other reactor gets a plain `connectTCP`. Both bind through
+    `bindAddress`, and neither ever falls back to another address.
     """
     bind_address = (source.address, source.port)
-    if (
-        isinstance(reactor, PosixReactorBase)
-        and sys.platform.startswith("linux")
-        and not source.port
-    ):
-        connector = _NoPortConnector(host, port, factory, timeout, bind_address, reactor)
+    if isinstance(reactor, PosixReactorBase) and sys.platform.startswith("linux"):
+        connector = _SourceConnector(host, port, factory, timeout, bind_address, reactor)
         connector.connect()
         return cast(IConnector, connector)
     return reactor.connectTCP(host, port, factory, timeout=timeout, bindAddress=bind_address)

@@ -70,6 +70,10 @@ async def converse(
         await talk.run(recipients)
     except SessionError as error:
         talk.end(error)
+    except BaseException:
+        # Cancelled, or a bug of ours: nobody is left who would end the session.
+        session.abort()
+        raise
     farewell = await session.quit()
     if farewell is not None and farewell.code not in (GOODBYE, CLOSING):
         # The reply to QUIT is the barrier: any other code is the answer to an earlier command.

@@ -3,9 +3,15 @@
 Whose fault? `Misuse` is a bug of the program that drives the wire, and raises at once.
 `SessionError` is trouble of the transport or the peer, and comes through Deferreds. `Refusal`
 is a reply that says no, raised only for those who ask for it with `raise_for_refusal`.
+
+What is about an exchanger has the same three on it, whichever family it is of: `host` (its
+address), `code` (of the reply that is to blame, None where there is none) and `text` (the words
+alone, safe to print).
 """
 
 from __future__ import annotations
+
+from copy import copy
 
 from twisted_probe.verdict.classify import Context, classify
 from twisted_probe.vocabulary.finding import Finding, Label
@@ -32,8 +38,11 @@ class UnsafeCommand(Misuse):
 class TooManyRecipients(Misuse):
     """The session has asked as many recipients as it may; open another one."""
 
+    code: int | None = None
+
     def __init__(self, host: str, limit: int) -> None:
-        super().__init__(f"{host}: {limit} recipients were asked in this session, the limit")
+        self.text = f"{limit} recipients were asked in this session, the limit"
+        super().__init__(f"{host}: {self.text}")
         self.host = host
         self.limit = limit
 
@@ -41,8 +50,9 @@ class TooManyRecipients(Misuse):
 class SessionError(Exception):
     """A session that ended before its answer came.
 
-    `host` is the exchanger's address, `stage` where it happened, `replies` what the group of
-    commands that failed had been answered until then, in step.
+    `host` is the exchanger's address, `text` what happened and `stage` where; `code` is None but
+    where a reply ended the session unasked (421). `replies` are what the group of commands that
+    failed had been answered until then, in step.
     """
 
     reason = Reason.CONNECTION_LOST
@@ -54,17 +64,19 @@ class SessionError(Exception):
         host: str = "",
         stage: Stage = Stage.CONNECT,
         replies: tuple[Reply, ...] = (),
+        code: int | None = None,
     ) -> None:
         super().__init__(f"{host}: {message}" if host else message)
         self.host = host
+        self.code = code
+        self.text = message
         self.stage = stage
         self.replies = replies
 
     def during(self, stage: Stage, replies: tuple[Reply, ...]) -> SessionError:
         """The same trouble as one group of commands met it: at `stage`, after `replies`."""
-        again = type(self).__new__(type(self), *self.args)
-        again.args = self.args
-        again.host, again.stage, again.replies = self.host, stage, replies
+        again = copy(self)
+        again.stage, again.replies = stage, replies
         return again
 
 
@@ -94,7 +106,8 @@ class Refused(SessionError):
 
 class SourceUnavailable(SessionError):
     """The session could not leave from its source: the address is not on this machine, is of
-    the other family, or its fixed port is taken. No other source was tried in its place."""
+    the other family, or its fixed port is taken: by another program, or by an earlier session
+    with the same exchanger. No other source was tried in its place."""
 
     reason = Reason.SOURCE_UNAVAILABLE
 

@@ -28,7 +28,7 @@ from twisted_probe.smtp.errors import (
     SourceUnavailable,
 )
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
-from twisted_probe.smtp.protocol import ProbeProtocol
+from twisted_probe.smtp.protocol import ProbeProtocol, Transcript
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.source import Source
 
@@ -52,7 +52,8 @@ class ProbeFactory(ClientFactory):
     """A factory for one attempt to talk to one exchanger from `source`.
 
     `timeout` is one number of seconds for connecting and for every step, or a `Timeouts`;
-    `max_recipients` the number of RCPT commands allowed (0: no limit).
+    `max_recipients` the number of RCPT commands allowed (0: no limit); `transcript` is called
+    with each line of the dialogue, as `ProbeProtocol` has it.
     """
 
     noisy = False
@@ -62,10 +63,12 @@ class ProbeFactory(ClientFactory):
         source: Source,
         timeout: float | Timeouts = DEFAULT_TIMEOUTS,
         max_recipients: int = MAX_RECIPIENTS,
+        transcript: Transcript | None = None,
     ) -> None:
         self.source = source
         self.timeouts = timeout if isinstance(timeout, Timeouts) else Timeouts.flat(timeout)
         self.max_recipients = max_recipients
+        self.transcript = transcript
         self._clock: IReactorTime | None = None
         self._attempt: Deferred[ProbeProtocol] | None = None
         self._session: ProbeProtocol | None = None
@@ -81,10 +84,11 @@ class ProbeFactory(ClientFactory):
         """Connect to the literal address `host` and read the greeting.
 
         Fires with a `ProbeProtocol` whose `greeting` was read, whatever it says. Errbacks with
-        ConnectTimeout, Refused, NoRoute, SourceUnavailable (the source is not on this machine or
-        of the other family; no other is tried), LocalExhaustion, or, when the connection stood,
-        SessionLost, ReplyTimeout or ProtocolViolation. Cancelling aborts. A second call raises
-        Misuse, a host that is no literal ValueError: one factory is one attempt.
+        ConnectTimeout, Refused, NoRoute, SourceUnavailable (the source is not on this machine, is
+        of the other family, or its fixed port is taken; no other is tried), LocalExhaustion, or,
+        when the connection stood, SessionLost, ReplyTimeout or ProtocolViolation. Cancelling
+        aborts. A second call raises Misuse, a host that is no literal ValueError: one factory is
+        one attempt.
         """
         if self._host:
             raise Misuse("a ProbeFactory makes one attempt; make another one for the next")
@@ -111,6 +115,8 @@ class ProbeFactory(ClientFactory):
             helo=self.source.helo,
             timeouts=self.timeouts,
             max_recipients=self.max_recipients,
+            transcript=self.transcript,
+            closes_last=self.source.port != 0,
         )
         session.factory = self
         self._session = session
@@ -131,10 +137,13 @@ class ProbeFactory(ClientFactory):
         elif number in _EXHAUSTED:
             kind = LocalExhaustion
         elif isinstance(trouble, ConnectBindError):
-            kind, words = self._unbindable(number), f"source {self.source.address}: {words}"
+            kind, words = self._unbindable(number), f"{self._who}: {words}"
         elif number in (errno.EADDRNOTAVAIL, errno.EADDRINUSE):
             # The address was bound; what connect() lacked is a port.
             kind = LocalExhaustion
+            if self.source.port:
+                kind = SourceUnavailable
+                words = f"{self._who}: it has a session with this exchanger, or had one just now"
         elif number in _NO_ROUTE:
             kind = NoRoute
         elif number == errno.ECONNREFUSED:
@@ -142,6 +151,11 @@ class ProbeFactory(ClientFactory):
         else:
             kind = SessionLost
         return kind(words, host=self._host)
+
+    @property
+    def _who(self) -> str:
+        port = f" port {self.source.port}" if self.source.port else ""
+        return f"source {self.source.address}{port}"
 
     def _unbindable(self, number: int | None) -> type[SessionError]:
         if number == errno.EADDRINUSE and not self.source.port:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
@@ -40,7 +42,19 @@ from twisted_probe.smtp.limits import (
 )
 from twisted_probe.smtp.states import CLOSING, GROUPABLE, State, Verb, after, allows
 from twisted_probe.vocabulary.address import Address, parse_address, parse_reverse_path
+from twisted_probe.vocabulary.escaping import decoded
 from twisted_probe.vocabulary.reply import Reply, Stage
+
+_log = Logger()
+
+#: Takes the lines of a dialogue, one by one.
+Transcript = Callable[[str], object]
+
+#: What the end of a connection is called. Twisted does not tell which error number it was.
+_ENDS: dict[type[BaseException] | None, str] = {
+    ConnectionDone: "the exchanger closed the connection",
+    ConnectionLost: "the connection was reset or broke",
+}
 
 
 @define
@@ -58,15 +72,20 @@ class ProbeProtocol(LineReceiver):
     """The HELO/MAIL/RCPT state machine of one session.
 
     `clock` measures the deadlines, `helo` is the name we say, `max_recipients` the number of
-    RCPT commands allowed (0: no limit). Every method that sends gives a Deferred; it fires with
-    the reply, whatever the reply says, and errbacks with a `SessionError` on trouble of the
-    transport or the peer, also on one that has ended the session before. Misuse (`OutOfOrder`,
-    `TooManyRecipients`, `UnsafeCommand`, `ForbiddenCommand`) raises at once and sends nothing.
-    Cancelling a Deferred aborts the connection. `greeted` fires with this protocol once the
-    greeting was read.
+    RCPT commands allowed (0: no limit). `transcript` is called with each line of the dialogue as
+    it is said, "S: 220 …" and "C: EHLO …", safe to print. `closes_last` leaves it to the
+    exchanger to close the connection after QUIT: whoever closes first cannot have the same pair
+    of ports again for a minute (TIME_WAIT).
+
+    Every method that sends gives a Deferred; it fires with the reply, whatever the reply says,
+    and errbacks with a `SessionError` on trouble of the transport or the peer, also on one that
+    has ended the session before. Misuse (`OutOfOrder`, `TooManyRecipients`, `UnsafeCommand`,
+    `ForbiddenCommand`) raises at once and sends nothing. Cancelling a Deferred aborts the
+    connection. `greeted` fires with this protocol once the greeting was read.
 
     One group of commands is awaited at a time. The next command leaves only after all that the
-    peer sent was parsed, so that a reply nobody asked for cannot pass for the next one.
+    peer sent was parsed, so that a reply nobody asked for cannot pass for the next one: it ends
+    the session, unless it was listened for (`listen`) before it came.
     """
 
     # LineReceiver would wait for ever for the CRLF of an exchanger that ends lines with LF.
@@ -80,6 +99,8 @@ class ProbeProtocol(LineReceiver):
         helo: str,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         max_recipients: int = MAX_RECIPIENTS,
+        transcript: Transcript | None = None,
+        closes_last: bool = False,
     ) -> None:
         self.state = State.CONNECTED
         self.host = ""
@@ -91,8 +112,11 @@ class ProbeProtocol(LineReceiver):
         self._helo = helo
         self._timeouts = timeouts
         self._max_recipients = max_recipients
+        self._transcript = transcript
+        self._closes_last = closes_last
         self._assembler = ReplyAssembler()
         self._group: _Group | None = None
+        self._listening: _Group | None = None  # one without commands: a reply that comes unasked
         self._failure: SessionError | None = None
         self._octets = 0
         self._timer: IDelayedCall | None = None
@@ -152,7 +176,27 @@ class ProbeProtocol(LineReceiver):
         return self._single(Command(line))
 
     def _single(self, command: Command) -> Deferred[Reply]:
-        return self.group([command]).addCallback(lambda replies: replies[0])
+        return self.group([command]).addCallback(_only)
+
+    def listen(self) -> Deferred[Reply]:
+        """Wait for one reply more than was asked for, and send nothing.
+
+        For exchangers that are known to say more than they should, such as a second reply to a
+        command. Called while replies are awaited, it stands for the one behind them; nothing can
+        be sent until it came. The time is that of a command, from the last reply awaited on.
+        Raises OutOfOrder before the greeting, after a no to it, and while one is listened for.
+        """
+        if self._failure is not None:
+            return fail(self._failure.during(Stage.OTHER, ()))
+        if self._listening is not None:
+            raise OutOfOrder("a reply is listened for already")
+        _check_order(self.state, Verb.LISTEN)
+        heard: Deferred[tuple[Reply, ...]] = Deferred(self._cancelled)
+        self._listening = _Group(deque(), heard)
+        if self._group is None:
+            self._reply_due = self._clock.seconds() + self._timeouts.command
+            self._watch()
+        return heard.addCallback(_only)
 
     def group(self, group: Sequence[Command]) -> Deferred[tuple[Reply, ...]]:
         """Send commands in order: together where the exchanger offers PIPELINING and RFC 2920
@@ -173,7 +217,8 @@ class ProbeProtocol(LineReceiver):
         return done
 
     def quit(self) -> Deferred[Reply | None]:
-        """Take leave: QUIT, then close; after `timeouts.quit` seconds abort.
+        """Take leave: QUIT, then close, or let the exchanger close (`closes_last`); after
+        `timeouts.quit` seconds abort.
 
         Fires once the connection has ended, with the reply or None when none came; never
         errbacks. A session that has ended already, or is still awaiting replies, is aborted.
@@ -182,7 +227,7 @@ class ProbeProtocol(LineReceiver):
 
     async def _leave(self) -> Reply | None:
         reply: Reply | None = None
-        if self._group is not None or not allows(self.state, Verb.QUIT):
+        if self._is_busy or not allows(self.state, Verb.QUIT):
             self.abort()
         else:
             leaving = self.group([commands.QUIT])
@@ -203,13 +248,24 @@ class ProbeProtocol(LineReceiver):
 
     # --- The table ---------------------------------------------------------------------------
 
+    @property
+    def _is_busy(self) -> bool:
+        return self._group is not None or self._listening is not None
+
+    @property
+    def _hearing(self) -> _Group | None:
+        """What the next reply belongs to that no command asks for, if one is listened for."""
+        group, listening = self._group, self._listening
+        if listening is None or listening.replies:
+            return None
+        return None if group is not None and (group.awaited or group.waiting) else listening
+
     def _check(self, group: Sequence[Command]) -> None:
-        if self._group is not None:
+        if self._is_busy:
             raise OutOfOrder("the replies to the commands before are still awaited")
         state, recipients = self.state, 0
         for command in group:
-            if not allows(state, command.verb):
-                raise OutOfOrder(f"{command.verb.value} is not allowed when {state.value}")
+            _check_order(state, command.verb)
             state = after(state, command.verb, 250)
             recipients += command.verb is Verb.RCPT
         if recipients > self.recipients_left:
@@ -230,6 +286,8 @@ class ProbeProtocol(LineReceiver):
             group.awaited.append(command)
             group.outstanding += len(command.line) + 2
             packet.append(command.line + b"\r\n")
+            if self._transcript is not None:
+                self._write_down("C", command.line)
             if command.verb is Verb.RCPT:
                 self.recipients_asked += 1
                 self._session_due += self._timeouts.recipient
@@ -275,8 +333,12 @@ class ProbeProtocol(LineReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         """One line, as LineReceiver found it."""
+        if line.endswith(b"\r"):
+            line = line[:-1]
+        if self._transcript is not None:
+            self._write_down("S", line)
         try:
-            complete = self._assembler.line(line[:-1] if line.endswith(b"\r") else line)
+            complete = self._assembler.line(line)
         except GrammarError as error:
             self._violated(str(error))
         else:
@@ -285,7 +347,17 @@ class ProbeProtocol(LineReceiver):
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line that is longer than any reply."""
+        if self._transcript is not None:
+            self._write_down("S", line)
         self._violated(f"a line of more than {MAX_LINE} octets")
+
+    def _write_down(self, who: str, line: bytes) -> None:
+        assert self._transcript is not None
+        try:
+            self._transcript(f"{who}: {decoded(line)}")
+        except Exception:
+            _log.failure("the transcript of a session with {host} failed", host=self.host)
+            self._transcript = None
 
     def _replied(self, code: int, lines: tuple[bytes, ...]) -> None:
         group = self._group
@@ -301,13 +373,13 @@ class ProbeProtocol(LineReceiver):
                 self.keywords = ehlo_keywords(lines) if is_extended else {}
             self.state = after(self.state, command.verb, code)
             self._reply_due = self._clock.seconds() + self._timeouts.command
+        elif (hearing := self._hearing) is not None:
+            hearing.replies.append(Reply(code, lines, host=self.host))
+            self.state = after(self.state, Verb.LISTEN, code)
         elif code == CLOSING:
             # RFC 5321 section 3.8: the exchanger may say so at any time.
-            self._fail(
-                SessionLost(
-                    f"the exchanger closes the session: {Reply(code, lines)}", host=self.host
-                )
-            )
+            words = f"the exchanger closes the session: {Reply(code, lines)}"
+            self._fail(SessionLost(words, host=self.host, code=code))
         else:
             self._out_of_step(f"a reply that nobody asked for: {Reply(code, lines)}")
 
@@ -322,24 +394,36 @@ class ProbeProtocol(LineReceiver):
         if group is not None and group.awaited:
             self._send()
             return
-        if self.clearLineBuffer() or not self._assembler.is_between_replies:  # type: ignore[no-untyped-call]
+        if self._hearing is not None:
+            if group is None:
+                return  # a part of the reply that is listened for
+        elif self.clearLineBuffer() or not self._assembler.is_between_replies:  # type: ignore[no-untyped-call]
             self._out_of_step("more came than the replies that were asked for")
             self._deliver_failure()
             return
-        self._reply_due = None
+        if self._listening is None or self._listening.replies:
+            self._reply_due = None
         if group is not None:
             self._send()
-            if not group.awaited:
-                self._group = None
-                group.done.callback(tuple(group.replies))
+            if group.awaited:
+                return
+            self._group = None
+            group.done.callback(tuple(group.replies))
         elif not self.greeted.called:
             self.greeted.callback(self)
+        listening = self._listening  # it may have ended with the group before it
+        if listening is not None and listening.replies:
+            self._listening = None
+            listening.done.callback(tuple(listening.replies))
 
     # --- The end -----------------------------------------------------------------------------
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection has ended, by whichever side."""
-        self._fail(SessionLost(reason.getErrorMessage().rstrip("."), host=self.host))
+        words = _ENDS.get(reason.type, reason.getErrorMessage().rstrip("."))
+        if self.state is State.CLOSED:
+            words = "the session has ended with QUIT; open another one"
+        self._fail(SessionLost(words, host=self.host))
         self._deliver_failure()
         if not self._gone.called:
             self._gone.callback(None)
@@ -361,26 +445,32 @@ class ProbeProtocol(LineReceiver):
                 self._tcp.abortConnection()
 
     def _deliver_failure(self) -> None:
-        failure, group = self._failure, self._group
+        failure, groups = self._failure, (self._group, self._listening)
         assert failure is not None
+        self._group = self._listening = None
         if not self.greeted.called:
             self.greeted.errback(failure.during(Stage.GREETING, ()))
-        elif group is not None:
-            self._group = None
-            pending = group.awaited or group.waiting
-            stage = pending[0].stage if pending else Stage.OTHER
-            group.done.errback(failure.during(stage, tuple(group.replies)))
+        for group in groups:
+            if group is not None:
+                pending = group.awaited or group.waiting
+                stage = pending[0].stage if pending else Stage.OTHER
+                group.done.errback(failure.during(stage, tuple(group.replies)))
 
     def _close(self) -> None:
-        if self._failure is None:
+        if self._failure is None and not self._closes_last:
             # The peer may never close its side (nor, under TLS, send close_notify): the timer
             # that `quit` has set aborts then.
             self._tcp.loseConnection()
 
     def _cancelled(self, deferred: Deferred[object]) -> None:
-        # Whoever cancels hears CancelledError from the Deferred itself.
-        self._group = None
+        # Whoever cancels hears CancelledError from the Deferred itself, not what it leads to.
+        if self._group is not None and self._group.done is deferred:
+            self._group = None
+        if self._listening is not None and self._listening.done is deferred:
+            self._listening = None
         self._fail(SessionLost("the session was cancelled by this side", host=self.host))
+        if deferred is not self.greeted:
+            self._deliver_failure()
 
     # --- The one deadline --------------------------------------------------------------------
 
@@ -414,3 +504,12 @@ class ProbeProtocol(LineReceiver):
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
+
+
+def _check_order(state: State, verb: Verb) -> None:
+    if not allows(state, verb):
+        raise OutOfOrder(f"{verb.value} is not allowed when {state.value}")
+
+
+def _only(replies: tuple[Reply, ...]) -> Reply:
+    return replies[0]

@@ -21,9 +21,11 @@ class State(Enum):
 
 
 class Verb(Enum):
-    """The commands that this prober says. GREETING stands for the reply that nobody asked for."""
+    """The commands that this prober says. GREETING stands for the reply that nobody asked for,
+    LISTEN for waiting for one more without saying anything."""
 
     GREETING = "(greeting)"
+    LISTEN = "(listen)"
     EHLO = "EHLO"
     HELO = "HELO"
     MAIL = "MAIL"
@@ -44,6 +46,7 @@ TABLE = MappingProxyType(
         (State.GREETED, Verb.RSET): State.GREETED,
         (State.GREETED, Verb.NOOP): State.GREETED,
         (State.GREETED, Verb.OTHER): State.GREETED,
+        (State.GREETED, Verb.LISTEN): State.GREETED,
         (State.GREETED, Verb.QUIT): State.CLOSED,
         (State.READY, Verb.EHLO): State.READY,
         (State.READY, Verb.HELO): State.READY,
@@ -51,6 +54,7 @@ TABLE = MappingProxyType(
         (State.READY, Verb.RSET): State.READY,
         (State.READY, Verb.NOOP): State.READY,
         (State.READY, Verb.OTHER): State.READY,
+        (State.READY, Verb.LISTEN): State.READY,
         (State.READY, Verb.QUIT): State.CLOSED,
         (State.TRANSACTION, Verb.EHLO): State.READY,
         (State.TRANSACTION, Verb.HELO): State.READY,
@@ -58,6 +62,7 @@ TABLE = MappingProxyType(
         (State.TRANSACTION, Verb.RSET): State.READY,
         (State.TRANSACTION, Verb.NOOP): State.TRANSACTION,
         (State.TRANSACTION, Verb.OTHER): State.TRANSACTION,
+        (State.TRANSACTION, Verb.LISTEN): State.TRANSACTION,
         (State.TRANSACTION, Verb.QUIT): State.CLOSED,
         (State.DISMISSED, Verb.QUIT): State.CLOSED,
     }

@@ -71,7 +71,8 @@ class Source:
     """One local address and the name it says in EHLO.
 
     `address` is an IPv4 or IPv6 literal (kept in its canonical spelling), `helo` a fully
-    qualified host name, `port` the local port, 0 for one that the kernel picks.
+    qualified host name, `port` the local port, 0 for one that the kernel picks; a fixed one has
+    one session at a time with each exchanger address.
 
     Raises ValueError for anything else; also for 0.0.0.0 and ::, where the kernel would choose
     the address.

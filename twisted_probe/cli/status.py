@@ -1,0 +1,300 @@
+"""`mailprobe status`: the daemon's figures, for people.
+
+Knows how they look, in 80 columns, with colours where rich is installed and somebody is watching;
+not what they mean (docs/control.rst).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, TextIO
+
+from twisted_probe.cli.client import Client
+from twisted_probe.cli.remote import print_json
+from twisted_probe.cli.table import MARKS, STYLES
+
+#: Seconds between two looks, or so many times as long as the last one took if that is more.
+LOOK = 1.0
+REST = 9.0
+#: Characters of a bar, and of a line that is not told how wide it may be.
+BAR = 24
+WIDTH = 80
+_LABEL = 11
+#: How the two parts of a bar look.
+_DONE = "green"
+_TO_DO = "bright_black"
+
+#: A piece of a line: its text, and how it looks where it can.
+Piece = tuple[str, str]
+Line = list[Piece]
+
+
+def status(client: Client, arguments: argparse.Namespace) -> int:
+    """Show the figures once, or until somebody has seen enough."""
+    if not arguments.watch:
+        _show(client.status(), as_json=arguments.json)
+        return 0
+    with suppress(KeyboardInterrupt):
+        _watch(client, as_json=arguments.json)
+    return 0
+
+
+def _show(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    lines = list(lines_of(answer, _width(sys.stdout)))
+    if not (sys.stdout.isatty() and _print_rich(lines)):
+        for line in lines:
+            print(plain(line))
+
+
+def _watch(client: Client, *, as_json: bool) -> None:
+    if as_json or not sys.stdout.isatty():
+        for answer in _answers(client):
+            _show(answer, as_json=as_json)
+            if not as_json:
+                print(flush=True)
+        return
+    show, end = _screen()
+    try:
+        for answer in _answers(client):
+            show(list(lines_of(answer, _width(sys.stdout))))
+    finally:
+        end()
+
+
+def _answers(client: Client) -> Iterator[dict[str, Any]]:
+    while True:
+        began = time.monotonic()
+        yield client.status()
+        time.sleep(max(LOOK, REST * (time.monotonic() - began)))
+
+
+def _width(out: TextIO) -> int:
+    return shutil.get_terminal_size((WIDTH, 24)).columns if out.isatty() else WIDTH
+
+
+# -- what is shown
+
+
+def lines_of(answer: dict[str, Any], width: int = WIDTH) -> Iterator[Line]:
+    """The lines that show an answer to `GET /v1/status`."""
+    now = _moment(answer["now"])
+    yield _cut(
+        [
+            ("mailprobe ", "bold"),
+            (answer["version"], "bold"),
+            (f" on {answer['spool']}, process {answer['pid']}", ""),
+            (f", up {duration(now - _moment(answer['started_at']))}", "dim"),
+        ],
+        width,
+    )
+    limit = answer["limit"]
+    style = "yellow" if limit["by"] in ("paused", "sessions") else ""
+    words = _with_relative_time(limit["words"], now)
+    yield from _labelled("limited by", [(words, style)], width)
+    sessions = answer["sessions"]
+    yield from _labelled(
+        "at work",
+        [
+            (f"{answer['rate']:.1f} settled/s, {answer['in_hand']} in hand, ", ""),
+            (f"{sessions['open']} of {sessions['most']} sessions open", ""),
+        ],
+        width,
+    )
+    yield from _sources_lines(answer["sources"], now, width)
+    paused = [one["site"] for one in answer["sites"]["paused"]]
+    if paused:
+        yield from _labelled("paused", [(f"sites {', '.join(paused)}", "yellow")], width)
+    for job in answer["jobs"]:
+        yield []
+        yield from _job_lines(job, now, width, max(len(one["name"]) for one in answer["jobs"]))
+    if not answer["jobs"]:
+        yield []
+        yield [("no jobs", "dim")]
+
+
+def _sources_lines(sources: Sequence[dict[str, Any]], now: float, width: int) -> Iterator[Line]:
+    widest = max((len(source["address"]) for source in sources), default=0)
+    for number, source in enumerate(sources):
+        line: Line = [(f"{source['address'].ljust(widest)}  {source['helo']}", "")]
+        if source["paused"]:
+            line.append(("  paused", "yellow"))
+        yield from _labelled("sources" if not number else "", line, width)
+        for refusal in source["refused_by"]:
+            left = duration(_moment(refusal["until"]) - now)
+            words = f"  refused by {refusal['site']}, which it leaves alone for {left}"
+            yield from _labelled("", [(words, "red")], width)
+
+
+def _job_lines(job: dict[str, Any], now: float, width: int, widest: int) -> Iterator[Line]:
+    whole = job["recipients"]
+    settled = job["settled"]
+    share = settled / whole if whole else float(job["state"] not in ("claimed", "importing"))
+    filled = int(BAR * share)
+    states = [word for word in ("cancelled", "paused") if job[word]]
+    if job["state"] != "open":
+        states = [
+            {"claimed": "to be read", "importing": "being read"}.get(job["state"], job["state"])
+        ]
+    tail = f" {int(100 * share):3d} %  {settled} of {whole}"
+    left = job["eta"]
+    if states:
+        tail += f"  {', '.join(states)}"
+    elif settled == whole:
+        tail += "  results are being written"
+    elif left is not None:
+        tail += f"  {duration(left)} left"
+    room = max(8, width - BAR - 3 - len(tail))
+    name = _shortened(job["name"], room)
+    yield _cut(
+        [
+            (name.ljust(min(room, widest)), "bold"),
+            (" [", "dim"),
+            ("#" * filled, _DONE),
+            ("." * (BAR - filled), _TO_DO),
+            ("]", "dim"),
+            (tail, "yellow" if states else ""),
+        ],
+        width,
+    )
+    counts: Line = []
+    for verdict, mark in MARKS.items():
+        number = job["verdicts"][verdict]
+        style = STYLES[verdict] if number else "dim"
+        counts.append((f"{'  ' if counts else ''}{mark} {number} {verdict}", style))
+    yield _cut([("  ", ""), *counts], width)
+    parts = []
+    if job["asking"]:
+        parts.append(f"{job['asking']} being asked")
+    if job["pending"]:
+        parts.append(f"{job['pending']} to be asked")
+    if job["waiting"]:
+        next_at = duration(_moment(job["next_attempt_at"]) - now)
+        parts.append(f"{job['waiting']} to be asked again, the first in {next_at}")
+    parts.append(f"{duration(_moment(job['deadline']) - now)} to the deadline")
+    for line in _wrapped(", ".join(parts), width - 2):
+        yield [("  " + line, "dim")]
+
+
+def _labelled(label: str, pieces: Line, width: int) -> Iterator[Line]:
+    text = "".join(text for text, _ in pieces)
+    if _LABEL + 2 + len(text) <= width:
+        yield [("  " + label.ljust(_LABEL), "dim"), *pieces]
+        return
+    style = pieces[-1][1]
+    for number, line in enumerate(_wrapped(text, width - _LABEL - 2)):
+        yield [("  " + (label if not number else "").ljust(_LABEL), "dim"), (line, style)]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """`text` in lines at spaces; what is too long for one is cut."""
+    indent = text[: len(text) - len(text.lstrip())]
+    lines = [indent]
+    for word in text.split():
+        if lines[-1].strip() and len(lines[-1]) + 1 + len(word) > width:
+            lines.append(indent)
+        lines[-1] += (" " if lines[-1].strip() else "") + _shortened(word, width - len(indent))
+    return lines
+
+
+def _cut(line: Line, width: int) -> Line:
+    """`line` in at most `width` characters."""
+    left = width
+    cut: Line = []
+    for text, style in line:
+        cut.append((_shortened(text, left) if len(text) > left else text, style))
+        left -= len(cut[-1][0])
+        if left <= 0:
+            break
+    return cut
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def plain(line: Line) -> str:
+    """A line without its looks."""
+    return "".join(text for text, _ in line).rstrip()
+
+
+# -- times
+
+
+def duration(seconds: float) -> str:
+    """A length of time in at most two units: `4 min 10 s`, `23 h 5 min`, `2 d 3 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def _with_relative_time(words: str, now: float) -> str:
+    """A time at the end of `words` as how long that is from now."""
+    start, _, last = words.rpartition(" ")
+    try:
+        return f"{start.removesuffix(' until')}, the first in {duration(_moment(last) - now)}"
+    except ValueError:
+        return words
+
+
+# -- on a terminal
+
+
+def _print_rich(lines: Sequence[Line]) -> bool:
+    try:
+        from rich.console import Console
+    except ImportError:
+        return False
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(_rich_text(lines))
+    return True
+
+
+def _rich_text(lines: Sequence[Line]) -> Any:
+    from rich.text import Text
+
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for number, line in enumerate(lines):
+        text.append("\n" if number else "")
+        for piece, style in line:
+            is_bar = style in (_DONE, _TO_DO) and piece and not piece.strip("#.")
+            text.append(piece.replace("#", "━").replace(".", "┄") if is_bar else piece, style)
+    return text
+
+
+def _screen() -> tuple[Callable[[Sequence[Line]], None], Callable[[], None]]:
+    """Shows lines in the place of those before; and how to end that."""
+    try:
+        from rich.console import Console
+        from rich.live import Live
+    except ImportError:
+
+        def show_plain(lines: Sequence[Line]) -> None:
+            text = "\n".join(map(plain, lines))
+            print(f"\x1b[H\x1b[2J{text}", flush=True)
+
+        return show_plain, lambda: None
+    live = Live(console=Console(file=sys.stdout, highlight=False), auto_refresh=False)
+    live.start()
+
+    def show(lines: Sequence[Line]) -> None:
+        live.update(_rich_text(lines), refresh=True)
+
+    return show, live.stop

@@ -1,0 +1,383 @@
+"""The daemon's API: JSON over HTTP, the same for the socket in state/ and whatever comes later.
+
+Knows paths, methods, status codes and words (docs/control.rst); not the figures (`status`), not
+what a switch does (`switchboard`), not where anybody listens (`control_socket`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from io import BytesIO
+from typing import Any, NoReturn
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import INTERNAL_SERVER_ERROR, OK, REQUEST_ENTITY_TOO_LARGE
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from twisted_probe.daemon.status import ROOT, Figures, path_of
+from twisted_probe.daemon.switchboard import NoSuchName, Switchboard, called
+from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
+from twisted_probe.jobs.ledger_work import Run
+from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.reading import BEFORE_ALL, MAX_PAGE
+from twisted_probe.jobs.switches import JobIsOver, Kind
+from twisted_probe.vocabulary.escaping import cut, decoded, escaped
+from twisted_probe.vocabulary.outcome import iso_time
+
+_log = Logger()
+
+#: Bytes of a request's body that are read. None is needed; who sends more is sent away.
+MAX_BODY = 4096
+#: Seconds of silence after which a connection is closed.
+IDLE_TIMEOUT = 60
+#: Jobs named where many could be.
+MAX_JOBS = 20
+
+_NUMBER = re.compile(rb"-?[0-9]{1,18}")
+
+Answer = dict[str, Any] | bytes
+Query = Mapping[str, int]
+#: Answers a request: with the name in its path ("" where there is none) and the numbers of its
+#: query.
+Handler = Callable[[bytes, Query], Awaitable[Answer]]
+
+
+class Refusal(Exception):
+    """A request that is answered with an error: its status code, words, and more data."""
+
+    def __init__(self, code: int, words: str, **more: Any) -> None:
+        super().__init__(words)
+        self.code = code
+        self.more = more
+
+
+@frozen
+class Route:
+    """One thing that can be asked for. `parts` are the parts of its path behind the root, None
+    for a name; `query` the numbers that it may be asked with."""
+
+    method: bytes
+    parts: tuple[bytes | None, ...]
+    handler: Handler
+    query: frozenset[str] = frozenset()
+
+    def name_in(self, parts: tuple[bytes, ...]) -> bytes | None:
+        """The name in a path that is this one, None when it is another."""
+        if len(parts) != len(self.parts):
+            return None
+        name = b""
+        for own, given in zip(self.parts, parts, strict=True):
+            if own is None:
+                name = given
+            elif own != given:
+                return None
+        return name
+
+
+class Control(Resource):
+    """The API as a resource. It answers every request itself, in JSON, whatever the path."""
+
+    isLeaf = True
+
+    def __init__(
+        self,
+        figures: Figures,
+        switchboard: Switchboard,
+        ledger: Ledger,
+        run: Run,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._figures = figures
+        self._switchboard = switchboard
+        self._ledger = ledger
+        self._run = run
+        self._answering: set[Deferred[None]] = set()
+        self._routes = self._all_routes()
+
+    def _all_routes(self) -> tuple[Route, ...]:
+        def switch(kind: Kind, on: bool) -> Handler:
+            return lambda name, _: self._switch(kind, name, on)
+
+        def job(change: Callable[[Job], Awaitable[dict[str, Any]]]) -> Handler:
+            return lambda name, _: self._switch_job(name, change)
+
+        pages = frozenset(("after", "limit", "since", "until"))
+        return (
+            Route(b"GET", (b"status",), self._status),
+            Route(b"GET", (b"jobs",), self._jobs),
+            Route(b"GET", (b"jobs", None), self._job),
+            Route(b"GET", (b"jobs", None, b"results"), self._results, pages),
+            Route(b"POST", (b"jobs", None, b"cancel"), job(self._cancel)),
+            Route(b"POST", (b"jobs", None, b"pause"), job(self._pause_job)),
+            Route(b"POST", (b"jobs", None, b"resume"), job(self._resume_job)),
+            Route(b"POST", (b"pause",), switch(Kind.DAEMON, False)),
+            Route(b"POST", (b"resume",), switch(Kind.DAEMON, True)),
+            Route(b"POST", (b"sites", None, b"pause"), switch(Kind.SITE, False)),
+            Route(b"POST", (b"sites", None, b"resume"), switch(Kind.SITE, True)),
+            Route(b"POST", (b"sources", None, b"pause"), switch(Kind.SOURCE, False)),
+            Route(b"POST", (b"sources", None, b"resume"), switch(Kind.SOURCE, True)),
+        )
+
+    # -- requests and answers
+
+    def render(self, request: Any) -> int:
+        """Answer by and by."""
+        answering = Deferred.fromCoroutine(self._render(request))
+        self._answering.add(answering)
+        answering.addBoth(self._answered, answering)
+        return NOT_DONE_YET
+
+    def _answered(self, _: object, answering: Deferred[None]) -> None:
+        self._answering.discard(answering)
+
+    def idle(self) -> Deferred[Any]:
+        """Fires when what is being answered now is answered."""
+        return DeferredList(list(self._answering))
+
+    async def _render(self, request: Any) -> None:
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        headers: dict[str, str] = {}
+        try:
+            code, answer = OK, await self._answer(request, headers)
+        except Refusal as refusal:
+            code, answer = refusal.code, {"error": str(refusal), **refusal.more}
+        except Exception:
+            _log.failure("a request to the API failed")
+            words = "a fault of the daemon; its log has the traceback"
+            code, answer = INTERNAL_SERVER_ERROR, {"error": words}
+        if gone:
+            return
+        body = answer if isinstance(answer, bytes) else as_json(answer)
+        request.setResponseCode(code)
+        request.setHeader("Content-Type", "application/json")
+        request.setHeader("Content-Length", str(len(body)))
+        request.setHeader("Cache-Control", "no-store")
+        for name, value in headers.items():
+            request.setHeader(name, value)
+        request.write(body)
+        request.finish()
+
+    async def _answer(self, request: Any, headers: dict[str, str]) -> Answer:
+        root, *parts = tuple(request.postpath or (b"",))
+        if root != ROOT.strip("/").encode():
+            raise Refusal(404, f"there is nothing here; the API is under {ROOT}/")
+        found = [
+            (route, name)
+            for route in self._routes
+            if (name := route.name_in(tuple(parts))) is not None
+        ]
+        if not found:
+            known = sorted({_path(route) for route in self._routes})
+            raise Refusal(404, "there is nothing of this path", paths=known)
+        for route, name in found:
+            if route.method == request.method:
+                return await route.handler(name, _query(request.args or {}, route.query))
+        headers["Allow"] = ", ".join(sorted({route.method.decode() for route, _ in found}))
+        raise Refusal(405, f"{decoded(request.method, 20)} is not for this; {headers['Allow']} is")
+
+    # -- what can be asked for
+
+    async def _status(self, _: bytes, __: Query) -> Answer:
+        return await self._figures.status()
+
+    async def _jobs(self, _: bytes, __: Query) -> Answer:
+        def listed() -> list[Job]:
+            alive = self._ledger.jobs(*ALIVE)
+            over = [one for one in self._ledger.latest(MAX_JOBS) if one not in alive]
+            return [*alive, *over]
+
+        return {
+            "jobs": [
+                {"name": job.title, "path": path_of(job), "state": job.state.value}
+                for job in await self._run(listed)
+            ]
+        }
+
+    async def _job(self, name: bytes, _: Query) -> Answer:
+        return await self._figures.job(await self._find(name))
+
+    async def _results(self, name: bytes, query: Query) -> Answer:
+        job = await self._find(name)
+
+        def page() -> bytes:
+            read = self._ledger.page(
+                job.id,
+                job.title,
+                after=query.get("after", 0),
+                limit=max(1, min(query.get("limit", MAX_PAGE), MAX_PAGE)),
+                since=query.get("since", BEFORE_ALL),
+                until=query.get("until"),
+            )
+            now = self._ledger.job(job.id)
+            return as_json(
+                {
+                    "job": now.title,
+                    "state": now.state.value,
+                    "recipients": now.recipients,
+                    "settled": read.settled,
+                    "outcomes": [outcome.record() for outcome in read.outcomes],
+                    "after": read.after,
+                }
+            )
+
+        answer: bytes = await self._run(page)
+        return answer
+
+    async def _switch(self, kind: Kind, given: bytes, on: bool) -> Answer:
+        switchboard = self._switchboard
+        try:
+            text = given.decode("utf-8")
+            name = "" if kind is Kind.DAEMON else switchboard.name_of(kind, text)
+        except UnicodeDecodeError:
+            raise Refusal(400, f"the name of a {kind.value} is text in UTF-8") from None
+        except NoSuchName as error:
+            raise Refusal(404 if kind is Kind.SOURCE else 400, escaped(str(error))) from None
+        what = called(kind, name)
+        if on:
+            changed = await switchboard.resume(kind, name)
+            words = f"{what} goes on" if changed else f"{what} was not paused"
+        else:
+            changed = await switchboard.pause(kind, name)
+            words = f"{what} is paused" if changed else f"{what} was paused already"
+            words += "; sessions in hand end, deadlines still count"
+        self._figures.forget()
+        return {"changed": changed, "words": words}
+
+    async def _switch_job(
+        self, name: bytes, change: Callable[[Job], Awaitable[dict[str, Any]]]
+    ) -> Answer:
+        job = await self._find(name)
+        try:
+            answer = await change(job)
+        except JobIsOver as over:
+            raise Refusal(409, f"the job {job.title}: {over}") from None
+        self._figures.forget()
+        return {**answer, "job": await self._figures.job(await self._run(self._ledger.job, job.id))}
+
+    async def _cancel(self, job: Job) -> dict[str, Any]:
+        changed = await self._switchboard.cancel_job(job)
+        left = job.recipients - job.settled
+        words = f"the job {job.title} is cancelled; its open recipients"
+        if job.state is State.OPEN:
+            words = f"the job {job.title} is cancelled; {left} open recipients"
+        words += " are answered as they stand, and its results are written"
+        if not changed:
+            words = f"the job {job.title} was cancelled already; its results are being written"
+        return {"changed": changed, "words": words}
+
+    async def _pause_job(self, job: Job) -> dict[str, Any]:
+        changed = await self._switchboard.pause_job(job)
+        is_it = "is paused" if changed else "was paused already"
+        deadline = iso_time(job.deadline)
+        words = f"the job {job.title} {is_it}; its deadline still counts: {deadline}"
+        return {"changed": changed, "words": words}
+
+    async def _resume_job(self, job: Job) -> dict[str, Any]:
+        changed = await self._switchboard.resume_job(job)
+        words = f"the job {job.title} " + ("goes on" if changed else "was not paused")
+        return {"changed": changed, "words": words}
+
+    # -- jobs by name
+
+    async def _find(self, name: bytes) -> Job:
+        """The job of this name; raises Refusal, with the jobs that there are."""
+        job = await self._run(self._find_now, name)
+        if job is None:
+            await self._no_job(name)
+        assert isinstance(job, Job)
+        return job
+
+    def _find_now(self, name: bytes) -> Job | None:
+        job = self._ledger.find(name)
+        if job is None:
+            # As it is printed, where that is not as it is.
+            title = name.decode("utf-8", "replace")
+            jobs = [*self._ledger.jobs(*ALIVE), *self._ledger.latest(MAX_JOBS)]
+            job = next((one for one in jobs if one.title == title), None)
+        return job
+
+    async def _no_job(self, name: bytes) -> NoReturn:
+        jobs = [job.title for job in await self._run(self._known)]
+        words = f"there is no job {cut(printable(name), 80)}"
+        if jobs:
+            words += f"; there are: {', '.join(jobs)}"
+        raise Refusal(404, words, jobs=jobs)
+
+    def _known(self) -> list[Job]:
+        jobs = {job.title: job for job in self._ledger.latest(MAX_JOBS)}
+        jobs.update({job.title: job for job in self._ledger.jobs(*ALIVE)})
+        return list(jobs.values())[:MAX_JOBS]
+
+
+def as_json(answer: Mapping[str, Any]) -> bytes:
+    """The body of an answer: one line."""
+    return json.dumps(answer, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _path(route: Route) -> str:
+    parts = (b"NAME" if part is None else part for part in route.parts)
+    return f"{route.method.decode()} {ROOT}/{b'/'.join(parts).decode()}"
+
+
+def _query(arguments: Mapping[bytes, list[bytes]], known: frozenset[str]) -> Query:
+    found = {}
+    for key, values in arguments.items():
+        name = decoded(key, 20)
+        if name not in known:
+            raise Refusal(400, f"{name} cannot be asked for here")
+        if len(values) != 1 or not _NUMBER.fullmatch(values[0]):
+            raise Refusal(400, f"{name} has to be one whole number")
+        found[name] = int(values[0])
+    return found
+
+
+class _BoundedRequest(Request):
+    """A request whose body is no longer than MAX_BODY."""
+
+    _received = 0
+
+    def gotLength(self, length: int | None) -> None:
+        self.content = BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        before, self._received = self._received, self._received + len(data)
+        if self._received <= MAX_BODY:
+            super().handleContentChunk(data)  # type: ignore[no-untyped-call]
+        elif before <= MAX_BODY:
+            channel: Any = self.channel
+            words = f"no request has a body of more than {MAX_BODY} bytes"
+            body = as_json({"error": words})
+            channel.transport.write(
+                b"HTTP/1.1 %d Content Too Large\r\nConnection: close\r\n"
+                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+                % (REQUEST_ENTITY_TOO_LARGE, len(body), body)
+            )
+            channel.loseConnection()
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        # One that is too long was answered already.
+        if self._received <= MAX_BODY:
+            super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]
+
+
+class ControlSite(Site):
+    """A web site that is the API and nothing else, without an access log."""
+
+    noisy = False
+    displayTracebacks = False
+
+    def __init__(self, control: Control, clock: IReactorTime) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]
+            control, requestFactory=_BoundedRequest, timeout=IDLE_TIMEOUT, reactor=clock
+        )
+
+    def log(self, request: Any) -> None:
+        """Nothing: what is changed is logged where it is changed."""

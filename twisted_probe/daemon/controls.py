@@ -1,0 +1,50 @@
+"""The controls of a daemon: switchboard, figures, API and socket, put together.
+
+Knows which part needs which; each part knows its own work.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted_probe.daemon.control import Control
+from twisted_probe.daemon.control_socket import ControlSocket
+from twisted_probe.daemon.status import Figures, Meter
+from twisted_probe.daemon.switchboard import Switchboard
+from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.ledger_work import Run
+from twisted_probe.jobs.spool import Spool
+from twisted_probe.routing.engine import Engine
+from twisted_probe.routing.pauses import Pauses
+from twisted_probe.routing.prober import Prober
+
+
+async def controls_of(
+    reactor: Any,
+    *,
+    spool: Spool,
+    ledger: Ledger,
+    run: Run,
+    engine: Engine,
+    prober: Prober,
+    pauses: Pauses,
+    meter: Meter,
+) -> ControlSocket:
+    """The socket over which these are controlled, not listening yet; everything is switched as
+    the ledger says. `pauses` are the prober's, `meter` counts the engine's work."""
+    switchboard = Switchboard(ledger, run, reactor, engine, prober, pauses)
+    await switchboard.load()
+    figures = Figures(
+        spool=spool.path,
+        started_at=reactor.seconds(),
+        ledger=ledger,
+        run=run,
+        clock=reactor,
+        engine=engine,
+        prober=prober,
+        meter=meter,
+        switchboard=switchboard,
+    )
+    control = Control(figures, switchboard, ledger, run)
+    return ControlSocket(reactor, os.path.join(spool.path, "state"), control)

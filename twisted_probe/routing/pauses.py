@@ -1,0 +1,58 @@
+"""What is paused: everything, sites, or sources; and what becomes of those who must not be asked.
+
+Knows what is switched off now; not who switches nor how that is kept (`daemon.switchboard`). A
+pause is a state and never a result: whoever is held was not asked, and no attempt is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted_probe.vocabulary.outcome import Outcome
+
+#: Seconds until recipients of a paused site or source are looked at again: often enough for a
+#: domain that moves to another site, seldom enough to cost next to nothing.
+HOLD = 60.0
+
+
+class Held(Exception):
+    """Some recipients must not be asked now, because something is paused.
+
+    `outcomes` has one for each of the recipients in question, in order: that of who was answered
+    before, None for who is held. `delay` is how many seconds asking them again is not worth the
+    while; 0.0 where whoever paused will call.
+    """
+
+    def __init__(
+        self, words: str, delay: float = 0.0, outcomes: Sequence[Outcome | None] = ()
+    ) -> None:
+        super().__init__(words)
+        self.delay = delay
+        self.outcomes = outcomes
+
+
+class Pauses:
+    """What is paused, to be changed at any time; nothing is at first.
+
+    `sites` are names of sites, or of an exchanger that a site has; `sources` are addresses.
+    """
+
+    def __init__(self) -> None:
+        self.everything = False
+        self.sites: set[str] = set()
+        self.sources: set[str] = set()
+
+    def has_site(self, site: str) -> bool:
+        """Whether this site is paused, by its name or by that of one of its exchangers."""
+        return bool(self.sites) and not self.sites.isdisjoint((site, *site.split(",")))
+
+    def held(self, site: str | None = None, source: str | None = None) -> Held | None:
+        """Why a session to `site` from `source` must not begin, or None; None for what is not
+        known yet."""
+        if self.everything:
+            return Held("everything is paused")
+        if site is not None and self.has_site(site):
+            return Held(f"the site {site} is paused", HOLD)
+        if source is not None and source in self.sources:
+            return Held(f"the source {source} is paused", HOLD)
+        return None
