@@ -216,7 +216,7 @@ async def takes_mail(names: IdentityNames, reverse_path: str, networks: Networks
         route = await find_route(names, address.domain, (4, 6), lambda _: None)
     except NoExchanger as nobody:
         advice = _LOOK_AT_RESOLVERS if nobody.reason is Reason.DNS_ERROR else _NOT_SERVED
-        found = f"{address.domain}: {nobody}"
+        found = f"{address.domain}: {str(nobody).removeprefix(f'{address.domain}: ')}"
         return Line(subject, TAKES_MAIL, Status.BAD, found, advice)
     kinds = [networks.why_forbidden(exchanger.address) for exchanger in route.exchangers]
     if all(kinds):
