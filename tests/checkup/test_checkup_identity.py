@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import pytest
 from twisted.internet.defer import Deferred
 
-from tests.routing.identity_book import IdentityBook
 from twisted_probe.daemon.checkup import identity
 from twisted_probe.daemon.checkup.line import Line, Status
 from twisted_probe.routing.networks import Networks
 from twisted_probe.sandbox.zone import Names, Trouble
+from twisted_probe.testing import FakeNames
 from twisted_probe.vocabulary.source import Source
 
 ME = Source("198.51.100.10", helo="probe1.example.org")
@@ -47,7 +47,7 @@ def now(awaitable: Awaitable[_Result]) -> _Result:
 
 def looked(names: Names, source: Source = ME, reverse_path: str = "probe@example.org") -> Any:
     """The lines about a source by their check, in a world that is well but for these names."""
-    lines = now(identity.dns_lines(IdentityBook({**NAMES, **names}), source, reverse_path))
+    lines = now(identity.dns_lines(FakeNames({**NAMES, **names}), source, reverse_path))
     assert [line.check for line in lines] == ["reverse DNS", "HELO", "SPF"]
     assert {line.subject for line in lines} == {f"source {source.address}"}
     return {line.check: line for line in lines}
@@ -77,7 +77,7 @@ def test_no_pointer(records: list[str] | None) -> None:
     book = {name: held for name, held in NAMES.items() if name != POINTER}
     if records is not None:
         book[POINTER] = records
-    lines = now(identity.dns_lines(IdentityBook(book), ME, "probe@example.org"))
+    lines = now(identity.dns_lines(FakeNames(book), ME, "probe@example.org"))
     assert said(lines[0]) == (
         "bad",
         "198.51.100.10 has no PTR",
@@ -118,7 +118,7 @@ def test_several_pointers() -> None:
 
 def test_a_crowd_of_pointers_is_not_looked_at_whole() -> None:
     names = [f"PTR host{n}.example.net" for n in range(1000)]
-    book = IdentityBook({**NAMES, POINTER: names})
+    book = FakeNames({**NAMES, POINTER: names})
     line = now(identity.reverse_dns(book, ME))
     assert line.status is Status.BAD
     assert len(book.asked) == 1 + identity.MAX_POINTERS
@@ -263,7 +263,7 @@ def test_bindable() -> None:
 
 
 def takes_mail(names: Names, reverse_path: str = "probe@example.org") -> tuple[Any, ...]:
-    book = IdentityBook({**NAMES, **names})
+    book = FakeNames({**NAMES, **names})
     line = now(identity.takes_mail(book, reverse_path, Networks(["192.0.2.0/24"])))
     assert line.check == "takes mail"
     return line.subject, *said(line)

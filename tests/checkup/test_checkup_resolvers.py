@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 
-from tests.routing.identity_book import IdentityBook
 from twisted_probe.daemon.checkup.line import Line
 from twisted_probe.daemon.checkup.resolvers import passed_over_line, resolver_lines
 from twisted_probe.routing.names import NameTrouble, NoSuchName
+from twisted_probe.testing import FakeNames
 
 #: There is something, and so there is a root.
 NAMES = {"example.org": ["MX 0 ."]}
 
 
-def looked(book: IdentityBook, took: float = 0.0122, port: int = 53) -> list[tuple[str, ...]]:
+def looked(book: FakeNames, took: float = 0.0122, port: int = 53) -> list[tuple[str, ...]]:
     """The lines about a resolver whose answers take so many seconds."""
     times: Iterator[float] = iter((100.0, 100.0 + took))
     lines: list[list[Line]] = []
@@ -36,7 +36,7 @@ def looked(book: IdentityBook, took: float = 0.0122, port: int = 53) -> list[tup
 
 
 def test_all_is_well() -> None:
-    book = IdentityBook(NAMES)
+    book = FakeNames(NAMES)
     assert looked(book) == [
         ("resolver 192.0.2.53", "answers", "ok", "in 12 ms", ""),
         ("resolver 192.0.2.53", "honest", "ok", "a name that is not there is NXDOMAIN", ""),
@@ -49,11 +49,11 @@ def test_all_is_well() -> None:
 
 
 def test_a_port_of_its_own() -> None:
-    assert looked(IdentityBook(NAMES), port=5353)[0][0] == "resolver 192.0.2.53:5353"
+    assert looked(FakeNames(NAMES), port=5353)[0][0] == "resolver 192.0.2.53:5353"
 
 
 def test_slow() -> None:
-    assert looked(IdentityBook(NAMES), took=2.5)[0][1:] == (
+    assert looked(FakeNames(NAMES), took=2.5)[0][1:] == (
         "answers",
         "note",
         "in 2500 ms, which is slow",
@@ -61,7 +61,7 @@ def test_slow() -> None:
     )
 
 
-class Defective(IdentityBook):
+class Defective(FakeNames):
     """Has answers of its own."""
 
     root: Deferred[list[str]]

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
-from tests.routing.identity_book import IdentityBook
 from twisted_probe.routing.spf import MAX_TERMS, Spf, SpfResult, check_host
 from twisted_probe.sandbox.zone import Names, Trouble
+from twisted_probe.testing import FakeNames
 
 FOUR = "192.0.2.10"
 SIX = "2001:db8:10::25"
@@ -46,10 +46,10 @@ def checked(
 ) -> Spf:
     """The result for a domain with this record (without its version)."""
     own: Names = {} if record is None else {"example.org": [f"TXT v=spf1 {record}"]}
-    return _now(IdentityBook({**NAMES, **own, **(more or {})}), address, reverse_path, helo)
+    return _now(FakeNames({**NAMES, **own, **(more or {})}), address, reverse_path, helo)
 
 
-def _now(book: IdentityBook, address: str, reverse_path: str, helo: str) -> Spf:
+def _now(book: FakeNames, address: str, reverse_path: str, helo: str) -> Spf:
     results: list[Spf] = []
     checking = check_host(book, address, reverse_path=reverse_path, helo=helo)
     Deferred.fromCoroutine(checking).addCallback(results.append)
@@ -181,7 +181,7 @@ def test_mechanisms(record: str, four: str, six: str) -> None:
 )
 def test_what_is_no_term(record: str) -> None:
     """Anywhere in the record, behind the term that would decide too (4.6)."""
-    book = IdentityBook(NAMES)
+    book = FakeNames(NAMES)
     texts = [f"v=spf1 +all {record}"]
     book.texts = lambda name: succeed(texts)  # type: ignore[method-assign]
     spf = _now(book, FOUR, "probe@example.org", HELO)
@@ -275,7 +275,7 @@ def test_the_null_reverse_path_is_the_postmaster_of_the_helo_name() -> None:
     ],
 )
 def test_macros(spec: str, address: str, name: str) -> None:
-    book = IdentityBook({**NAMES, "email.example.com": [f"TXT v=spf1 exists:{spec} -all"]})
+    book = FakeNames({**NAMES, "email.example.com": [f"TXT v=spf1 exists:{spec} -all"]})
     _now(book, address, "strong-bad@email.example.com", HELO)
     assert book.asked[-1] == (name, "A")
 
@@ -351,7 +351,7 @@ def test_who_decided() -> None:
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=120))
 def test_any_record_has_a_result(text: str) -> None:
     assert checked(None, more={}).result is SpfResult.NONE
-    book = IdentityBook(NAMES)
+    book = FakeNames(NAMES)
     book.texts = lambda name: succeed([f"v=spf1 {text}"])  # type: ignore[method-assign]
     assert _now(book, FOUR, "probe@example.org", HELO).result in SpfResult
 
@@ -367,7 +367,7 @@ TERMS = st.sampled_from(
 
 @given(st.lists(TERMS, max_size=25).map("".join))
 def test_any_terms_have_a_result(text: str) -> None:
-    book = IdentityBook(NAMES)
+    book = FakeNames(NAMES)
     book.texts = lambda name: succeed([f"v=spf1 {text}"])  # type: ignore[method-assign]
     assert _now(book, FOUR, "probe@example.org", HELO).result in SpfResult
     assert len(book.asked) < 200

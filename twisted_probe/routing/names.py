@@ -11,11 +11,13 @@ from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
-from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.names import dns
 
 from twisted_probe.routing.resolver import NoAnswer, Resolver
+from twisted_probe.vocabulary.dns import MailExchanger as MailExchanger
+from twisted_probe.vocabulary.dns import NameTrouble as NameTrouble
+from twisted_probe.vocabulary.dns import NoSuchName as NoSuchName
 from twisted_probe.vocabulary.escaping import decoded, escaped
 
 #: CNAMEs followed by ourselves where a server leaves the chain unfinished.
@@ -30,22 +32,6 @@ _TROUBLES = {
     dns.ENOTIMP: "NOTIMP",
     dns.EREFUSED: "REFUSED",
 }
-
-
-class NoSuchName(Exception):
-    """NXDOMAIN: the name does not exist, with any type."""
-
-
-class NameTrouble(Exception):
-    """No answer that can be trusted: SERVFAIL, REFUSED, a timeout, garbage, a CNAME loop."""
-
-
-@frozen(order=True)
-class MailExchanger:
-    """One MX record; `name` is in lower case and without the final dot, "" for the root."""
-
-    preference: int
-    name: str
 
 
 class Names(Protocol):
