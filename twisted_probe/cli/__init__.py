@@ -37,60 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return demo(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mailprobe",
-        description="Ask exchangers which mailboxes are alive, from source addresses that you "
-        "choose, without sending mail.",
-        epilog="The daemon is started with 'twistd --pidfile= mailprobe'; see its --help.",
-    )
-    parser.add_argument("--version", action="version", version=f"mailprobe {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
-    check = commands.add_parser(
-        "check",
-        help="ask about some addresses now",
-        description="Ask about some addresses now. Exit code: 0 when all are deliverable, 1 when "
-        "not, 2 for wrong usage.",
-    )
-    check.add_argument("addresses", metavar="ADDRESS", nargs="+", help="an e-mail address")
-    _add_identity(check)
-    check.add_argument(
-        "--wait", action="store_true", help="wait and ask again where the answer is 'later'"
-    )
-    check.add_argument(
-        "--json", action="store_true", help="an outcome a line, in JSON, instead of a table"
-    )
-
-    doctor = commands.add_parser(
-        "doctor",
-        help="look whether this machine can ask as it is told to",
-        description="Look whether this machine can ask as it is told to: sources, names, SPF, "
-        "resolvers, spool, clock and limits. Each line says that it is well, or what is wrong and "
-        "what to do. Exit code: 0 when nothing is bad, 1 when something is, 2 for wrong usage.",
-    )
-    _add_identity(doctor)
-    doctor.add_argument("--spool", metavar="DIR", help="the daemon's spool directory")
-    doctor.add_argument(
-        "--exchanger",
-        metavar="HOST[:PORT]",
-        help="greet this exchanger from each source, and take leave; nothing is asked of it",
-    )
-    doctor.add_argument("--json", action="store_true", help="a line, in JSON, for each check")
-
-    demo = commands.add_parser(
-        "demo",
-        help="see it work, offline",
-        description="Start the real daemon on a temporary spool against exchangers of its own on "
-        "this machine, drop a sample list and show what comes of it.",
-    )
-    demo.add_argument("--keep", metavar="DIR", help="leave the spool in this directory")
-    remote.add_commands(commands)
-    return parser
-
-
-def _add_identity(parser: argparse.ArgumentParser) -> None:
-    """Who asks, and how exchangers are found and reached."""
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The options that say who asks, and how."""
     parser.add_argument(
         "--source",
         metavar="ADDRESS[=HELO]",
@@ -122,3 +70,55 @@ def _add_identity(parser: argparse.ArgumentParser) -> None:
         dest="allow_networks",
         help="a network that may be dialled although it is not public; may be repeated",
     )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mailprobe",
+        description="Ask exchangers which mailboxes are alive, from source addresses that you "
+        "choose, without sending mail.",
+        epilog="The daemon is started with 'twistd --pidfile= mailprobe'; see its --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"mailprobe {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    check = commands.add_parser(
+        "check",
+        help="ask about some addresses now",
+        description="Ask about some addresses now. Exit code: 0 when all are deliverable, 1 when "
+        "not, 2 for wrong usage.",
+    )
+    check.add_argument("addresses", metavar="ADDRESS", nargs="+", help="an e-mail address")
+    add_settings(check)
+    check.add_argument(
+        "--wait", action="store_true", help="wait and ask again where the answer is 'later'"
+    )
+    check.add_argument(
+        "--json", action="store_true", help="an outcome a line, in JSON, instead of a table"
+    )
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="look whether this machine can ask as it is told to",
+        description="Look whether this machine can ask as it is told to: sources, names, SPF, "
+        "resolvers, spool, clock and limits. Each line says that it is well, or what is wrong and "
+        "what to do. Exit code: 0 when nothing is bad, 1 when something is, 2 for wrong usage.",
+    )
+    add_settings(doctor)
+    doctor.add_argument("--spool", metavar="DIR", help="the daemon's spool directory")
+    doctor.add_argument(
+        "--exchanger",
+        metavar="HOST[:PORT]",
+        help="greet this exchanger from each source, and take leave; nothing is asked of it",
+    )
+    doctor.add_argument("--json", action="store_true", help="a line, in JSON, for each check")
+
+    demo = commands.add_parser(
+        "demo",
+        help="see it work, offline",
+        description="Start the real daemon on a temporary spool against exchangers of its own on "
+        "this machine, drop a sample list and show what comes of it.",
+    )
+    demo.add_argument("--keep", metavar="DIR", help="leave the spool in this directory")
+    remote.add_commands(commands)
+    return parser

@@ -18,7 +18,7 @@ from textwrap import wrap
 from typing import Any, TextIO
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import react
+from twisted.internet.task import deferLater, react
 
 from twisted_probe.cli import EXIT_USAGE
 from twisted_probe.daemon.checkup.line import Line, Status
@@ -66,7 +66,13 @@ def doctor(arguments: argparse.Namespace) -> int:
                 is_done = True
 
         looking = Deferred.fromCoroutine(look())
-        reactor.addSystemEventTrigger("before", "shutdown", looking.cancel)  # Ctrl-C
+
+        def end() -> Deferred[None]:
+            looking.cancel()
+            # What was given up is closed in the reactor's next turn; that has to come.
+            return deferLater(reactor, 0.01)
+
+        reactor.addSystemEventTrigger("before", "shutdown", end)  # Ctrl-C
         return looking
 
     try:

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted_probe.sandbox.town import Town
 from twisted_probe.testing.outcomes import outcome
 from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
+from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 
 
@@ -87,7 +88,9 @@ class FakeProber:
                 given = parse_entry(address).text
             except AddressError as error:
                 if address not in self._told:
-                    return succeed(outcome(address, Reason.INVALID_ADDRESS, text=str(error)))
+                    return succeed(
+                        outcome(escaped(address), Reason.INVALID_ADDRESS, text=str(error))
+                    )
         told = self._next(given)
         if isinstance(told, Outcome):
             return succeed(told)
