@@ -6,72 +6,43 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet import reactor as global_reactor
-from twisted.internet.threads import deferToThread
 
+from tests.daemon.processes import Ended
+from tests.docs.running import in_town, run
 from twisted_probe.cli import main
 from twisted_probe.cli.doctor import _Columns
 from twisted_probe.daemon.checkup.line import Line, Status
 from twisted_probe.jobs.spool import Spool
-from twisted_probe.sandbox.town import Town
+from twisted_probe.testing import Town, Trouble
 
-reactor: Any = global_reactor
-
-ROOT = Path(__file__).parent.parent.parent
 MAILPROBE = "import sys; from twisted_probe.cli import main; sys.exit(main())"
 ESCAPE = re.compile(r"\x1b\[([0-9;]*)m")
 
 
-@asynccontextmanager
-async def in_town() -> AsyncIterator[Town]:
-    town = Town()
-    await town.start(reactor)
-    try:
-        yield town
-    finally:
-        await town.stop()
-
-
 def options(town: Town, *sources: str) -> list[str]:
     words = ["--reverse-path", town.reverse_path, "--resolver", town.resolver]
-    words += ["--port", str(town.port), "--allow-network", town.networks[0]]
+    words += ["--port", str(town.port or 25), "--allow-network", town.networks[0]]
     for source in sources or [f"{each.address}={each.helo}" for each in town.sources]:
         words += ["--source", source]
     return words
 
 
-async def called(*words: str) -> subprocess.CompletedProcess[str]:
-    """`mailprobe doctor` with these words, while the town goes on."""
-
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", MAILPROBE, "doctor", *words],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return await deferToThread(run)
+async def called(*words: str, directory: Path, **options: Any) -> Ended:
+    """`mailprobe doctor` with these words."""
+    return await run("-c", MAILPROBE, "doctor", *words, directory=directory, **options)
 
 
 async def test_all_is_well(tmp_path: Path) -> None:
     Spool(tmp_path).close()
     async with in_town() as town:
-        done = await called(
-            *options(town), "--spool", str(tmp_path), "--exchanger", "mx.orchard.example"
-        )
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+        words = [*options(town), "--spool", str(tmp_path), "--exchanger", "mx.orchard.example"]
+        done = await called(*words, directory=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
     assert lines[0] == (
         f"ok    {'source 127.0.0.21'.ljust(max(len(f'spool {tmp_path}'), 30))}"
         "  bindable     an address of this machine"
@@ -82,27 +53,29 @@ async def test_all_is_well(tmp_path: Path) -> None:
         line.index(check) for line in lines for check in ("bindable ", "SPF ") if check in line
     }
     assert len(starts) == 1
-    assert "\x1b" not in done.stdout
+    assert "\x1b" not in done.out
 
 
-async def test_something_is_bad() -> None:
+async def test_something_is_bad(tmp_path: Path) -> None:
     async with in_town() as town:
-        done = await called(*options(town, "127.0.0.23=probe1.example.org"))
-    assert (done.returncode, done.stderr) == (1, "")
+        done = await called(*options(town, "127.0.0.23=probe1.example.org"), directory=tmp_path)
+    assert (done.code, done.err) == (1, "")
     assert re.search(
         r"^BAD   source 127\.0\.0\.23 +reverse DNS  127\.0\.0\.23 has no PTR; ask your provider to "
         r"set it to probe1\.example\.org$",
-        done.stdout,
+        done.out,
         re.MULTILINE,
     )
-    assert done.stdout.endswith(" 3 bad\n")
+    assert done.out.endswith(" 3 bad\n")
 
 
-async def test_json() -> None:
+async def test_json(tmp_path: Path) -> None:
     async with in_town() as town:
-        done = await called(*options(town, "127.0.0.23=probe1.example.org"), "--json")
-    assert (done.returncode, done.stderr) == (1, "")
-    records = [json.loads(line) for line in done.stdout.splitlines()]
+        done = await called(
+            *options(town, "127.0.0.23=probe1.example.org"), "--json", directory=tmp_path
+        )
+    assert (done.code, done.err) == (1, "")
+    records = [json.loads(line) for line in done.out.splitlines()]
     assert records[1] == {
         "subject": "source 127.0.0.23",
         "check": "reverse DNS",
@@ -111,6 +84,21 @@ async def test_json() -> None:
         "advice": "ask your provider to set it to probe1.example.org",
     }
     assert {record["status"] for record in records} == {"ok", "note", "bad"}
+
+
+async def test_interrupted(tmp_path: Path) -> None:
+    """What was told until then stays told."""
+    async with in_town(Town([], {"": Trouble.SILENCE}, sample="")) as town:
+        questions = town.name_server.questions
+        done = await called(
+            *options(town, "127.0.0.21=probe1.example.org"),
+            directory=tmp_path,
+            # It is asked again after two seconds; by then the reactor runs for sure.
+            interrupted=lambda: [question.type for question in questions].count("NS") > 1,
+        )
+    assert (done.code, done.err) == (1, "mailprobe doctor: interrupted\n")
+    assert "reverse DNS" in done.out
+    assert "clock" not in done.out
 
 
 GOOD = ("--source", "127.0.0.21=probe1.example.org", "--reverse-path", "probe@example.org")

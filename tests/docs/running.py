@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.task import deferLater
-from twisted.internet.threads import deferToThread
 
+from tests.daemon.processes import Ended, running
+from tests.daemon.running import until
 from twisted_probe.testing import Town
 
 reactor: Any = _reactor
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
-#: Seconds until a program that does not end is killed.
-TIMEOUT = 60.0
 
 ME = "127.0.0.21=probe1.example.org"
 
@@ -35,32 +32,13 @@ async def in_town(town: Town | None = None) -> AsyncIterator[Town]:
         await town.stop()
 
 
-async def run(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run Python with these words, in development mode, while the reactor goes on."""
-    return await deferToThread(_run, words, None)
-
-
-async def interrupt(is_time: Callable[[], bool], *words: str) -> subprocess.CompletedProcess[str]:
-    """The same, with a Ctrl-C as soon as it is time for it."""
-    processes: list[subprocess.Popen[str]] = []
-    running = deferToThread(_run, words, processes)
-    while not (is_time() and processes):
-        await deferLater(reactor, 0.01)
-    processes[0].send_signal(signal.SIGINT)
-    return await running
-
-
-def _run(
-    words: tuple[str, ...], processes: list[subprocess.Popen[str]] | None
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-X", "dev", *words]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        if processes is not None:
-            processes.append(process)
-        try:
-            out, err = process.communicate(timeout=TIMEOUT)
-        finally:
-            process.kill()
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+async def run(*words: str, directory: Path, interrupted: Callable[[], bool] | None = None) -> Ended:
+    """Run Python with these words, in development mode: it tells of what was never closed.
+    With a Ctrl-C as soon as `interrupted` is true."""
+    command = (sys.executable, "-X", "dev", *words)
+    environment = {"PYTHONPATH": str(ROOT)}
+    async with running(*command, directory=directory, environment=environment) as process:
+        if interrupted is not None:
+            await until(interrupted, "the moment to interrupt")
+            process.signal(signal.SIGINT)
+        return await process.end()

@@ -12,6 +12,7 @@ async def test_its_tests_pass(tmp_path: Path) -> None:
     done = await run(
         *("-m", "twisted.trial", "--temp-directory", str(tmp_path / "trial")),
         str(EXAMPLES / "test_an_application.py"),
+        directory=tmp_path,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "PASSED (successes=5)" in done.stdout
+    assert done.code == 0, done.out + done.err
+    assert "PASSED (successes=5)" in done.out

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from docs.examples import list_from_twisted
-from tests.docs.running import EXAMPLES, ME, in_town, interrupt, reactor, run
+from tests.docs.running import EXAMPLES, ME, in_town, reactor, run
 from twisted_probe.testing import Answer, House, Temper, Town
 
 PROGRAM = str(EXAMPLES / "list_from_twisted.py")
@@ -51,10 +51,12 @@ async def test_without_patience(tmp_path: Path, capsys: pytest.CaptureFixture[st
 async def test_as_a_program(tmp_path: Path) -> None:
     async with in_town() as town:
         done = await run(
-            PROGRAM, *words_for(town, tmp_path / "list", "ann@orchard.example", "", "no address")
+            PROGRAM,
+            *words_for(town, tmp_path / "list", "ann@orchard.example", "", "no address"),
+            directory=tmp_path,
         )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
         "ann@orchard.example deliverable accepted",
         "no address undeliverable invalid_address",
     ]
@@ -69,19 +71,20 @@ async def test_interrupted_during_a_session(tmp_path: Path) -> None:
     async with in_town(quiet_town()) as town:
         record = town.exchangers["mx.quiet.example"].record
         words = words_for(town, tmp_path / "list", "ann@quiet.example")
-        done = await interrupt(lambda: record.open > 0, PROGRAM, *words)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "interrupted\n")
+        done = await run(PROGRAM, *words, directory=tmp_path, interrupted=lambda: record.open > 0)
+    assert (done.code, done.out, done.err) == (0, "", "interrupted\n")
 
 
 async def test_interrupted_while_it_waits(tmp_path: Path) -> None:
     async with in_town() as town:
         record = town.exchangers["mx.library.example"].record
         words = words_for(town, tmp_path / "list", "ann@library.example")
-        done = await interrupt(
-            lambda: bool(record.sessions and record.sessions[0].ended),
+        done = await run(
             *(PROGRAM, *words, "--patience", "600"),
+            directory=tmp_path,
+            interrupted=lambda: bool(record.sessions and record.sessions[0].ended),
         )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "interrupted\n")
+    assert (done.code, done.out, done.err) == (0, "", "interrupted\n")
 
 
 async def test_cancelled_it_leaves_nothing(tmp_path: Path) -> None:

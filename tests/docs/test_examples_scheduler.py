@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
@@ -104,8 +105,9 @@ async def test_cancelled_it_takes_leave() -> None:
         assert record.sessions[0].verbs[-1] == "QUIT"
 
 
-async def test_as_a_program() -> None:
+async def test_as_a_program(tmp_path: Path) -> None:
     async with in_town() as town:
-        done = await run(PROGRAM, *words_for(town, "127.0.1.1=ann@orchard.example"))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "ann@orchard.example: 250 2.1.5 Ok\n"
+        words = words_for(town, "127.0.1.1=ann@orchard.example")
+        done = await run(PROGRAM, *words, directory=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "ann@orchard.example: 250 2.1.5 Ok\n"

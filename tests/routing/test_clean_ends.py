@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +12,8 @@ import pytest
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock, deferLater
-from twisted.internet.threads import deferToThread
 
+from tests.docs.running import run
 from twisted_probe import Prober, open_session
 from twisted_probe.routing.life import Life
 from twisted_probe.routing.names import DnsNames, parse_resolver
@@ -28,7 +26,6 @@ from twisted_probe.sandbox.zone import Trouble
 
 reactor: Any = global_reactor
 
-ROOT = Path(__file__).parent.parent.parent
 ADDRESSES = ("127.0.3.1", "127.0.3.2")
 
 
@@ -238,31 +235,19 @@ print("stopped")
 """
 
 
-async def stopped(town: Town, what: str) -> list[str]:
+async def stopped(town: Town, what: str, directory: Path) -> list[str]:
     """What the program has said, which has met no error and left nothing open."""
-
-    def run() -> subprocess.CompletedProcess[str]:
-        resolver = str(parse_resolver(town.resolver)[1])
-        return subprocess.run(
-            # Development mode tells of what was never closed.
-            [sys.executable, "-X", "dev", "-c", PROGRAM, str(town.port), resolver, what],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    done = await deferToThread(run)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.splitlines()
+    _, _, resolver = town.resolver.rpartition(":")
+    done = await run("-c", PROGRAM, str(town.port), resolver, what, directory=directory)
+    assert (done.code, done.err) == (0, "")
+    return done.out.splitlines()
 
 
 @pytest.mark.parametrize("verb", ["", "RCPT", "QUIT"])
-async def test_a_reactor_that_stops_during_a_session(verb: str) -> None:
+async def test_a_reactor_that_stops_during_a_session(verb: str, tmp_path: Path) -> None:
     """The second exchanger is not dialled, nor anything asked again."""
     async with town_that_is_silent_at(verb) as town:
-        said = await stopped(town, "quiet")
+        said = await stopped(town, "quiet", tmp_path)
     assert said == [
         "dialled 127.0.3.1",
         # QUIT is said when all is answered; but there the control has not decided.
@@ -274,15 +259,15 @@ async def test_a_reactor_that_stops_during_a_session(verb: str) -> None:
     ]
 
 
-async def test_a_reactor_that_stops_during_a_question() -> None:
+async def test_a_reactor_that_stops_during_a_question(tmp_path: Path) -> None:
     """Nobody tells of it: the coroutine is left, and ends with the process."""
     async with town_that_is_silent_at("") as town:
-        assert await stopped(town, "mute") == ["stopped"]
+        assert await stopped(town, "mute", tmp_path) == ["stopped"]
 
 
-async def test_a_reactor_that_stops_during_open_session() -> None:
+async def test_a_reactor_that_stops_during_open_session(tmp_path: Path) -> None:
     async with town_that_is_silent_at("") as town:
-        assert await stopped(town, "hand") == [
+        assert await stopped(town, "hand", tmp_path) == [
             "dialled 127.0.3.1",
             "failed SessionLost",
             "stopped",

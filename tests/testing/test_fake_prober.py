@@ -20,11 +20,6 @@ def test_it_is_called_as_a_prober_is(method: str) -> None:
     )
 
 
-def test_it_has_all_that_a_prober_has() -> None:
-    public = {name for name in vars(Prober) if not name.startswith("_")}
-    assert public <= set(vars(FakeProber))
-
-
 def test_outcomes_and_reasons() -> None:
     ann = outcome("ann@example.net", text="told")
     prober = FakeProber({"ann@example.net": ann, "ben@example.net": Reason.NO_SUCH_MAILBOX})
@@ -68,6 +63,7 @@ def test_entries_of_a_list() -> None:
     for text, address, reason in (
         ("Ann <ann@example.net>", "ann@example.net", Reason.ACCEPTED),
         ("no address", "no address", Reason.INVALID_ADDRESS),
+        ("ann@example.net\r\nDATA", "ann@example.net\\x0d\\x0aDATA", Reason.INVALID_ADDRESS),
         # Unless the test wants it otherwise.
         ("n.n.", "n.n.", Reason.POLICY),
     ):
