@@ -130,7 +130,7 @@ def test_the_sdist_holds_what_it_should(built: Path) -> None:
         names = {name.split("/", 1)[-1] for name in archive.getnames()}
     for name in ("tests/conftest.py", "tap/mailprobe.tac", "LICENSE", "Makefile", "README.rst"):
         assert name in names
-    assert {"docs/old_class.rst", "docs/examples/one_address.py"} <= names
+    assert {"docs/formats.rst", "docs/old_class.rst", "docs/examples/one_address.py"} <= names
 
 
 def test_the_readme_renders_without_a_warning() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -10,6 +11,8 @@ from twisted.python import usage
 
 from twisted_probe.daemon.config import Config, ConfigError, read_config
 from twisted_probe.daemon.lock import SpoolInUse
+from twisted_probe.daemon.logs import DaemonLog, open_log
+from twisted_probe.daemon.notify import Notifier
 from twisted_probe.daemon.preparation import User, prepare
 from twisted_probe.daemon.service import ProbeService
 
@@ -32,6 +35,12 @@ class Options(usage.Options):
         ["helo", None, None, "The HELO name of sources without one of their own."],
         ["reverse-path", None, None, "Your address for MAIL FROM; it must receive mail."],
         ["port", None, "25", "The exchangers' port."],
+        ["spool-group", None, None, "The group whose users may drop jobs, a name or a number."],
+        ["log-format", None, "text", "How twistd's log is written: text, or json lines."],
+    ]
+
+    optFlags = [  # noqa: RUF012
+        ["log-addresses", None, "Let e-mail addresses stand in the log; else they are masked."],
     ]
 
     def __init__(self) -> None:
@@ -62,6 +71,9 @@ class Options(usage.Options):
             resolvers=self.resolvers,
             port=self["port"],
             allow_networks=self.networks,
+            spool_group=self["spool-group"],
+            log_format=self["log-format"],
+            log_addresses=bool(self["log-addresses"]),
         )
 
     @property
@@ -71,8 +83,11 @@ class Options(usage.Options):
         return User(parent.get("uid"), parent.get("gid"))
 
 
-def makeService(options: Options) -> IService:
+def makeService(options: Options, logfile: str | None = None) -> IService:
     """Check everything while there is somebody to tell, and make the service.
+
+    It logs where twistd was told to. A .tac does not hear that, and says with `logfile` where
+    ("-" is standard output); without, twistd's own log is left as it is.
 
     Raises SystemExit: 78 for a configuration that cannot work, 75 when another daemon has the
     spool; the reason is on standard error.
@@ -82,11 +97,27 @@ def makeService(options: Options) -> IService:
     try:
         config = options.config()
         lock = prepare(config, options.user)
+        log = _log(options, config, logfile)
     except ConfigError as error:
         _refuse(error, EXIT_CONFIG)
     except SpoolInUse as error:
         _refuse(error, EXIT_IN_USE)
-    return ProbeService(reactor, config, lock)
+    return ProbeService(reactor, config, lock, log, Notifier(os.environ))
+
+
+def _log(options: Options, config: Config, logfile: str | None) -> DaemonLog | None:
+    try:
+        return open_log(
+            options.parent,
+            log_format=config.log_format,
+            log_addresses=config.log_addresses,
+            logfile=logfile,
+            user=options.user.uid,
+            group=options.user.gid,
+            environment=os.environ,
+        )
+    except OSError as error:
+        raise ConfigError(f"--logfile {error.filename}: {error.strerror}") from None
 
 
 def _refuse(error: Exception, code: int) -> NoReturn:

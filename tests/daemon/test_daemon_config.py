@@ -274,7 +274,10 @@ def test_a_spool_that_cannot_be_written(place: Path) -> None:
     prepare(read(spool=str(spool))).release()
     for path in (spool, *spool.iterdir()):
         path.chmod(0o555)
-    words = f"--spool: the spool {spool / 'tmp'}: it is not writable: Permission denied"
+    words = (
+        f"--spool: the spool {spool / 'tmp'}: it belongs to root; it has to belong to nobody and "
+        "to be 0700"
+    )
     assert refusal(spool) == words
 
 

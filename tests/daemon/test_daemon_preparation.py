@@ -188,14 +188,14 @@ def test_a_place_that_the_user_cannot_enter(place: Path) -> None:
 
 
 @as_root
-def test_what_the_users_own_group_may_write_is_enough(spool: Path) -> None:
-    """twistd -u alone takes the group of the user's account."""
+def test_what_the_users_own_group_may_write_is_not_enough(spool: Path) -> None:
+    """Who else is in that group is not known; `spool_group` says it."""
     prepare(config_of(spool)).release()
     for path in (spool, *spool.iterdir()):
         os.chown(path, 0, NOBODY.pw_gid)
         path.chmod(0o770)
-    os.chown(spool / "state" / "lock", NOBODY.pw_uid, -1)
-    prepare(config_of(spool), User(NOBODY.pw_uid)).release()
+    words = refusal(spool, User(NOBODY.pw_uid))
+    assert words.endswith("it belongs to root; it has to belong to nobody and to be 0700)")
 
 
 @as_root

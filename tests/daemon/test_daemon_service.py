@@ -127,7 +127,10 @@ async def test_a_file_that_cannot_be_read_does_not_hold_up_another(spool: Path) 
     assert [said(row) for row in rows] == [("deliverable", "accepted")]
     assert (spool / "failed" / "picture.txt").read_bytes() == picture
     words = (spool / "failed" / "picture.txt.error.txt").read_text()
-    assert words == "picture.txt, line 4: it holds a NUL byte; this is no text in UTF-8\n"
+    assert words == (
+        "picture.txt, line 4: it holds a NUL byte; this is no text in UTF-8, nor in UTF-16 behind "
+        "a byte order mark\n"
+    )
     assert ".docx is not understood" in (spool / "failed" / "letter.docx.error.txt").read_text()
     # Nothing of what could not be read was asked.
     asked = town.exchangers["mx.quick.example"].record.asked()

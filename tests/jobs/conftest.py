@@ -87,10 +87,16 @@ class Daemon:
     def table(self, name: str, delimiter: str = ",") -> list[dict[str, str]]:
         """The results of a job, a dictionary a line."""
         path = self.path / "done" / f"{name}.results.csv"
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter=delimiter, strict=True)
             header = next(lines)
             return [dict(zip(header, line, strict=True)) for line in lines]
+
+    def objects(self, name: str) -> list[str]:
+        """The results of a JSONL job, line by line, as they stand there."""
+        *lines, last = self.read("done", f"{name}.results.jsonl").split("\n")
+        assert last == ""
+        return lines
 
     def summary(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.read("done", f"{name}.summary.json"))

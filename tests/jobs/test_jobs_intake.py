@@ -114,6 +114,8 @@ class TestResults:
             "recipients": 3,
             "duplicates": 1,
             "invalid": 2,
+            "latin1_lines": 0,
+            "first_latin1_lines": [],
             "verdicts": {"deliverable": 2, "risky": 1, "undeliverable": 3, "unknown": 0},
             "reasons": {"accepted": 2, "mailbox_full": 1, "invalid_address": 3},
             "started_at": "2027-01-15T08:00:01.000Z",
@@ -442,7 +444,9 @@ class TestTrouble:
         }
         assert daemon.table("list")
 
-    @pytest.mark.parametrize("change", ["a@b.example\n", "x@b.example\n?\n", "\0", ""])
+    @pytest.mark.parametrize(
+        "change", ["a@b.example\n", "\na@b.example\n?\n", "x@b.example\n?\n", "\0", ""]
+    )
     def test_an_original_that_was_changed(self, daemon: Daemon, change: str) -> None:
         daemon.drop("list", "a@b.example\n?\n")
         daemon.tick(2)

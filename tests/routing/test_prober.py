@@ -25,6 +25,7 @@ from twisted_probe.sandbox.zone import Names, Trouble
 from twisted_probe.smtp.limits import MAX_ERRORS, MAX_RECIPIENTS, Timeouts
 from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.vocabulary.address import parse_address
+from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.outcome import FLAT_FIELDS, Outcome, Reason, Retry, Verdict
 from twisted_probe.vocabulary.reply import Stage
 from twisted_probe.vocabulary.source import Source
@@ -145,7 +146,7 @@ def test_a_text_that_is_no_address_is_answered() -> None:
     with town({}) as t:
         texts = ["", "ann", "ann@@a.example", "ann@a.example\r\nDATA", "a@b.example, c@d.example"]
         outcomes = t.square.wait(t.prober.probe_many(texts))
-        assert [outcome.address for outcome in outcomes] == texts
+        assert [outcome.address for outcome in outcomes] == [escaped(text) for text in texts]
         assert set(reasons(outcomes)) == {Reason.INVALID_ADDRESS}
         assert all(outcome.final and outcome.text for outcome in outcomes)
         assert all(outcome.checked_at == START and not outcome.attempts for outcome in outcomes)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from twisted_probe.jobs.access import group_number
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.routing.names import parse_resolver, system_resolvers
 from twisted_probe.routing.networks import Networks
@@ -21,6 +22,9 @@ from twisted_probe.verdict.ladder import DEFAULT_LADDER, Ladder
 from twisted_probe.vocabulary.address import AddressError, parse_reverse_path
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.source import Source, helo_name_problem
+
+#: How the log is written: lines for people, or a JSON object a line.
+LOG_FORMATS = ("text", "json")
 
 
 class ConfigError(ValueError):
@@ -35,7 +39,9 @@ def _absolute(path: Path) -> Path:
 class Config:
     """Everything that a daemon is told. Times are in seconds.
 
-    `spool` is kept as an absolute path: twistd may change the directory later.
+    `spool` is kept as an absolute path: twistd may change the directory later. `spool_group` is
+    the name or number of the group whose users may drop jobs; None leaves them to the daemon's
+    own user.
     """
 
     spool: Path = field(converter=_absolute)
@@ -48,6 +54,9 @@ class Config:
     limits: Limits = DEFAULT_LIMITS
     ladder: Ladder = DEFAULT_LADDER
     deadline: float = JOB_DEADLINE
+    spool_group: str | None = None
+    log_format: str = "text"
+    log_addresses: bool = False
 
 
 def read_config(
@@ -59,6 +68,9 @@ def read_config(
     resolvers: Sequence[str] = (),
     port: str | int = SMTP_PORT,
     allow_networks: Sequence[str] = (),
+    spool_group: str | None = None,
+    log_format: str = "text",
+    log_addresses: bool = False,
 ) -> Config:
     """Check the settings as they were written and make a Config of them.
 
@@ -66,6 +78,8 @@ def read_config(
     """
     if not spool:
         raise ConfigError("--spool: no directory is given")
+    if spool_group is not None:
+        read_group(spool_group)
     identity = read_identity(sources=sources, helo=helo, reverse_path=reverse_path)
     return Config(
         spool=Path(spool),
@@ -74,6 +88,9 @@ def read_config(
         resolvers=read_resolvers(resolvers),
         port=read_port(port),
         allow_networks=read_networks(allow_networks),
+        spool_group=spool_group,
+        log_format=read_log_format(log_format),
+        log_addresses=log_addresses,
     )
 
 
@@ -148,6 +165,21 @@ def read_networks(networks: Sequence[str]) -> tuple[str, ...]:
         except ValueError as error:
             raise ConfigError(f"--allow-network {network!r}: {error}") from None
     return tuple(networks)
+
+
+def read_group(group: str) -> int:
+    """The number of the spool group."""
+    try:
+        return group_number(group)
+    except KeyError:
+        raise ConfigError(f"--spool-group {group!r}: there is no such group") from None
+
+
+def read_log_format(log_format: str) -> str:
+    """How the log is written."""
+    if log_format not in LOG_FORMATS:
+        raise ConfigError(f"--log-format {log_format!r}: it is not {' or '.join(LOG_FORMATS)}")
+    return log_format
 
 
 def check_sources(sources: Sequence[Source]) -> None:

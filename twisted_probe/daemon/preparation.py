@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from attrs import frozen
 
-from twisted_probe.daemon.config import Config, ConfigError, check_sources
+from twisted_probe.daemon.config import Config, ConfigError, check_sources, read_group
 from twisted_probe.daemon.lock import Lock
-from twisted_probe.jobs.spool import DIRECTORIES, Spool, SpoolError
+from twisted_probe.jobs.access import PRIVATE_ACCESS, Access, given, mended
+from twisted_probe.jobs.directories import make
+from twisted_probe.jobs.durable import PRIVATE
+from twisted_probe.jobs.spool import Spool, SpoolError
 
 
 @frozen
@@ -34,60 +37,82 @@ class User:
 def prepare(config: Config, user: User | None = None) -> Lock:
     """Check and make what the daemon needs, and take the spool's lock.
 
-    What was made is given to `user`, who must be able to work with what was there. Raises
+    What is made is given to `user`, who must be able to work with what was there. Raises
     ConfigError, or SpoolInUse when another daemon has the spool.
     """
     check_sources(config.sources)
+    access = access_of(config)
     spool = os.fspath(config.spool)
-    before = {each for each in _paths(spool) if os.path.exists(each)}
+    other = user if user is not None and user.is_another else None
     try:
-        Spool(spool).close()
-        lock = Lock(_lock_path(spool))
+        _make_for(other or User(), spool, access)
     except SpoolError as error:
         raise ConfigError(f"--spool: {error}") from None
-    except OSError as error:
+    try:
+        with _acting_as(other) if other is not None else nullcontext():
+            Spool(spool, access=access).close()
+            _check_state(spool)
+    except (SpoolError, OSError, KeyError) as error:
+        if other is None:
+            raise ConfigError(f"--spool: {error}") from None
         raise ConfigError(
-            f"--spool: the lock {_lock_path(spool)} cannot be had: {error.strerror}"
+            f"--spool {spool}: it cannot be used by {_name_of(other)}, whom the daemon is to run "
+            f"as; change its owner ({error})"
         ) from None
     try:
-        if user is not None and user.is_another:
-            _hand_over(spool, before, user)
-    except BaseException:
-        lock.release()
-        raise
-    return lock
+        return Lock(_lock_path(spool))
+    except OSError as error:
+        raise ConfigError(_no_lock(spool, error)) from None
+
+
+def access_of(config: Config) -> Access:
+    """The spool's modes and group. Raises ConfigError when there is no such group."""
+    if config.spool_group is None:
+        return PRIVATE_ACCESS
+    return Access(read_group(config.spool_group))
 
 
 def _lock_path(spool: str) -> str:
     return os.path.join(spool, "state", "lock")
 
 
-def _paths(spool: str) -> list[str]:
-    inside = [os.path.join(spool, name) for name in DIRECTORIES]
-    return [spool, *inside, _lock_path(spool)]
+def _no_lock(spool: str, error: OSError) -> str:
+    return f"--spool: the lock {_lock_path(spool)} cannot be had: {error.strerror}"
 
 
-def _hand_over(spool: str, before: set[str], user: User) -> None:
-    """Give what we made to the user, and see that they can work with all that is there."""
+def _make_for(user: User, spool: str, access: Access) -> None:
+    """Make what is missing, and give it to the user; what is there stays as it is."""
+    uid = -1 if user.uid is None else user.uid
+    gid = -1 if user.gid is None else user.gid
+    make(spool, access, uid, gid)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        for path in _paths(spool):
-            if path not in before:
-                os.chown(
-                    path,
-                    -1 if user.uid is None else user.uid,
-                    -1 if user.gid is None else user.gid,
-                )
-        with _acting_as(user):
-            Spool(spool).close()
-            with os.scandir(os.path.join(spool, "state")) as entries:
-                for entry in entries:
-                    if entry.is_file(follow_symlinks=False):
-                        os.close(os.open(entry.path, os.O_RDWR | os.O_CLOEXEC))
-    except (SpoolError, OSError, KeyError) as error:
-        raise ConfigError(
-            f"--spool {spool}: it cannot be used by {_name_of(user)}, whom the daemon is to run "
-            f"as; change its owner ({error})"
-        ) from None
+        lock = os.open(_lock_path(spool), flags, PRIVATE)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise ConfigError(_no_lock(spool, error)) from None
+    try:
+        given(lock, uid, gid)
+        os.fchmod(lock, PRIVATE)
+    except OSError as error:
+        raise ConfigError(_no_lock(spool, error)) from None
+    finally:
+        os.close(lock)
+
+
+def _check_state(spool: str) -> None:
+    """See that every file in state/ can be written, and by nobody else."""
+    with os.scandir(os.path.join(spool, "state")) as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                file = os.open(entry.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    mended(file, PRIVATE)
+                except PermissionError as error:
+                    raise SpoolError(f"{entry.path}: {error}") from None
+                finally:
+                    os.close(file)
 
 
 @contextmanager

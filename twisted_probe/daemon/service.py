@@ -5,6 +5,7 @@ Knows what belongs together and in which order it starts and ends; each part kno
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,18 +14,25 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from twisted_probe.daemon.config import Config
 from twisted_probe.daemon.control_socket import ControlSocket
 from twisted_probe.daemon.controls import controls_of
+from twisted_probe.daemon.figures import Figures, Teller
 from twisted_probe.daemon.lock import Lock
+from twisted_probe.daemon.logs import DaemonLog
+from twisted_probe.daemon.notify import Notifier
+from twisted_probe.daemon.preparation import access_of
 from twisted_probe.daemon.status import Meter, MeteredWork
+from twisted_probe.jobs.access import user_name
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Ledger, LedgerError, Progress
 from twisted_probe.jobs.ledger_work import LedgerWork
+from twisted_probe.jobs.results import program_version
 from twisted_probe.jobs.spool import Spool, SpoolError
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.pauses import Pauses
@@ -44,16 +52,29 @@ class ProbeService(Service):
     """A daemon on one spool.
 
     `lock` is the spool's, taken before twistd forked; it is released when the service has ended.
+    `log` becomes the observer of the application that the service is put into; `notifier` is told
+    when the service works and when it ends.
     `stopService` takes no more work, gives the sessions 25 seconds to end, gives back what was
     not answered, and fires when everything is on disk.
     """
 
     name = "mailprobe"
 
-    def __init__(self, reactor: Any, config: Config, lock: Lock) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        config: Config,
+        lock: Lock,
+        log: DaemonLog | None = None,
+        notifier: Notifier | None = None,
+    ) -> None:
         self._reactor = reactor
         self._config = config
         self._lock = lock
+        self._log = log
+        self._notifier = Notifier() if notifier is None else notifier
+        self._teller = Teller(reactor, self._figures, self._notifier, self._flush_log)
+        self._access = access_of(config)
         self._pool = ThreadPool(1, 1, name="ledger")
         self._run: Callable[..., Deferred[Any]] = partial(deferToThreadPool, reactor, self._pool)
         self._scan = LoopingCall(self._tick)
@@ -66,6 +87,14 @@ class ProbeService(Service):
         self._keeper: JobKeeper | None = None
         self._engine: Engine | None = None
         self._control: ControlSocket | None = None
+        self._meter: Meter | None = None
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Belong to an application, which logs with our log then."""
+        if self._log is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._log)
+            self._log.reopen_on_signal(self._reactor)
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
         """Start; what can go wrong from here on is logged, and ends the process."""
@@ -78,7 +107,7 @@ class ProbeService(Service):
     async def _start(self) -> None:
         config = self._config
         pauses = Pauses()
-        self._spool = await self._run(Spool, str(config.spool))
+        self._spool = await self._run(Spool, str(config.spool), access=self._access)
         self._ledger = await self._run(Ledger, self._spool.ledger_path)
         self._prober = Prober(
             self._reactor,
@@ -95,8 +124,10 @@ class ProbeService(Service):
         self._keeper = JobKeeper(
             self._spool, self._ledger, self._run, self._reactor, config.deadline
         )
-        meter = Meter(self._reactor.seconds())
-        work = MeteredWork(LedgerWork(self._ledger, self._run, self._reactor), meter, self._reactor)
+        self._meter = Meter(self._reactor.seconds())
+        work = MeteredWork(
+            LedgerWork(self._ledger, self._run, self._reactor), self._meter, self._reactor
+        )
         self._engine = Engine(self._reactor, self._prober, work, idle=IDLE)
         self._control = await controls_of(
             self._reactor,
@@ -106,7 +137,7 @@ class ProbeService(Service):
             engine=self._engine,
             prober=self._prober,
             pauses=pauses,
-            meter=meter,
+            meter=self._meter,
         )
         self._control.start()
         self._engine.start()
@@ -116,13 +147,22 @@ class ProbeService(Service):
             "mailprobe works on {spool}, from {sources}",
             spool=self._spool.path,
             sources=", ".join(f"{each.address} ({each.helo})" for each in config.sources),
+            version=program_version(),
+            user=user_name(os.geteuid()),
+            pid=os.getpid(),
         )
+        if os.geteuid() == 0:
+            _log.warn("mailprobe runs as root, of which it needs nothing; see twistd --uid")
+        self._teller.start()
+        if self.running:
+            self._notifier.ready(f"works on {self._spool.path}")
 
     def _broken(self, failure: Failure) -> None:
         if isinstance(failure.value, LedgerError | SpoolError):
             _log.critical("mailprobe cannot go on: {why}", why=failure.getErrorMessage())
         else:
             _log.failure("mailprobe cannot go on", failure=failure)
+        self._notifier.status(f"cannot go on: {failure.getErrorMessage()}")
         if self.running:
             self._reactor.callLater(0, self._reactor.stop)
 
@@ -136,13 +176,22 @@ class ProbeService(Service):
 
     async def _stop(self) -> None:
         await maybeDeferred(super().stopService)
-        _log.info("mailprobe is stopping; sessions get {grace:.0f} s to end", grace=GRACE)
+        begun, in_hand = self._reactor.seconds(), self._in_hand
+        _log.info(
+            "mailprobe is stopping; sessions get {grace:.0f} s to end", grace=GRACE, in_hand=in_hand
+        )
+        self._notifier.stopping(f"stopping; {in_hand} recipients in hand")
         try:
             await self._drain()
         finally:
             self._pool.stop()
             self._lock.release()
-        _log.info("mailprobe has stopped")
+        _log.info(
+            "mailprobe has stopped",
+            seconds=round(self._reactor.seconds() - begun, 1),
+            settled=self._settled,
+        )
+        self._flush_log(everything=True)
 
     async def _drain(self) -> None:
         if self._starting is not None:
@@ -151,6 +200,7 @@ class ProbeService(Service):
             await self._control.stop()
         if self._scan.running:
             self._scan.stop()
+        await self._teller.stop()
         if self._engine is not None:
             await self._engine.stop(GRACE)
         if self._prober is not None:
@@ -168,3 +218,18 @@ class ProbeService(Service):
         if self._ledger is None:
             return succeed([])
         return self._run(self._ledger.progress, self._reactor.seconds())
+
+    @property
+    def _in_hand(self) -> int:
+        return 0 if self._engine is None else self._engine.in_hand
+
+    @property
+    def _settled(self) -> int:
+        return 0 if self._meter is None else self._meter.total
+
+    async def _figures(self) -> Figures:
+        return Figures.of(await self.progress(), self._settled, self._in_hand)
+
+    def _flush_log(self, everything: bool = False) -> None:
+        if self._log is not None:
+            self._log.flush(everything)

@@ -41,9 +41,11 @@ ROOT = "/v1"
 
 
 class Meter:
-    """Counts settled recipients by job, by the second. `now` is in seconds of any one clock."""
+    """Counts settled recipients by job, by the second, and in `total`. `now` is in seconds of any
+    one clock."""
 
     def __init__(self, now: float) -> None:
+        self.total = 0
         self._began = now
         self._first: dict[int, float] = {}
         self._seconds: deque[tuple[int, Counter[int]]] = deque()
@@ -51,6 +53,7 @@ class Meter:
     def add(self, job: int, number: int, now: float) -> None:
         """So many of a job were settled."""
         second = int(now)
+        self.total += number
         self._first.setdefault(job, now)
         if not self._seconds or self._seconds[-1][0] != second:
             self._seconds.append((second, Counter()))

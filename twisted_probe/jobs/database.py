@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from twisted_probe.jobs.access import mended
 from twisted_probe.jobs.durable import PRIVATE
 from twisted_probe.jobs.schema import NewerSchema, migrate
 
@@ -30,7 +31,7 @@ def opened(path: str | os.PathLike[str]) -> sqlite3.Connection:
     Raises LedgerError.
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE))
+        _make_private(path)
         # Opened in one thread, used in another; never in two at a time (`jobs.ledger`).
         database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -41,6 +42,16 @@ def opened(path: str | os.PathLike[str]) -> sqlite3.Connection:
     except (OSError, sqlite3.Error, NewerSchema) as error:
         raise LedgerError(f"the ledger {os.fspath(path)}: {error}") from error
     return database
+
+
+def _make_private(path: str | os.PathLike[str]) -> None:
+    """Make the file where there is none, with its mode, which SQLite gives to the files beside
+    it too."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
+    try:
+        mended(file, PRIVATE)
+    finally:
+        os.close(file)
 
 
 def _prepare(database: sqlite3.Connection) -> None:

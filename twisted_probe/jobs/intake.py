@@ -18,6 +18,7 @@ from twisted_probe.jobs.formats import JobReader, UnreadableJob, format_of
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
 from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.jobs.results import ChangedJob, write_results
 from twisted_probe.jobs.spool import MissingJob, Spool
 
@@ -45,12 +46,14 @@ class JobKeeper:
         run: Run,
         clock: IReactorTime,
         deadline: float = JOB_DEADLINE,
+        options: JobOptions = DEFAULTS,
     ) -> None:
         self._spool = spool
         self._ledger = ledger
         self._run = run
         self._clock = clock
         self._deadline = deadline
+        self._options = options
         self._complained: dict[object, str] = {}
         self._started = False
         self._stopping = False
@@ -86,6 +89,10 @@ class JobKeeper:
         if self._ticking is not None:
             await self._ticking
 
+    def options_of(self, job: Job) -> JobOptions:
+        """What was chosen for a job: the same for each, as long as a job says nothing itself."""
+        return self._options
+
     # -- the steps
 
     async def _mend_clock(self) -> None:
@@ -119,17 +126,28 @@ class JobKeeper:
 
     async def _import(self, job: Job) -> None:
         try:
-            await self._through(self._importing(job))
+            if not await self._through(self._importing(job)):
+                return
         except UnreadableJob as error:
             await self._fail(job, str(error))
         except MissingJob:
             await self._lost(job)
+        else:
+            read = await self._run(self._ledger.job, job.id)
+            self.log.info(
+                "{job} is read: {lines} lines, {recipients} recipients",
+                job=read.title,
+                lines=read.lines,
+                recipients=read.recipients,
+                invalid=read.invalid,
+            )
 
     def _importing(self, job: Job) -> Generator[None, None, None]:
         with self._spool.open_active(job.name) as stream:
             self._ledger.begin_import(job.id)
             reader = JobReader(stream, job.name, job.format)
-            while self._ledger.import_rows(job.id, iter(reader), self._clock.seconds()):
+            rows = reader.turns()
+            while self._ledger.import_rows(job.id, rows, self._clock.seconds()):
                 yield
             self._ledger.open_job(job.id, reader.digest)
 
@@ -149,7 +167,8 @@ class JobKeeper:
             raise RuntimeError(f"the job {job.title} is not open")
         if job.state is State.OPEN:
             try:
-                if not await self._through(write_results(self._spool, self._ledger, job)):
+                steps = write_results(self._spool, self._ledger, job, self.options_of(job))
+                if not await self._through(steps):
                     return
             except ChangedJob as error:
                 await self._fail(job, str(error))
@@ -163,7 +182,14 @@ class JobKeeper:
         except MissingJob:
             self.log.warn("{job}: its file is gone, its results are written", job=job.title)
         await self._run(self._ledger.mark_done, job.id)
-        self.log.info("{job} is done: {lines} lines", job=job.title, lines=job.lines)
+        self.log.info(
+            "{job} is done: {lines} lines",
+            job=job.title,
+            lines=job.lines,
+            recipients=job.recipients,
+            **await self._run(self._ledger.verdicts, job.id),
+            seconds=round(self._clock.seconds() - job.received_at, 1),
+        )
 
     def _named(self, job: Job) -> Job:
         promised = {one.done_name for one in self._ledger.jobs(*ALIVE) if one.done_name is not None}

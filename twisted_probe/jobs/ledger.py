@@ -23,7 +23,7 @@ from twisted_probe.jobs.recipients import BATCH, Recipients, spelt
 from twisted_probe.jobs.switches import Switches
 from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
 from twisted_probe.vocabulary.escaping import escaped
-from twisted_probe.vocabulary.outcome import Outcome, Reason
+from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict
 
 __all__ = ["Job", "Ledger", "LedgerError", "Progress", "State"]
 
@@ -211,15 +211,22 @@ class Ledger(Recipients, Switches, Reading):
             if self._move_inside(job, State.IMPORTING, State.CLAIMED, State.IMPORTING):
                 self._drop(job)
 
-    def import_rows(self, job: int, rows: Iterator[Row], now: float, limit: int = BATCH) -> bool:
-        """Take in at most `limit` of `rows`; whether there may be more.
+    def import_rows(
+        self, job: int, rows: Iterator[Row | None], now: float, limit: int = BATCH
+    ) -> bool:
+        """Take in at most `limit` of `rows`, or those before the next None; whether there may be
+        more.
 
         A row that is no address is settled here and now. The spellings of one mailbox share one
         recipient, whose token is the line of the first.
         """
         lines: list[tuple[int, int, str | None, str | None, str | None, str | None]] = []
         recipients: list[tuple[int, str, str, int, str | None]] = []
+        paused = False
         for row in islice(rows, limit):
+            if row is None:
+                paused = True
+                break
             try:
                 address = _address(row)
             except AddressError as error:
@@ -245,7 +252,7 @@ class Ledger(Recipients, Switches, Reading):
                 (len(lines), invalid, database.total_changes - before, job),
             )
             self._tally(job, Counter({Reason.INVALID_ADDRESS: invalid}))
-        return len(lines) == limit
+        return paused or len(lines) == limit
 
     def open_job(self, job: int, digest: bytes) -> None:
         """The whole file, of this digest, was read: its recipients may be handed out."""
@@ -289,6 +296,13 @@ class Ledger(Recipients, Switches, Reading):
                     )
                     yield decode(text, line=line, job=title, **spelt_here)
 
+    def verdicts(self, job: int) -> dict[str, int]:
+        """How many recipients of a job, and lines that name none, ended in which verdict."""
+        verdicts = dict.fromkeys((verdict.value for verdict in Verdict), 0)
+        for reason, number in self._tallies(job).items():
+            verdicts[reason.verdict.value] += number
+        return verdicts
+
     def progress(self, now: float) -> list[Progress]:
         """How far each job is that is not over."""
         return [self.progress_of(job, now) for job in self.jobs(*ALIVE)]
@@ -300,13 +314,13 @@ class Ledger(Recipients, Switches, Reading):
             " WHERE job = ? AND due IS NOT NULL AND due > ?",
             (job.id, now),
         ).fetchone()
-        tallies = self._database.execute(
-            "SELECT reason, number FROM tallies WHERE job = ?", (job.id,)
-        ).fetchall()
         out = sum(number for (owner, _), number in self._out_of.items() if owner == job.id)
         pending = max(0, job.recipients - job.settled - out - waiting)
-        settled = {Reason(reason): number for reason, number in tallies}
-        return Progress(job, pending, out, waiting, earliest, settled)
+        return Progress(job, pending, out, waiting, earliest, self._tallies(job.id))
+
+    def _tallies(self, job: int) -> dict[Reason, int]:
+        rows = self._database.execute("SELECT reason, number FROM tallies WHERE job = ?", (job,))
+        return {Reason(reason): number for reason, number in rows}
 
 
 def _address(row: Row) -> Address:

@@ -14,10 +14,11 @@ from twisted_probe.vocabulary.escaping import escaped
 MAX_NAME = 255
 
 RESULTS = b".results.csv"
+OBJECTS = b".results.jsonl"
 SUMMARY = b".summary.json"
 ERROR = b".error.txt"
 #: What stands beside the original `NAME` in the end, as `NAME` and one of these.
-DERIVED = (RESULTS, SUMMARY, ERROR)
+DERIVED = (RESULTS, OBJECTS, SUMMARY, ERROR)
 
 #: Bytes kept free behind a job's name: a leading dot, the longest derived suffix, `.tmp`, and
 #: `~` with up to five digits.
@@ -25,6 +26,7 @@ _RESERVE = 1 + max(map(len, DERIVED)) + len(b".tmp") + 6
 
 _UNFINISHED = (b".tmp", b".part", b"~")
 _NUMBER = re.compile(rb"~[0-9]+\Z")
+_PACKED = b".gz"
 
 
 def is_job(name: bytes) -> bool:
@@ -42,9 +44,15 @@ def plain(name: bytes) -> bytes:
     return _NUMBER.sub(b"", name) or name
 
 
+def is_packed(name: bytes) -> bool:
+    """Whether a job file of this name is packed with gzip."""
+    return plain(name).lower().endswith(_PACKED)
+
+
 def suffix(name: bytes) -> bytes:
-    """The suffix that says what a job file holds, with its dot, in lower case; or nothing."""
-    return os.path.splitext(plain(name))[1].lower()
+    """The suffix that says what a job file holds, with its dot, in lower case; or nothing. A
+    `.gz` behind it does not count."""
+    return _split(plain(name))[1].lower().removesuffix(_PACKED)
 
 
 def fitted(name: bytes) -> bytes:
@@ -52,8 +60,19 @@ def fitted(name: bytes) -> bytes:
     limit = MAX_NAME - _RESERVE
     if len(name) <= limit:
         return name
-    stem, extension = os.path.splitext(name)
+    bare = plain(name)
+    stem, extension = _split(bare)
+    extension += name[len(bare) :]
     return stem[: max(1, limit - len(extension))] + extension[: limit - 1]
+
+
+def _split(name: bytes) -> tuple[bytes, bytes]:
+    """A name before its suffix, and the suffix with the `.gz` that may stand behind it."""
+    stem, extension = os.path.splitext(name)
+    if extension.lower() == _PACKED:
+        stem, inner = os.path.splitext(stem)
+        extension = inner + extension
+    return stem, extension
 
 
 def numbered(name: bytes, number: int) -> bytes:

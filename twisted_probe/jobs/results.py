@@ -6,31 +6,22 @@ Knows the two files that are written and how they are joined; not when (`jobs.in
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
-from typing import Any, TextIO
+from typing import Any
 
 from attrs import Factory, define
 
 from twisted_probe.jobs.formats import JobReader, Row, UnreadableJob
+from twisted_probe.jobs.formats.output import output
 from twisted_probe.jobs.ledger import PAGE, Job, Ledger
-from twisted_probe.jobs.names import RESULTS, SUMMARY, printable
+from twisted_probe.jobs.names import SUMMARY, printable
+from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.jobs.spool import Spool
-from twisted_probe.vocabulary.outcome import (
-    FLAT_FIELDS,
-    Outcome,
-    Reason,
-    Verdict,
-    flat_record,
-    iso_time,
-)
-
-#: What stands before the names of our columns, so that they never meet the user's.
-PREFIX = "probe_"
+from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict, iso_time
 
 
 class ChangedJob(Exception):
@@ -59,7 +50,9 @@ def program_version() -> str:
         return "unknown"
 
 
-def write_results(spool: Spool, ledger: Ledger, job: Job) -> Generator[None, None, None]:
+def write_results(
+    spool: Spool, ledger: Ledger, job: Job, options: JobOptions = DEFAULTS
+) -> Generator[None, None, None]:
     """Write the results and the summary of a job whose recipients are all settled, and which has
     its `done_name`; what stands under these names already is replaced.
 
@@ -72,31 +65,36 @@ def write_results(spool: Spool, ledger: Ledger, job: Job) -> Generator[None, Non
         raise ValueError(f"the job {job.title} has no place in done/ yet")
     with (
         spool.open_active(job.name) as original,
-        spool.result(job.done_name, RESULTS) as results,
+        spool.result(job.done_name, job.format.results) as results,
         spool.result(job.done_name, SUMMARY) as summary,
     ):
         figures = Figures()
         try:
             reader = JobReader(original, job.name, job.format)
-            table = Table(results.text, reader)
-            for number, (row, outcome) in enumerate(_joined(job, reader, ledger), 1):
-                table.write(row, outcome)
-                figures.add(outcome)
-                if number % PAGE == 0:
+            written = output(results.text, job.format, reader, options)
+            for number, found in enumerate(_joined(job, reader, ledger), 1):
+                if found is not None:
+                    written.write(*found)
+                    figures.add(found[1])
+                if found is None or number % PAGE == 0:
                     yield
         except UnreadableJob:
             raise _changed(job) from None
         if reader.digest != job.digest:
             raise _changed(job)
-        json.dump(_summary(job, figures), summary.text, indent=2, ensure_ascii=False)
+        json.dump(_summary(job, figures, reader), summary.text, indent=2, ensure_ascii=False)
         summary.text.write("\n")
         results.commit()
         summary.commit()
 
 
-def _joined(job: Job, reader: JobReader, ledger: Ledger) -> Iterator[tuple[Row, Outcome]]:
+def _joined(job: Job, reader: JobReader, ledger: Ledger) -> Iterator[tuple[Row, Outcome] | None]:
+    """Each row and its outcome; None where others may have their turn."""
     outcomes = ledger.outcomes(job.id)
-    for row in reader:
+    for row in reader.turns():
+        if row is None:
+            yield None
+            continue
         outcome = next(outcomes, None)
         if outcome is None or outcome.line != row.line:
             raise _changed(job)
@@ -111,38 +109,7 @@ def _changed(job: Job) -> ChangedJob:
     )
 
 
-class Table:
-    """The results as CSV, with what separates the columns of the original."""
-
-    def __init__(self, text: TextIO, reader: JobReader) -> None:
-        self._width = len(reader.header)
-        self._delimiter = reader.delimiter
-        self._writer = csv.writer(text, delimiter=reader.delimiter, lineterminator="\n")
-        # A bare CR has to be quoted, which the writer does only where it ends the lines.
-        self._quoting = csv.writer(
-            text, delimiter=reader.delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL
-        )
-        self._put((*reader.header, *(PREFIX + name for name in FLAT_FIELDS)))
-
-    def write(self, row: Row, outcome: Outcome) -> None:
-        own = (row.text,) if row.fields is None else self._fitted(row.fields)
-        self._put((*own, *flat_record(outcome.record()).values()))
-
-    def _fitted(self, fields: tuple[str, ...]) -> tuple[str, ...]:
-        """As many fields as the header has: those that miss are empty, surplus ones stay in the
-        last column, as they stood in the line."""
-        surplus = len(fields) - self._width
-        if surplus > 0:
-            last = self._width - 1
-            return (*fields[:last], self._delimiter.join(fields[last:]))
-        return fields + ("",) * -surplus
-
-    def _put(self, fields: Sequence[str]) -> None:
-        writer = self._quoting if "\r" in "".join(fields) else self._writer
-        writer.writerow(fields)
-
-
-def _summary(job: Job, figures: Figures) -> dict[str, Any]:
+def _summary(job: Job, figures: Figures, reader: JobReader) -> dict[str, Any]:
     verdicts: Counter[Verdict] = Counter()
     for reason, number in figures.reasons.items():
         verdicts[reason.verdict] += number
@@ -153,6 +120,8 @@ def _summary(job: Job, figures: Figures) -> dict[str, Any]:
         "recipients": job.recipients,
         "duplicates": job.lines - job.recipients - job.invalid,
         "invalid": job.invalid,
+        "latin1_lines": reader.latin1_lines,
+        "first_latin1_lines": reader.first_latin1_lines,
         "verdicts": {verdict.value: verdicts[verdict] for verdict in Verdict},
         "reasons": {
             reason.value: figures.reasons[reason] for reason in Reason if figures.reasons[reason]

@@ -20,17 +20,22 @@ from typing import BinaryIO
 from attrs import frozen
 from twisted.logger import Logger
 
-from twisted_probe.jobs.durable import PRIVATE, DurableFile, exists, remove, rename
+from twisted_probe.jobs.access import PRIVATE_ACCESS, Access, group_name, user_name
+from twisted_probe.jobs.directories import DIRECTORIES, SpoolError, opened
+from twisted_probe.jobs.durable import DurableFile, exists, remove, rename
 from twisted_probe.jobs.names import DERIVED, ERROR, fitted, is_job, numbered, printable
+
+__all__ = ["DIRECTORIES", "SETTLE", "MissingJob", "Spool", "SpoolError"]
 
 #: Seconds that a file must stay as it is where the kernel does not say whether somebody has it
 #: open for writing (another user's file, NFS): some copies pause that long between two writes.
 SETTLE = 5.0
 
+#: Seconds that a file that we may not read stays in new/: time for whoever dropped it to mend that.
+UNREADABLE = 600.0
+
 #: Bytes of a job file that are read at once.
 READ_AHEAD = 1 << 18
-
-DIRECTORIES = ("tmp", "new", "active", "done", "failed", "state")
 
 _TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KINDS = {
@@ -40,11 +45,6 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-
-
-class SpoolError(Exception):
-    """The spool cannot be used. The message says which directory and why; make it writable for
-    the user that the service runs as, or name another with --spool."""
 
 
 class MissingJob(Exception):
@@ -69,27 +69,29 @@ class _Sight:
 
 
 class Spool:
-    """The spool at `path`, made where there is none: directories 0700, files 0600.
+    """The spool at `path`, made where there is none, with the modes and the group of `access`.
 
     `settle` is how many seconds a file must stay unchanged where leases are not to be had.
 
-    Raises SpoolError when a directory cannot be made, entered or written, or when files cannot
-    be moved between them.
+    Raises SpoolError when a directory cannot be made, mended, entered or written, or when files
+    cannot be moved between them.
     """
 
     log = Logger()
 
-    def __init__(self, path: str | os.PathLike[str], settle: float = SETTLE) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        settle: float = SETTLE,
+        access: Access = PRIVATE_ACCESS,
+    ) -> None:
         self.path = os.path.abspath(path)
+        self.access = access
         self._settle = settle
         self._seen: dict[bytes, _Sight] = {}
         self._reported: set[bytes] = set()
-        self._opened: list[int] = []
-        try:
-            self._new, self._active, self._done, self._failed = self._directories()
-        except BaseException:
-            self.close()
-            raise
+        self._opened = opened(self.path, access, self.log)
+        _, self._new, self._active, self._done, self._failed, _ = self._opened
 
     def close(self) -> None:
         """Let go of the directories."""
@@ -100,18 +102,6 @@ class Spool:
     def ledger_path(self) -> str:
         """Where the ledger lies."""
         return os.path.join(self.path, "state", "ledger.sqlite")
-
-    def _directories(self) -> tuple[int, int, int, int]:
-        _make(self.path)
-        for name in DIRECTORIES:
-            path = os.path.join(self.path, name)
-            _make(path)
-            self._opened.append(_checked(path))
-        devices = {os.fstat(directory).st_dev for directory in self._opened}
-        if len(devices) > 1:
-            raise SpoolError(f"the spool {self.path}: its directories are on several file systems")
-        _, new, active, done, failed, _ = self._opened
-        return new, active, done, failed
 
     # -- from new/ to active/
 
@@ -163,10 +153,14 @@ class Spool:
                 words = f"it has {status.st_nlink} names (hard links); a job has one"
                 self._move_to_failed(self._new, name, words)
             return None
-        descriptor = os.open(name, _TO_READ, dir_fd=self._new)
         try:
-            opened = os.fstat(descriptor)
-            if (opened.st_ino, opened.st_dev) != (status.st_ino, status.st_dev):
+            descriptor = os.open(name, _TO_READ, dir_fd=self._new)
+        except PermissionError:
+            self._cannot_read(name, status, now - before.since)
+            return None
+        try:
+            found = os.fstat(descriptor)
+            if (found.st_ino, found.st_dev) != (status.st_ino, status.st_dev):
                 return None
             written = _is_written(descriptor)
             if written or (written is None and not settled):
@@ -176,6 +170,23 @@ class Spool:
             return self._claim(name)
         finally:
             os.close(descriptor)
+
+    def _cannot_read(self, name: bytes, status: os.stat_result, waited: float) -> None:
+        """Say what its owner has to do, and wait for it: some programs that copy set the mode of
+        a file last. Who did not hear of it is told in failed/."""
+        owner, us = user_name(status.st_uid), user_name(os.geteuid())
+        why = f"it is {owner}'s, and the service's user {us} may not read it: "
+        group = self.access.group
+        if group is None:
+            why += "without a spool group, only that user drops files"
+        elif status.st_gid != group:
+            why += f"it needs chgrp {group_name(group)} and chmod g+r"
+        else:
+            why += "it needs chmod g+r"
+        if waited < UNREADABLE:
+            self._report(name, why)
+        else:
+            self._move_to_failed(self._new, name, f"{why}; drop it again then")
 
     def _claim(self, name: bytes) -> bytes:
         target = self._free(fitted(name))
@@ -215,7 +226,7 @@ class Spool:
 
     def result(self, done_name: bytes, derived: bytes) -> DurableFile:
         """A file to be written beside `done_name` in done/."""
-        return DurableFile(self._done, done_name + derived)
+        return DurableFile(self._done, done_name + derived, self.access.results)
 
     def finish(self, name: bytes, done_name: bytes) -> None:
         """Move a job's file to done/; nothing happens where that was done before.
@@ -248,7 +259,7 @@ class Spool:
         elif exists(self._failed, name):
             target = self._free(target, own=name)
         # The words come first: a file that stands without them would be a riddle.
-        with DurableFile(self._failed, target + ERROR) as words:
+        with DurableFile(self._failed, target + ERROR, self.access.results) as words:
             words.text.write(f"{message}\n")
             words.commit()
         try:
@@ -287,32 +298,6 @@ class Spool:
         return not any(
             name.endswith(derived) and is_a_job(name.removesuffix(derived)) for derived in DERIVED
         )
-
-
-def _make(path: str) -> None:
-    if not os.path.isdir(path):
-        try:
-            os.makedirs(path, 0o700)
-            os.chmod(path, 0o700)
-        except OSError as error:
-            raise SpoolError(f"the spool {path}: it cannot be made: {error.strerror}") from error
-
-
-def _checked(path: str) -> int:
-    """An open descriptor of the directory `path`, after something was written in it."""
-    try:
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise SpoolError(f"the spool {path}: {error.strerror}") from error
-    try:
-        name = b".writable.%d" % os.getpid()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        os.close(os.open(name, flags, PRIVATE, dir_fd=directory))
-        remove(directory, name)
-    except OSError as error:
-        os.close(directory)
-        raise SpoolError(f"the spool {path}: it is not writable: {error.strerror}") from error
-    return directory
 
 
 def _is_written(descriptor: int) -> bool | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 
 from twisted_probe.routing.evidence import Evidence, Request, Trouble, is_final
 from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
@@ -21,7 +22,7 @@ from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.ports import Ports
 from twisted_probe.routing.sites import Sites, Slot
-from twisted_probe.routing.sources import Sources
+from twisted_probe.routing.sources import BENCH, Sources
 from twisted_probe.smtp.conversation import SessionReport, converse
 from twisted_probe.smtp.errors import (
     LocalExhaustion,
@@ -37,6 +38,8 @@ from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.reply import Stage
 from twisted_probe.vocabulary.source import Source
+
+_log = Logger()
 
 #: Sessions of one attempt that may end in trouble; Postfix smtp_mx_session_limit.
 MAX_TROUBLED_SESSIONS = 2
@@ -157,7 +160,7 @@ class Attempt:
         except Held as stopped:
             held = stopped
         if self._evidence.is_blocked:
-            tools.sources.bench(source, route.site, tools.now())
+            self._bench(source, route.site)
         if self._evidence.known is not None:
             await tools.memory.remember(self._domain, source.address, self._evidence.known)
         if held is not None:
@@ -310,6 +313,21 @@ class Attempt:
             slot.release()
             raise held
         return slot
+
+    def _bench(self, source: Source, site: str) -> None:
+        """Keep the source away from a site that has shut it out, and tell the operator."""
+        sources, reply = self._tools.sources, self._evidence.blocked_by
+        sources.bench(source, site, self._tools.now())
+        _log.warn(
+            "{site} has refused {source}, which leaves it alone for {hours:.0f} h: {code} {text}",
+            site=site,
+            source=source.address,
+            hours=BENCH / 3600,
+            code="" if reply is None else reply.code,
+            text="" if reply is None else reply.text,
+        )
+        if sources.is_paused(site, self._tools.now()):
+            _log.warn("{site} is paused: it is left alone by all sources", site=site)
 
     def _control_to_ask(self, exchanger: Exchanger) -> Address | None:
         known = self._evidence.known

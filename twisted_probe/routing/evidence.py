@@ -58,6 +58,7 @@ class Evidence:
     `known` is what is remembered of the domain, None where no control is wanted; only the best
     exchangers add to it. `backup_control` is a backup's reply to the control, which speaks of
     nobody but that backup. `exchangers` are the names of those that speak for the domain.
+    `blocked_by` is the reply that shut us out.
     """
 
     source: Source | None
@@ -69,6 +70,7 @@ class Evidence:
     troubles: dict[Address, Trouble] = field(factory=dict)
     denials: dict[Address, set[str]] = field(factory=dict)
     is_blocked: bool = False
+    blocked_by: Reply | None = None
 
     @property
     def control(self) -> str | None:
@@ -87,10 +89,11 @@ class Evidence:
                 stage=Stage.EHLO,
                 exchanger=exchanger,
             )
-        blocked = False
+        blocked: Reply | None = None
         for recipient, reply in report.answers.items():
             finding = self._classify(reply, recipient)
-            blocked = blocked or finding.label is Label.BLOCKLISTED
+            if finding.label is Label.BLOCKLISTED:
+                blocked = reply
             if recipient.local == self.control:
                 self._note_control(reply, finding, exchanger, now)
                 continue
@@ -105,11 +108,12 @@ class Evidence:
         for recipient in report.unanswered:
             self.troubles[recipient] = trouble
         if report.refusal is not None and trouble.reason is Reason.BLOCKLISTED:
-            blocked = True
+            blocked = report.refusal
         # An exchanger that accepts another recipient in the same session has not shut us out:
         # it is this recipient who wants nothing from us.
-        if blocked and not any(reply.is_positive for reply in report.answers.values()):
+        if blocked is not None and not any(each.is_positive for each in report.answers.values()):
             self.is_blocked = True
+            self.blocked_by = blocked
         return elsewhere
 
     def _note_control(

@@ -31,6 +31,7 @@ from twisted_probe.vocabulary.address import (
     parse_entry,
     parse_reverse_path,
 )
+from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.source import Source
@@ -209,7 +210,7 @@ class Prober:
 
     def _invalid(self, text: str, error: AddressError) -> Outcome:
         return Outcome(
-            address=text,
+            address=escaped(text),
             reason=Reason.INVALID_ADDRESS,
             text=str(error),
             checked_at=self._clock.seconds(),

@@ -32,9 +32,9 @@ _STAGES = {
 
 def _check_line(instance: object, attribute: object, line: bytes) -> None:
     if _CONTROL.search(line) or not line.strip():
-        raise UnsafeCommand(f"a control character, or nothing at all, in {decoded(line, 120)!r}")
+        raise UnsafeCommand(f"a control character, or nothing at all, in '{decoded(line, 120)}'")
     if len(line) > MAX_COMMAND:
-        raise UnsafeCommand(f"more than {MAX_COMMAND} octets: {decoded(line, 120)!r}")
+        raise UnsafeCommand(f"more than {MAX_COMMAND} octets: '{decoded(line, 120)}'")
     # Four letters are all that some exchangers look at.
     if line.lstrip()[:4].upper() in _FORBIDDEN:
         raise ForbiddenCommand(f"{decoded(line, 40)} is never sent")

@@ -45,7 +45,7 @@ class ReplyAssembler:
         ends one, else None."""
         match = _LINE.fullmatch(line)
         if match is None:
-            raise GrammarError(f"not an SMTP reply: {decoded(line, 80)!r}")
+            raise GrammarError(f"not an SMTP reply: '{decoded(line, 80)}'")
         code, separator, text = match.groups()
         if self._code is not None and code != self._code:
             raise GrammarError(

@@ -1,0 +1,23 @@
+"""What can be chosen for one job.
+
+Knows the choices and their defaults; not where they come from.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class JobOptions:
+    """The choices of one job.
+
+    With `defuse_formulas` a field of a CSV result that a spreadsheet would take for a formula
+    gets an apostrophe before it. Off by default: it changes addresses such as +ann@example.org.
+    """
+
+    defuse_formulas: bool = False
+
+
+#: What holds where nothing was chosen.
+DEFAULTS = JobOptions()
