@@ -5,11 +5,14 @@ What becomes of them in files is in tests/jobs/test_jobs_results.py.
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
+from twisted_probe.cli.check import _print
 from twisted_probe.routing.prober import Prober
 from twisted_probe.smtp.commands import Command
 from twisted_probe.smtp.errors import UnsafeCommand
@@ -56,7 +59,9 @@ def test_a_command_of_our_own_that_is_refused() -> None:
     assert str(caught.value).endswith(f" in '{TAME}'")
 
 
-async def test_an_address_that_is_none() -> None:
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_an_address_that_is_none(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
+    """It is typed by somebody, and printed on a terminal."""
     prober = Prober(
         Clock(), sources=[Source("192.0.2.1", "p.example.org")], reverse_path="p@example.org"
     )
@@ -66,3 +71,11 @@ async def test_an_address_that_is_none() -> None:
     assert outcome.reason is Reason.INVALID_ADDRESS
     assert outcome.address == TAME
     assert outcome.text == r"'\x1b' at position 1: not allowed there"
+    _print([outcome], as_json=as_json)
+    printed = capsys.readouterr().out
+    assert escaped(printed) == printed.replace("\n", r"\x0a")
+    if as_json:
+        assert json.loads(printed) == outcome.record()
+    else:
+        assert f"\n{TAME}  ✘ undeliverable" in printed
+        assert f"\n  {TAME}: '\\x1b' at position 1" in printed

@@ -301,3 +301,10 @@ def test_a_spool_below_a_file(place: Path) -> None:
     (place / "file").touch()
     spool = place / "file" / "spool"
     assert refusal(spool) == f"--spool: the spool {spool}: it cannot be made: Not a directory"
+
+
+@pytest.mark.parametrize("address", ["255.255.255.255", "127.255.255.255"])
+def test_a_source_that_is_a_broadcast_address(address: str) -> None:
+    """Linux binds to it, and then sends from another one."""
+    with pytest.raises(ConfigError, match=f"--source {address}: this machine cannot send from it"):
+        check_sources([Source(address, helo="probe1.example.org")])

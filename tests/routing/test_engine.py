@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from unittest import mock
 
@@ -88,6 +88,7 @@ class Oracle:
     batches: list[list[Address]] = field(factory=list)
     retries: list[list[Retry | None]] = field(factory=list)
     asking: list[Deferred[list[Outcome]]] = field(factory=list)
+    recalled: list[Deferred[list[Outcome]]] = field(factory=list)
 
     def probe_many(
         self, addresses: Sequence[Address], retries: Sequence[Retry | None]
@@ -99,6 +100,9 @@ class Oracle:
             return answer
         self.asking.append(Deferred())
         return self.asking[-1]
+
+    def recall(self, wholes: Iterable[Deferred[list[Outcome]]]) -> None:
+        self.recalled.extend(wholes)
 
     def answer(self, number: int, final: bool = True) -> None:
         self.asking[number].callback([outcome(each, final) for each in self.batches[number]])
@@ -389,6 +393,15 @@ def test_stop_before_the_start() -> None:
     room.ended()
 
 
+def test_stop_begins_no_more_sessions() -> None:
+    room = Room(tasks(2))
+    room.engine.start()
+    stopped = room.stop()
+    assert room.oracle.recalled == room.oracle.asking
+    room.oracle.answer(0)
+    assert stopped
+
+
 def test_stop_waits_for_those_in_hand() -> None:
     room = Room([task(1), task(2, "b.example")])
     room.engine.start()
@@ -540,6 +553,9 @@ class Chance:
 
         assert tasks
         return self._later(keep, troubles=False)
+
+    def recall(self, wholes: Iterable[Deferred[list[Outcome]]]) -> None:
+        """Those who are asked are asked to the end."""
 
     def probe_many(self, addresses: Sequence[Address], retries: Any) -> Deferred[list[Outcome]]:
         def answers() -> list[Outcome]:

@@ -638,3 +638,16 @@ def test_a_fault_of_ours_leaves_no_connection_behind() -> None:
     wire.server("250 mx.example.net")
     assert isinstance(reports[0], AttributeError)
     assert wire.is_cut
+
+
+@pytest.mark.parametrize("code", [211, 214, 220, 221])
+@pytest.mark.parametrize("answers", [[], ["250 ok"]], ids=["MAIL", "RCPT"])
+def test_a_yes_to_something_else_is_none(code: int, answers: list[str]) -> None:
+    """The greeting's, the help's and the goodbye's codes show that the replies are out of step."""
+    talk = Talk("PIPELINING", ANN, BOB)
+    talk.server(*answers, f"{code} fine")
+    report = talk.reports[0]
+    assert isinstance(report.failure, OutOfStep)
+    assert report.answers == {}
+    assert report.unanswered == (ANN, BOB)
+    assert talk.is_cut

@@ -178,6 +178,16 @@ async def test_a_source_that_is_not_on_this_machine(own_port: int) -> None:
     assert server.peers == []
 
 
+async def test_a_source_from_which_the_kernel_sends_from_elsewhere() -> None:
+    """Linux binds to a broadcast address, and chooses another one when it connects."""
+    async with exchanger() as (there, port):
+        attempt = ProbeFactory(source("127.255.255.255")).connect(reactor, EXCHANGER, port)
+        with pytest.raises(SourceUnavailable, match="from another address"):
+            await attempt
+        await there.all_gone
+        assert there.seen == []
+
+
 async def test_nothing_listens() -> None:
     async with exchanger() as (_, port):
         pass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ from twisted_probe import __version__
 from twisted_probe.cli import remote
 
 EXIT_USAGE = 2
+#: What a shell reports of a program that SIGPIPE has ended.
+EXIT_PIPE = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +25,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Addresses and replies hold what a terminal's encoding may not.
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has read enough; Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_PIPE
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "check":
         from twisted_probe.cli.check import check
 

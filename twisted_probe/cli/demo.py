@@ -47,6 +47,7 @@ def demo(arguments: argparse.Namespace) -> int:
         return EXIT_USAGE
     spool = arguments.keep or tempfile.mkdtemp(prefix="mailprobe-demo-")
     answered = False
+    pipe: BrokenPipeError | None = None
 
     def run(reactor: Any) -> Deferred[None]:
         showing = Deferred.fromCoroutine(_Demo(reactor, Path(spool)).run())
@@ -55,12 +56,14 @@ def demo(arguments: argparse.Namespace) -> int:
         reactor.addSystemEventTrigger("before", "shutdown", _end, showing)
 
         async def show() -> None:
-            nonlocal answered
+            nonlocal answered, pipe
             try:
                 await showing
                 answered = True
             except CancelledError:
                 _complain("interrupted")
+            except BrokenPipeError as broken:
+                pipe = broken
             except TookTooLong:
                 _complain(f"no results after {DEMO_TIMEOUT:.0f} s")
             except (ConfigError, SpoolInUse, CannotListenError) as error:
@@ -76,6 +79,8 @@ def demo(arguments: argparse.Namespace) -> int:
     finally:
         if arguments.keep is None and not answered:
             shutil.rmtree(spool, ignore_errors=True)
+    if pipe is not None:
+        raise pipe
     return 0 if answered else 1
 
 

@@ -182,6 +182,10 @@ def read_log_format(log_format: str) -> str:
     return log_format
 
 
+#: RFC 863; nothing is sent there.
+_DISCARD_PORT = 9
+
+
 def check_sources(sources: Sequence[Source]) -> None:
     """Bind to each source once and close at once: the kernel knows which addresses are ours.
 
@@ -192,6 +196,11 @@ def check_sources(sources: Sequence[Source]) -> None:
         try:
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.bind((source.address, source.port))
+            if source.family == 4:
+                # Linux binds to a broadcast address and then sends from another one; to connect
+                # to it (which sends nothing) is what it does not allow.
+                with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                    probe.connect((source.address, _DISCARD_PORT))
         except OSError as error:
             raise ConfigError(
                 f"--source {source.address}: this machine cannot send from it ({error.strerror}); "

@@ -62,7 +62,9 @@ class ControlSocket:
                 self._short_path(), self._guests, backlog=MAX_GUESTS, mode=_PRIVATE
             )
             if is_shared:
-                os.chown(self.path, -1, group.st_gid)
+                # A service that is shut in may not call chown, not even to change nothing.
+                if os.lstat(self.path).st_gid != group.st_gid:
+                    os.chown(self.path, -1, group.st_gid)
                 os.chmod(self.path, mode)
         except (OSError, CannotListenError) as error:
             raise SpoolError(f"the control socket {self.path}: {error}") from error

@@ -44,6 +44,8 @@ _log = Logger()
 SCAN = 0.5
 #: Seconds that sessions get to end when the daemon is stopped; systemd kills after 90.
 GRACE = 25.0
+#: sysexits.h: EX_SOFTWARE. twistd itself has no other end for a broken service than success.
+EXIT_BROKEN = 70
 #: Seconds between two looks at an idle ledger.
 IDLE = 0.5
 
@@ -67,8 +69,10 @@ class ProbeService(Service):
         lock: Lock,
         log: DaemonLog | None = None,
         notifier: Notifier | None = None,
+        exit_process: Callable[[int], object] = os._exit,
     ) -> None:
         self._reactor = reactor
+        self._exit = exit_process
         self._config = config
         self._lock = lock
         self._log = log
@@ -164,6 +168,7 @@ class ProbeService(Service):
             _log.failure("mailprobe cannot go on", failure=failure)
         self._notifier.status(f"cannot go on: {failure.getErrorMessage()}")
         if self.running:
+            self._reactor.addSystemEventTrigger("after", "shutdown", self._exit, EXIT_BROKEN)
             self._reactor.callLater(0, self._reactor.stop)
 
     def _tick(self) -> Deferred[None]:

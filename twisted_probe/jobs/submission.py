@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from twisted_probe.jobs.durable import exists, remove, rename
 from twisted_probe.jobs.formats import UnreadableJob, format_of
-from twisted_probe.jobs.names import RESULTS, fitted, is_job, numbered, printable
+from twisted_probe.jobs.names import DERIVED, fitted, is_job, numbered, printable
 
 _PRIVATE = 0o600
 #: In a spool for a group (its directories hand their group on), the daemon's user reads with it.
@@ -65,23 +65,24 @@ def submit(spool: str, name: bytes, content: BinaryIO) -> None:
 
 def place_of(spool: str, name: bytes) -> str:
     """Where the results of a list of this name will lie, as far as can be seen now: with a number
-    where the name is taken."""
+    where the name is taken. Raises NotSubmitted for a name that no daemon would take."""
+    _check(name)
     wanted = fitted(name)
     candidates = chain((wanted,), (numbered(wanted, number) for number in count(2)))
     free = next(candidate for candidate in candidates if _is_free(spool, candidate))
-    results = b".results.jsonl" if wanted.removesuffix(b".gz").endswith(b".jsonl") else RESULTS
-    return os.path.join(spool, "done", printable(free + results))
+    return os.path.join(spool, "done", printable(free + format_of(name).results))
 
 
 def _is_free(spool: str, name: bytes) -> bool:
-    taken = [(b"active", name), (b"done", name), (b"done", name + RESULTS), (b"failed", name)]
+    taken = [(b"active", name), (b"done", name), (b"failed", name)]
+    taken += [(b"done", name + derived) for derived in DERIVED]
     return not any(os.path.lexists(os.path.join(os.fsencode(spool), *each)) for each in taken)
 
 
 def _check(name: bytes) -> None:
     shown = printable(name)
     if not name or b"/" in name or b"\0" in name:
-        raise NotSubmitted(f"{shown!r} is not the name of a file")
+        raise NotSubmitted(f"'{shown}' is not the name of a file")
     if not is_job(name):
         raise NotSubmitted(
             f"{shown}: a name that begins with a full stop, or ends with .tmp, .part or ~, is "

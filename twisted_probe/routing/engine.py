@@ -106,6 +106,8 @@ class Engine:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         await self._pulling
+        # Sessions that are open go on to their end; no other is begun.
+        self._prober.recall([asking for asking in self._probing.values() if asking is not None])
         cut = self._clock.callLater(grace, self._cut)
         await DeferredList(list(self._probing))
         if cut.active():

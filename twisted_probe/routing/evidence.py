@@ -210,8 +210,10 @@ class Evidence:
                 control_finding=None if control is None else self._classify(control),
                 control_wanted=known is not None,
                 best=answer.exchanger.best,
+                # Whoever takes mail for another recipient of the domain does serve it.
                 every_exchanger_refused_relay=(
-                    self.denials.get(recipient, set()) >= self.exchangers
+                    (known is None or known.accepted_at is None)
+                    and self.denials.get(recipient, set()) >= self.exchangers
                 ),
                 # Those whom the best has accepted do not vouch for a backup's refusals.
                 recipient_accepted_lately=(

@@ -68,8 +68,8 @@ class Resolver:
                         message = await self._over_tcp(server, query)
                 except DNSQueryTimeoutError:
                     continue
-                # The answer to another question is none (RFC 5452 section 4.2).
-                if query in message.queries and not message.trunc:
+                # A question, or the answer to another one, is none (RFC 5452 section 4.2).
+                if message.answer and query in message.queries and not message.trunc:
                     return message
         raise NoAnswer(f"{query.name}: no answer in time")
 

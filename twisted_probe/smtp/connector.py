@@ -12,9 +12,10 @@ from __future__ import annotations
 import socket
 import sys
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import cast
 
-from twisted.internet.interfaces import IConnector, IReactorTCP
+from twisted.internet.interfaces import IAddress, IConnector, IProtocol, IReactorTCP
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import ClientFactory
 from twisted.internet.tcp import Client, Connector
@@ -44,6 +45,19 @@ class _SourceClient(Client):
 
 
 class _SourceConnector(Connector):
+    """A connector that hands over only a connection that leaves from where it was bound."""
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
+        """The session; None, which makes Twisted close the connection before anything is said,
+        where the kernel chose another address (as it does for a broadcast address)."""
+        chosen, _ = cast(tuple[str, int], self.bindAddress)
+        used = cast(Client, self.transport).getHost().host.partition("%")[0]
+        if ip_address(used) != ip_address(chosen.partition("%")[0]):
+            self.cancelTimeout()
+            self.state = "connected"
+            return None
+        return super().buildProtocol(addr)
+
     def _makeTransport(self) -> Client:
         return _SourceClient(self.host, self.port, self.bindAddress, self, self.reactor)  # type: ignore[no-untyped-call]
 

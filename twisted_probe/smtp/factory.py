@@ -128,6 +128,12 @@ class ProbeFactory(ClientFactory):
         trouble = reason.value
         self._failed(self._error(trouble) if isinstance(trouble, ConnectError) else reason)
 
+    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+        """The connection has ended; one that never became a session left from elsewhere."""
+        if self._session is None:
+            words = f"source {self.source.address}: the kernel would send from another address"
+            self._failed(Failure(SourceUnavailable(words, host=self._host)))
+
     def _error(self, trouble: ConnectError) -> SessionError:
         number = trouble.osError
         words = str(trouble).rstrip(".")

@@ -40,7 +40,7 @@ from twisted_probe.smtp.limits import (
     MAX_SESSION,
     Timeouts,
 )
-from twisted_probe.smtp.states import CLOSING, GROUPABLE, State, Verb, after, allows
+from twisted_probe.smtp.states import CLOSING, GROUPABLE, State, Verb, after, allows, is_foreign
 from twisted_probe.vocabulary.address import Address, parse_address, parse_reverse_path
 from twisted_probe.vocabulary.escaping import decoded
 from twisted_probe.vocabulary.reply import Reply, Stage
@@ -366,6 +366,14 @@ class ProbeProtocol(LineReceiver):
             self.state = after(self.state, Verb.GREETING, code)
         elif group is not None and group.awaited:
             command = group.awaited.popleft()
+            if is_foreign(command.verb, code):
+                self._fail(
+                    OutOfStep(
+                        f"{command.verb.value} was answered {Reply(code, lines)}", host=self.host
+                    )
+                )
+                group.awaited.appendleft(command)
+                return
             group.outstanding -= len(command.line) + 2
             group.replies.append(Reply(code, lines, host=self.host, stage=command.stage))
             if command.verb in (Verb.EHLO, Verb.HELO):

@@ -74,6 +74,16 @@ GROUPABLE = frozenset((Verb.MAIL, Verb.RCPT, Verb.RSET))
 #: RFC 5321 section 3.8: the exchanger closes the connection.
 CLOSING = 421
 
+#: A yes to something else: the help, the greeting, the goodbye. In the place of a yes to these
+#: commands it shows that the replies are out of step.
+FOREIGN = frozenset((211, 214, 220, 221))
+_WITH_250 = frozenset((Verb.EHLO, Verb.HELO, Verb.MAIL, Verb.RCPT, Verb.RSET))
+
+
+def is_foreign(verb: Verb, code: int) -> bool:
+    """Whether `code` cannot be the answer to `verb`."""
+    return verb in _WITH_250 and code in FOREIGN
+
 
 def allows(state: State, verb: Verb) -> bool:
     """Whether `verb` may be said in `state`."""
