@@ -87,15 +87,13 @@ def _width(out: TextIO) -> int:
 def lines_of(answer: dict[str, Any], width: int = WIDTH) -> Iterator[Line]:
     """The lines that show an answer to `GET /v1/status`."""
     now = _moment(answer["now"])
-    yield _cut(
-        [
-            ("mailprobe ", "bold"),
-            (answer["version"], "bold"),
-            (f" on {answer['spool']}, process {answer['pid']}", ""),
-            (f", up {duration(now - _moment(answer['started_at']))}", "dim"),
-        ],
-        width,
-    )
+    name = f"mailprobe {answer['version']}"
+    process = f", process {answer['pid']}"
+    age = f", up {duration(now - _moment(answer['started_at']))}"
+    spool, room = answer["spool"], max(8, width - len(f"{name} on {process}{age}"))
+    if len(spool) > room:
+        spool = "…" + spool[1 - room :]
+    yield _cut([(name, "bold"), (f" on {spool}{process}", ""), (age, "dim")], width)
     limit = answer["limit"]
     style = "yellow" if limit["by"] in ("paused", "sessions") else ""
     words = _with_relative_time(limit["words"], now)

@@ -264,14 +264,17 @@ class Control(Resource):
 
     async def _cancel(self, job: Job) -> dict[str, Any]:
         changed = await self._switchboard.cancel_job(job)
-        left = job.recipients - job.settled
-        words = f"the job {job.title} is cancelled; its open recipients"
-        if job.state is State.OPEN:
-            words = f"the job {job.title} is cancelled; {left} open recipients"
-        words += " are answered as they stand, and its results are written"
         if not changed:
             words = f"the job {job.title} was cancelled already; its results are being written"
-        return {"changed": changed, "words": words}
+            return {"changed": False, "words": words}
+        left = job.recipients - job.settled
+        open_ones = "its open recipients are answered as they stand"
+        if job.state is State.OPEN:
+            open_ones = f"{left} open recipients are answered as they stand"
+            if left == 1:
+                open_ones = "1 open recipient is answered as it stands"
+        words = f"the job {job.title} is cancelled; {open_ones}, and its results are written"
+        return {"changed": True, "words": words}
 
     async def _pause_job(self, job: Job) -> dict[str, Any]:
         changed = await self._switchboard.pause_job(job)

@@ -255,10 +255,11 @@ class Figures:
 
     async def status(self) -> dict[str, Any]:
         """The daemon and all its jobs that are not over."""
+        # The load first: what is not in hand any more is among what is counted.
+        load = self._load()
         counted = await self._progress()
         now = self._clock.seconds()
         switchboard = self._switchboard
-        load = self._load()
         paused = switchboard.paused
         return {
             "version": __version__,

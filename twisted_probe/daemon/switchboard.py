@@ -120,8 +120,10 @@ class Switchboard:
         """End a pause; whether there was one."""
         was_paused: bool = await self._run(self._ledger.resume, kind, name)
         self._since.pop((kind, name), None)
-        await self._run(self._ledger.end_holds)
+        # In this order: whoever is held from here on, is not held by this.
         self._apply()
+        await self._run(self._ledger.end_holds)
+        self._engine.wake()
         _log.info("{what} goes on", what=called(kind, name))
         return was_paused
 

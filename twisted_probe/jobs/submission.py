@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from itertools import chain, count
 from typing import BinaryIO
 
@@ -130,13 +131,26 @@ def rename_to_new_name(source: int, name: bytes, target: int, new_name: bytes) -
     Raises FileExistsError where the new name is taken. In one step where the kernel and the file
     system can; else a file that comes between two steps is lost.
     """
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if function is not None:
-        if not function(source, name, target, new_name, _RENAME_NOREPLACE):
+    renameat2 = _renameat2()
+    if renameat2 is not None:
+        number = renameat2(source, name, target, new_name)
+        if not number:
             return
-        number = ctypes.get_errno()
         if number not in _NOT_HERE:
             raise OSError(number, os.strerror(number), printable(new_name))
     if exists(target, new_name):
         raise FileExistsError(errno.EEXIST, "taken", printable(new_name))
     rename(source, name, target, new_name)
+
+
+def _renameat2() -> Callable[[int, bytes, int, bytes], int] | None:
+    """renameat2(2) that replaces nothing, giving its errno or 0; None where there is none."""
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is None:
+        return None
+
+    def call(source: int, name: bytes, target: int, new_name: bytes) -> int:
+        failed = function(source, name, target, new_name, _RENAME_NOREPLACE)
+        return ctypes.get_errno() if failed else 0
+
+    return call

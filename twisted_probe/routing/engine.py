@@ -154,8 +154,9 @@ class Engine:
             await self._give_back(batch)
         except Held as held:
             answers = list(zip(batch, held.outcomes, strict=True))
-            await self._conclude([(task, one) for task, one in answers if one is not None])
+            # Without a pause, so that the end of what holds them is not overtaken.
             await self._give_back([task for task, one in answers if one is None], held.delay)
+            await self._conclude([(task, one) for task, one in answers if one is not None])
         except Exception:
             _log.failure("a batch failed; its recipients are asked again")
             await self._give_back(batch)
