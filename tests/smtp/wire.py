@@ -1,111 +1,41 @@
-"""A session without a socket: what the server says, what the client said, and a clock."""
-# mypy: allow-untyped-calls
+"""Sessions of these tests: a wire in each state, and a clock that counts."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
-from twisted.python.failure import Failure
 
 from twisted_probe.smtp import commands
 from twisted_probe.smtp.commands import Command
-from twisted_probe.smtp.protocol import ProbeProtocol
 from twisted_probe.smtp.states import State
+from twisted_probe.testing import results_of as outcome_of
+from twisted_probe.testing import wire as testing
+from twisted_probe.testing.wire import HELO, HOST
 
-HELO = "probe1.example.org"
-HOST = "192.168.1.1"  #: where a StringTransport's peer is
+__all__ = [
+    "HELO",
+    "HOST",
+    "IN_STATE",
+    "Wire",
+    "closed",
+    "dismissed",
+    "greeted",
+    "in_transaction",
+    "outcome_of",
+    "rcpt",
+    "ready",
+]
 
 
-class Wire:
-    """A `ProbeProtocol` on a `StringTransport`; `options` are the protocol's."""
+class Wire(testing.Wire):
+    """A wire that knows how many timers were ever set, and when it was greeted."""
+
+    clock: _CountingClock
 
     def __init__(self, **options: Any) -> None:
-        self.clock = _CountingClock()
-        self.transport = _Transport()
-        self.session = ProbeProtocol(clock=self.clock, helo=HELO, **options)
-        self.transport.wire = self
-        self.session.makeConnection(self.transport)
+        super().__init__(clock=_CountingClock(), **options)
         self.greeted = outcome_of(self.session.greeted)
-
-    def server(self, *lines: str | bytes) -> None:
-        """The server says these lines, in one packet."""
-        self.feed(b"".join((x if isinstance(x, bytes) else x.encode()) + b"\r\n" for x in lines))
-
-    def feed(self, *packets: bytes) -> None:
-        """The server sends these packets."""
-        for packet in packets:
-            self.session.dataReceived(packet)
-        self.clock.advance(0)
-
-    def client(self, *lines: str) -> None:
-        """The client has said exactly these lines since it was last asked."""
-        assert self.client_said() == list(lines)
-
-    def client_said(self) -> list[str]:
-        """What the client has said since it was last asked, line by line."""
-        said: str = self.transport.value().decode()
-        self.transport.clear()
-        *lines, rest = said.split("\r\n")
-        assert not rest
-        return lines
-
-    def seconds_pass(self, seconds: float) -> None:
-        """Time passes; what this ends is told in the same moment."""
-        self.clock.advance(seconds)
-        self.clock.advance(0)
-
-    def closes(self, reason: type[Exception] = ConnectionDone) -> None:
-        """The server closes the connection."""
-        if not self.transport.gone:
-            self.transport.gone = True
-            self.session.connectionLost(Failure(reason()))
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether this side has aborted."""
-        return self.transport.aborted
-
-    @property
-    def timers(self) -> int:
-        """The timers that are set now."""
-        return len(self.clock.getDelayedCalls())
-
-
-_FORBIDDEN = re.compile(rb"^\s*(?:DATA|BDAT|VRFY)", re.IGNORECASE | re.MULTILINE)
-
-
-class _Transport(StringTransport):
-    """A StringTransport that tells its protocol of the end, as a real one does."""
-
-    wire: Wire
-    gone = False
-    aborted = False
-    is_stuck = False  #: the peer reads nothing, so that an orderly end never comes
-
-    def write(self, data: bytes) -> None:
-        # Row 120 of cases.md, for every session of these tests.
-        assert not _FORBIDDEN.search(data)
-        super().write(data)
-
-    def abortConnection(self) -> None:
-        if not self.gone:
-            self.aborted = True
-            self._end()
-
-    def loseConnection(self) -> None:
-        self.disconnecting = True
-        if not self.is_stuck:
-            self._end()
-
-    def _end(self) -> None:
-        # A socket tells of its end in a later turn of the reactor, never from within the call.
-        self.wire.clock.callLater(0, self.wire.closes)
 
 
 class _CountingClock(Clock):
@@ -116,21 +46,6 @@ class _CountingClock(Clock):
     def callLater(self, *args: Any, **kwargs: Any) -> Any:
         self.timers_set += 1
         return super().callLater(*args, **kwargs)
-
-
-def outcome_of(awaitable: Awaitable[Any]) -> list[Any]:
-    """A list that gets the result, or the exception that it ended with."""
-    results: list[Any] = []
-    deferred = awaitable if isinstance(awaitable, Deferred) else _started(awaitable)
-    deferred.addCallbacks(results.append, lambda failure: results.append(failure.value))
-    return results
-
-
-def _started(awaitable: Awaitable[Any]) -> Deferred[Any]:
-    async def run() -> Any:
-        return await awaitable
-
-    return Deferred.fromCoroutine(run())
 
 
 def greeted(**options: Any) -> Wire:

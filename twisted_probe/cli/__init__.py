@@ -42,9 +42,48 @@ def _run(arguments: argparse.Namespace) -> int:
         return check(arguments)
     if arguments.command in remote.COMMANDS:
         return remote.run(arguments)
+    if arguments.command == "doctor":
+        from twisted_probe.cli.doctor import doctor
+
+        return doctor(arguments)
     from twisted_probe.cli.demo import demo
 
     return demo(arguments)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The options that say who asks, and how."""
+    parser.add_argument(
+        "--source",
+        metavar="ADDRESS[=HELO]",
+        action="append",
+        default=[],
+        dest="sources",
+        help="a local address to ask from, and the name it says in EHLO; may be repeated",
+    )
+    parser.add_argument("--helo", metavar="NAME", help="the HELO name of sources without their own")
+    parser.add_argument(
+        "--reverse-path", metavar="ADDRESS", help="your address for MAIL FROM; it receives mail"
+    )
+    parser.add_argument(
+        "--resolver",
+        metavar="ADDRESS[:PORT]",
+        action="append",
+        default=[],
+        dest="resolvers",
+        help="a DNS resolver (default: the machine's); may be repeated",
+    )
+    parser.add_argument(
+        "--port", metavar="N", default="25", help="the exchangers' port (default: 25)"
+    )
+    parser.add_argument(
+        "--allow-network",
+        metavar="CIDR",
+        action="append",
+        default=[],
+        dest="allow_networks",
+        help="a network that may be dialled although it is not public; may be repeated",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,43 +103,29 @@ def _parser() -> argparse.ArgumentParser:
         "not, 2 for wrong usage.",
     )
     check.add_argument("addresses", metavar="ADDRESS", nargs="+", help="an e-mail address")
-    check.add_argument(
-        "--source",
-        metavar="ADDRESS[=HELO]",
-        action="append",
-        default=[],
-        dest="sources",
-        help="a local address to ask from, and the name it says in EHLO; may be repeated",
-    )
-    check.add_argument("--helo", metavar="NAME", help="the HELO name of sources without their own")
-    check.add_argument(
-        "--reverse-path", metavar="ADDRESS", help="your address for MAIL FROM; it receives mail"
-    )
-    check.add_argument(
-        "--resolver",
-        metavar="ADDRESS[:PORT]",
-        action="append",
-        default=[],
-        dest="resolvers",
-        help="a DNS resolver (default: the machine's); may be repeated",
-    )
-    check.add_argument(
-        "--port", metavar="N", default="25", help="the exchangers' port (default: 25)"
-    )
-    check.add_argument(
-        "--allow-network",
-        metavar="CIDR",
-        action="append",
-        default=[],
-        dest="allow_networks",
-        help="a network that may be dialled although it is not public; may be repeated",
-    )
+    add_settings(check)
     check.add_argument(
         "--wait", action="store_true", help="wait and ask again where the answer is 'later'"
     )
     check.add_argument(
         "--json", action="store_true", help="an outcome a line, in JSON, instead of a table"
     )
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="look whether this machine can ask as it is told to",
+        description="Look whether this machine can ask as it is told to: sources, names, SPF, "
+        "resolvers, spool, clock and limits. Each line says that it is well, or what is wrong and "
+        "what to do. Exit code: 0 when nothing is bad, 1 when something is, 2 for wrong usage.",
+    )
+    add_settings(doctor)
+    doctor.add_argument("--spool", metavar="DIR", help="the daemon's spool directory")
+    doctor.add_argument(
+        "--exchanger",
+        metavar="HOST[:PORT]",
+        help="greet this exchanger from each source, and take leave; nothing is asked of it",
+    )
+    doctor.add_argument("--json", action="store_true", help="a line, in JSON, for each check")
 
     demo = commands.add_parser(
         "demo",

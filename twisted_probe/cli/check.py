@@ -59,8 +59,14 @@ def check(arguments: argparse.Namespace) -> int:
             await prober.close()
 
         asking = Deferred.fromCoroutine(ask())
-        # Ctrl-C: what the sessions would say of their own end is no outcome.
-        reactor.addSystemEventTrigger("before", "shutdown", asking.cancel)
+
+        def end() -> Deferred[None]:
+            asking.cancel()
+            return asking
+
+        # Ctrl-C: what the sessions would say of their own end is no outcome. The reactor waits
+        # until nothing is left of them.
+        reactor.addSystemEventTrigger("before", "shutdown", end)
         return asking
 
     try:

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from twisted_probe.routing.evidence import Evidence, Request, Trouble, is_final
 from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
+from twisted_probe.routing.life import Life
 from twisted_probe.routing.memory import Known, Memory
 from twisted_probe.routing.names import Names
 from twisted_probe.routing.networks import Networks
@@ -28,6 +29,7 @@ from twisted_probe.smtp.errors import (
     LocalExhaustion,
     NoRoute,
     SessionError,
+    SessionLost,
     SourceUnavailable,
 )
 from twisted_probe.smtp.factory import ProbeFactory
@@ -46,6 +48,7 @@ MAX_TROUBLED_SESSIONS = 2
 #: Letters and digits of a control's local part: more than anybody has by chance.
 CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+_STOPPED = "the reactor has stopped"
 
 
 @frozen(kw_only=True)
@@ -66,10 +69,16 @@ class Tools:
     rng: random.Random
     ports: Ports = field(factory=Ports)
     pauses: Pauses = field(factory=Pauses)
+    life: Life | None = None
 
     def now(self) -> float:
         """Seconds of the reactor's clock."""
         return float(self.reactor.seconds())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the reactor has stopped: nothing may be asked or dialled any more."""
+        return self.life is not None and self.life.is_over
 
 
 class Attempt:
@@ -135,6 +144,8 @@ class Attempt:
     async def _run(self) -> list[Outcome]:
         tools = self._tools
         self._stop_if_held()
+        if tools.is_over:
+            return self.failed(Reason.CONNECTION_LOST, _STOPPED)
         try:
             route = await find_route(
                 tools.names, self._domain, tools.sources.families, tools.rng.shuffle
@@ -279,20 +290,26 @@ class Attempt:
         tools = self._tools
         reverse_path = parse_reverse_path(self._evidence.reverse_path)
         slot = await self._slot(site, exchanger)
+        factory = ProbeFactory(source, tools.timeouts)
         try:
+            if tools.is_over:
+                raise SessionLost(_STOPPED, host=exchanger.address)
             # Asked of the very address that is dialled, at the moment when it is.
             why = self._why_forbidden(exchanger)
             if why is not None:
                 raise NoRoute(f"never dialled: {why}", host=exchanger.address)
             if tools.sources.is_benched(source, site, tools.now()):
                 raise _Benched(f"{source.address} was refused meanwhile", host=exchanger.address)
-            factory = ProbeFactory(source, tools.timeouts)
             session = await factory.connect(tools.reactor, exchanger.address, tools.port)
             return await converse(
                 session, recipients, reverse_path, control=self._control_to_ask(exchanger)
             )
         except SessionError as error:
             return SessionReport(answers={}, unanswered=tuple(recipients), failure=error)
+        except CancelledError:
+            # Whoever cancels hears of it when nothing of the session is left.
+            await factory.closed()
+            raise
         finally:
             slot.release()
 

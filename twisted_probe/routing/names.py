@@ -11,15 +11,19 @@ from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
-from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.names import dns
 
 from twisted_probe.routing.resolver import NoAnswer, Resolver
-from twisted_probe.vocabulary.escaping import escaped
+from twisted_probe.vocabulary.dns import MailExchanger as MailExchanger
+from twisted_probe.vocabulary.dns import NameTrouble as NameTrouble
+from twisted_probe.vocabulary.dns import NoSuchName as NoSuchName
+from twisted_probe.vocabulary.escaping import decoded, escaped
 
 #: CNAMEs followed by ourselves where a server leaves the chain unfinished.
 MAX_CNAMES = 8
+#: Characters kept of one TXT record: all that a message of the DNS can hold.
+MAX_TXT = 65535
 DNS_PORT = 53
 
 _TROUBLES = {
@@ -28,22 +32,6 @@ _TROUBLES = {
     dns.ENOTIMP: "NOTIMP",
     dns.EREFUSED: "REFUSED",
 }
-
-
-class NoSuchName(Exception):
-    """NXDOMAIN: the name does not exist, with any type."""
-
-
-class NameTrouble(Exception):
-    """No answer that can be trusted: SERVFAIL, REFUSED, a timeout, garbage, a CNAME loop."""
-
-
-@frozen(order=True)
-class MailExchanger:
-    """One MX record; `name` is in lower case and without the final dot, "" for the root."""
-
-    preference: int
-    name: str
 
 
 class Names(Protocol):
@@ -58,8 +46,24 @@ class Names(Protocol):
         ...
 
 
+class IdentityNames(Names, Protocol):
+    """What asking about ourselves takes beside that. The prober never does."""
+
+    def pointers(self, address: str) -> Deferred[Sequence[str]]:
+        """The names that the PTR records of a literal address hold. Errbacks likewise."""
+        ...
+
+    def texts(self, name: str) -> Deferred[Sequence[str]]:
+        """The TXT records, the strings of each joined, safe to print. Errbacks likewise."""
+        ...
+
+    def name_servers(self, zone: str) -> Deferred[Sequence[str]]:
+        """The NS records; "" is the root. Errbacks likewise."""
+        ...
+
+
 class DnsNames:
-    """`Names` over twisted.names and the servers given as (address, port).
+    """`IdentityNames` over twisted.names and the servers given as (address, port).
 
     twisted.names cannot ask over IPv6; such a server raises ValueError.
     """
@@ -87,6 +91,26 @@ class DnsNames:
     async def _addresses(self, name: str, family: int) -> Sequence[str]:
         kind = dns.A if family == 4 else dns.AAAA
         return [str(ip_address(record.address)) for record in await self._records(name, kind)]
+
+    def pointers(self, address: str) -> Deferred[Sequence[str]]:
+        """See `IdentityNames`."""
+        return Deferred.fromCoroutine(self._hosts(ip_address(address).reverse_pointer, dns.PTR))
+
+    def name_servers(self, zone: str) -> Deferred[Sequence[str]]:
+        """See `IdentityNames`."""
+        return Deferred.fromCoroutine(self._hosts(zone, dns.NS))
+
+    async def _hosts(self, name: str, kind: int) -> Sequence[str]:
+        return [_plain(record.name) for record in await self._records(name, kind)]
+
+    def texts(self, name: str) -> Deferred[Sequence[str]]:
+        """See `IdentityNames`."""
+        return Deferred.fromCoroutine(self._texts(name))
+
+    async def _texts(self, name: str) -> Sequence[str]:
+        return [
+            decoded(b"".join(record.data), MAX_TXT) for record in await self._records(name, dns.TXT)
+        ]
 
     async def _records(self, name: str, kind: int) -> list[Any]:
         name = name.lower()
@@ -162,17 +186,30 @@ def parse_resolver(text: str) -> tuple[str, int]:
     return address, number
 
 
-def system_resolvers(path: Path = Path("/etc/resolv.conf")) -> list[tuple[str, int]]:
+_RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+def system_resolvers(path: Path = _RESOLV_CONF) -> list[tuple[str, int]]:
     """The IPv4 name servers that this machine uses; the local host when none is named."""
+    return [(address, DNS_PORT) for address in _named(path) if _is_ipv4(address)] or [
+        ("127.0.0.1", DNS_PORT)
+    ]
+
+
+def passed_over_resolvers(path: Path = _RESOLV_CONF) -> list[str]:
+    """The name servers that this machine names and that `system_resolvers` cannot ask."""
+    return [address for address in _named(path) if not _is_ipv4(address)]
+
+
+def _named(path: Path) -> list[str]:
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
     except OSError:
         lines = []
-    named = [
-        parts[1] for parts in map(str.split, lines) if parts[:1] == ["nameserver"] and parts[1:]
-    ]
-    return [(address, DNS_PORT) for address in named if _is_ipv4(address)] or [
-        ("127.0.0.1", DNS_PORT)
+    return [
+        escaped(parts[1])
+        for parts in map(str.split, lines)
+        if parts[:1] == ["nameserver"] and parts[1:]
     ]
 
 

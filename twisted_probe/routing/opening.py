@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from twisted_probe.routing.life import Life
 from twisted_probe.routing.names import (
     DnsNames,
     Names,
@@ -52,6 +53,7 @@ def open_session(
     """
     names = DnsNames(reactor, system_resolvers()) if resolver is None else resolver
     networks = Networks(allow_networks)
+    life = Life(reactor)
 
     async def run() -> ProbeProtocol:
         nobody = NoRoute("it has no address of the source's family", host=host)
@@ -66,6 +68,8 @@ def open_session(
                 return await factory.connect(reactor, address, port)
             except SessionError as error:
                 trouble = error
+                if life.is_over:
+                    break
         raise trouble or nobody
 
     return Deferred.fromCoroutine(run())

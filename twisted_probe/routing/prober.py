@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from twisted_probe.routing.attempt import Attempt, Tools
 from twisted_probe.routing.evidence import Request
+from twisted_probe.routing.life import Life
 from twisted_probe.routing.memory import Memory, MemoryInRam
 from twisted_probe.routing.names import DnsNames, Names, system_resolvers
 from twisted_probe.routing.networks import Networks
@@ -86,6 +87,8 @@ class Prober:
             names = DnsNames(reactor, resolvers or system_resolvers())
         self._clock = reactor
         self._running: dict[Deferred[list[Outcome]], list[Attempt]] = {}
+        self._batches: set[Deferred[None]] = set()
+        self._waiting_for_the_end: list[Deferred[None]] = []
         self._closed = False
         self._tools = Tools(
             reactor=reactor,
@@ -101,6 +104,7 @@ class Prober:
             ladder=ladder,
             rng=random.SystemRandom() if rng is None else rng,
             pauses=Pauses() if pauses is None else pauses,
+            life=Life(reactor),
         )
 
     @property
@@ -116,8 +120,10 @@ class Prober:
     def probe(self, address: str | Address, retry: Retry | None = None) -> Deferred[Outcome]:
         """Ask about one address; with an earlier outcome's `retry`, as that attempt did.
 
-        Fires with an Outcome, also for a text that is no address. Cancelling ends the session
-        and errbacks CancelledError. Raises RuntimeError after `close`.
+        Fires with an Outcome, also for a text that is no address. Cancelling cuts the session
+        and errbacks CancelledError once the connection is gone. Where the reactor is stopped
+        meanwhile, what can be told is that the connection was lost. Raises RuntimeError after
+        `close`.
         """
         return self.probe_many([address], [retry]).addCallback(lambda outcomes: outcomes[0])
 
@@ -177,12 +183,32 @@ class Prober:
         self.sites.withdraw([slot for slot in slots if slot is not None])
 
     def close(self) -> Deferred[None]:
-        """Cut every session and ask no more. Fires once nothing is left."""
+        """Cut every session and ask no more; whoever waits for an outcome hears CancelledError.
+
+        Fires once nothing is left in the reactor; a second call waits for the same.
+        """
         self._closed = True
         for whole in list(self._running):
             whole.cancel()
-        # Sockets that were cut are closed in the reactor's next turn.
-        return deferLater(self._clock, 0)
+        return Deferred.fromCoroutine(self._emptied())
+
+    async def _emptied(self) -> None:
+        if self._batches:
+            emptied: Deferred[None] = Deferred()
+            self._waiting_for_the_end.append(emptied)
+            await emptied
+        # The ports of questions that were given up are closed in the reactor's next turn, which
+        # is surely over when the one after it has begun.
+        for _ in range(2):
+            await deferLater(self._clock, 0)
+
+    def _batch_ended(self, result: Any, batch: Deferred[None]) -> Any:
+        self._batches.discard(batch)
+        if not self._batches:
+            waiting, self._waiting_for_the_end = self._waiting_for_the_end, []
+            for emptied in waiting:
+                emptied.callback(None)
+        return result
 
     def _ended(self, result: Any, whole: Deferred[list[Outcome]]) -> Any:
         self._running.pop(whole, None)
@@ -206,7 +232,9 @@ class Prober:
             pairs = zip(batch.places, answered, strict=True)
             outcomes.update((place, outcome) for place, outcome in pairs if outcome is not None)
 
-        return Deferred.fromCoroutine(run())
+        running = Deferred.fromCoroutine(run())
+        self._batches.add(running)
+        return running.addBoth(self._batch_ended, running)
 
     def _invalid(self, text: str, error: AddressError) -> Outcome:
         return Outcome(

@@ -123,6 +123,12 @@ def _mx(preference: str, name: str) -> Any:
     return dns.Record_MX(int(preference), name.rstrip("."))
 
 
+def _txt(*words: str) -> Any:
+    # RFC 1035 section 3.3: one string has at most 255 octets.
+    text = " ".join(words).encode("ascii")
+    return dns.Record_TXT(*(text[start : start + 255] for start in range(0, len(text), 255)))
+
+
 def _start_of_authority() -> Any:
     # RFC 2308: the last number is how long a "no" may be kept.
     return dns.Record_SOA("names.invalid", "hostmaster.invalid", 1, 3600, 600, 86400, TTL)
@@ -135,5 +141,5 @@ _PAYLOADS: dict[str, Callable[..., Any]] = {
     "CNAME": dns.Record_CNAME,
     "NS": dns.Record_NS,
     "PTR": dns.Record_PTR,
-    "TXT": lambda *words: dns.Record_TXT(" ".join(words).encode()),
+    "TXT": _txt,
 }

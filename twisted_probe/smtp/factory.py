@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from ipaddress import ip_address
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectBindError, ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimedOut
 from twisted.internet.interfaces import IAddress, IConnector, IReactorTCP, IReactorTime
@@ -106,6 +106,11 @@ class ProbeFactory(ClientFactory):
             reactor, host, port, self, source=self.source, timeout=self.timeouts.connect
         )
         return attempt
+
+    def closed(self) -> Deferred[None]:
+        """Fires once the connection that the attempt came to has ended; at once when it came to
+        none. Cancelling ends the waiting only."""
+        return succeed(None) if self._session is None else self._session.closed()
 
     def buildProtocol(self, addr: IAddress | None) -> ProbeProtocol:
         """The session of this attempt."""

@@ -123,6 +123,8 @@ class ProbeProtocol(LineReceiver):
         self._reply_due: float | None = None
         self._session_due = 0.0
         self._gone: Deferred[None] = Deferred(self._cancelled)
+        self._is_gone = False
+        self._waiting_for_the_end: list[Deferred[None]] = []
 
     # --- What a program says ---------------------------------------------------------------
 
@@ -245,6 +247,15 @@ class ProbeProtocol(LineReceiver):
         """Cut the connection now. Whatever is awaited errbacks with SessionLost."""
         self._fail(SessionLost("the session was aborted by this side", host=self.host))
         self._deliver_failure()
+
+    def closed(self) -> Deferred[None]:
+        """Fires once the connection has ended, by whichever side, and nothing of it is left in
+        the reactor; never errbacks. Cancelling ends the waiting only."""
+        ended: Deferred[None] = Deferred(self._waiting_for_the_end.remove)
+        self._waiting_for_the_end.append(ended)
+        if self._is_gone:
+            self._tell_of_the_end()
+        return ended
 
     # --- The table ---------------------------------------------------------------------------
 
@@ -435,6 +446,13 @@ class ProbeProtocol(LineReceiver):
         self._deliver_failure()
         if not self._gone.called:
             self._gone.callback(None)
+        self._is_gone = True
+        self._tell_of_the_end()
+
+    def _tell_of_the_end(self) -> None:
+        waiting, self._waiting_for_the_end = self._waiting_for_the_end, []
+        for ended in waiting:
+            ended.callback(None)
 
     def _violated(self, words: str) -> None:
         self._fail(ProtocolViolation(words, host=self.host))

@@ -1,0 +1,140 @@
+"""`mailprobe doctor`: whether this machine can ask as it is told to.
+
+Knows how the lines are shown and which exit code they come to; what is looked at is
+`daemon.checkup`'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from textwrap import wrap
+from typing import Any, TextIO
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater, react
+
+from twisted_probe.cli import EXIT_USAGE
+from twisted_probe.daemon.checkup.line import Line, Status
+from twisted_probe.daemon.checkup.run import CHECKS, Checkup, examine
+from twisted_probe.daemon.checkup.session import HostAndPort
+from twisted_probe.daemon.config import (
+    ConfigError,
+    read_identity,
+    read_networks,
+    read_port,
+    read_resolvers,
+)
+from twisted_probe.routing.names import passed_over_resolvers
+
+EXIT_BAD = 1
+
+_MARKS = {Status.OK: "ok", Status.NOTE: "note", Status.BAD: "BAD"}
+_MARK_WIDTH = max(map(len, _MARKS.values()))
+_CHECK_WIDTH = max(map(len, CHECKS))
+_COLOURS = {Status.OK: "32", Status.NOTE: "33", Status.BAD: "1;31"}
+#: Characters of a line that are left for words, however narrow the terminal.
+_MIN_WORDS = 30
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Look at everything, print, and give the exit code."""
+    try:
+        checkup = _checkup(arguments)
+    except ConfigError as error:
+        print(f"mailprobe doctor: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    counts: Counter[Status] = Counter()
+    show = _as_json if arguments.json else _Columns(checkup.widest_subject, sys.stdout).show
+    is_done = False
+
+    def tell(line: Line) -> None:
+        counts[line.status] += 1
+        show(line)
+
+    def run(reactor: Any) -> Deferred[None]:
+        async def look() -> None:
+            nonlocal is_done
+            with suppress(CancelledError):
+                await examine(reactor, checkup, tell)
+                is_done = True
+
+        looking = Deferred.fromCoroutine(look())
+
+        def end() -> Deferred[None]:
+            looking.cancel()
+            # What was given up is closed in the reactor's next turn; that has to come.
+            return deferLater(reactor, 0.01)
+
+        reactor.addSystemEventTrigger("before", "shutdown", end)  # Ctrl-C
+        return looking
+
+    try:
+        react(run)
+    except SystemExit as end:
+        if end.code not in (0, None):
+            raise
+    if not is_done:
+        print("mailprobe doctor: interrupted", file=sys.stderr)
+        return EXIT_BAD
+    if not arguments.json:
+        print(f"\n{counts[Status.OK]} ok, {counts[Status.NOTE]} to note, {counts[Status.BAD]} bad")
+    return EXIT_BAD if counts[Status.BAD] else 0
+
+
+def _checkup(arguments: argparse.Namespace) -> Checkup:
+    sources, reverse_path = read_identity(
+        sources=arguments.sources, helo=arguments.helo, reverse_path=arguments.reverse_path
+    )
+    port = read_port(arguments.port)
+    exchanger = arguments.exchanger
+    return Checkup(
+        sources=sources,
+        reverse_path=reverse_path,
+        resolvers=read_resolvers(arguments.resolvers),
+        passed_over=() if arguments.resolvers else tuple(passed_over_resolvers()),
+        allow_networks=read_networks(arguments.allow_networks),
+        spool=None if arguments.spool is None else Path(arguments.spool),
+        exchanger=None if exchanger is None else HostAndPort.parse(exchanger, port),
+    )
+
+
+def _as_json(line: Line) -> None:
+    print(json.dumps(line.record(), ensure_ascii=False), flush=True)
+
+
+class _Columns:
+    """Aligned lines. On a terminal they are coloured and broken at its width; elsewhere each is
+    one line, for grep."""
+
+    def __init__(self, subject_width: int, out: TextIO) -> None:
+        self._subject_width = subject_width
+        self._out = out
+        self._is_terminal = out.isatty()
+        self._has_colours = self._is_terminal and "NO_COLOR" not in os.environ
+
+    def show(self, line: Line) -> None:
+        mark = _MARKS[line.status].ljust(_MARK_WIDTH)
+        if self._has_colours:
+            mark = f"\x1b[{_COLOURS[line.status]}m{mark}\x1b[0m"
+        subject = line.subject.ljust(self._subject_width)
+        words = line.found if line.advice is None else f"{line.found}; {line.advice}"
+        indent = _MARK_WIDTH + self._subject_width + _CHECK_WIDTH + 6
+        first, *rest = self._broken(words, indent)
+        check = line.check.ljust(_CHECK_WIDTH)
+        self._out.write(f"{mark}  {subject}  {check}  {first}\n")
+        for part in rest:
+            self._out.write(f"{' ' * indent}{part}\n")
+        self._out.flush()
+
+    def _broken(self, words: str, indent: int) -> list[str]:
+        if not self._is_terminal:
+            return [words]
+        width = max(_MIN_WORDS, shutil.get_terminal_size().columns - indent)
+        return wrap(words, width, break_long_words=False, break_on_hyphens=False)
