@@ -172,6 +172,7 @@ class TestSubmitting:
         done = f"{spool}/done"
         assert place_of(str(spool), b"list.txt") == f"{done}/list.txt.results.csv"
         assert place_of(str(spool), b"list.jsonl") == f"{done}/list.jsonl.results.jsonl"
+        assert place_of(str(spool), b"list.CSV.gz") == f"{done}/list.CSV.gz.results.csv"
         (spool / "done" / "list.txt").touch()
         (spool / "active" / "list.txt~2").touch()
         assert place_of(str(spool), b"list.txt") == f"{done}/list.txt~3.results.csv"

@@ -128,10 +128,6 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_USAGE
     try:
         return _run(arguments)
-    except BrokenPipeError:
-        # Whoever read has seen enough. Nothing more is to be written, at the exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_NOT_DONE
     except KeyboardInterrupt:
         return EXIT_NOT_DONE
 
