@@ -148,7 +148,7 @@ def test_recipients_of_different_wishes_share_no_session() -> None:
     """The engine asks for them apart, a batch for each wish."""
     asked: list[tuple[list[str], Wishes]] = []
 
-    class Oracle:
+    class Oracle(_Oracle):
         def probe_many(self, addresses: Any, retries: Any, wishes: Wishes) -> Any:
             asked.append(([address.text for address in addresses], wishes))
             return _answered(addresses)
@@ -171,7 +171,7 @@ def test_recipients_of_different_wishes_share_no_session() -> None:
 def test_the_size_of_a_batch() -> None:
     sizes: list[int] = []
 
-    class Oracle:
+    class Oracle(_Oracle):
         def probe_many(self, addresses: Any, retries: Any, wishes: Wishes) -> Any:
             sizes.append(len(addresses))
             return _answered(addresses)
@@ -183,6 +183,13 @@ def test_the_size_of_a_batch() -> None:
     engine.stop(0.0)
     clock.advance(0)
     assert sizes == [3, 3, 1]
+
+
+class _Oracle:
+    """A prober whose sessions end by themselves."""
+
+    def recall(self, wholes: Any) -> None:
+        pass
 
 
 def _answered(addresses: Any) -> Any:

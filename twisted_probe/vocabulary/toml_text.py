@@ -118,20 +118,19 @@ def unknown_key(file: str, key: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value of a document as it would be written there, safe to print, cut where it is long."""
-    return cut(escaped(_written(value)), MAX_SHOWN)
+    """A value of a document as it would be written there, cut where it is long."""
+    return cut(written(value), MAX_SHOWN)
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
+    """A value as it would be written in a document, on one line and safe to print."""
     if isinstance(value, Mapping):
-        inside = ", ".join(f"{key} = {_written(entry)}" for key, entry in value.items())
+        inside = ", ".join(f"{escaped(key)} = {written(entry)}" for key, entry in value.items())
         return f"{{{inside}}}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_written, value))}]"
+        return f"[{', '.join(map(written, value))}]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return f"{value:.1f}"
+        return escaped(json.dumps(value, ensure_ascii=False))
     return str(value)
