@@ -116,7 +116,7 @@ def makeService(options: Options, logfile: str | None = None) -> IService:
         _refuse(error, EXIT_CONFIG)
     except SpoolInUse as error:
         _refuse(error, EXIT_IN_USE)
-    return ProbeService(reactor, config, lock, log, Notifier(os.environ))
+    return ProbeService(reactor, config, lock, log, Notifier(os.environ), reread=options.config)
 
 
 def _log(options: Options, config: Config, logfile: str | None) -> DaemonLog | None:
