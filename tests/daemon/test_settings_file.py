@@ -547,3 +547,19 @@ def test_the_log_as_the_command_line_has_it(file: Path) -> None:
     assert read(file, ALL, log_format="text").log_format == "text"
     assert read(file, GOOD + SOURCE, log_addresses=True).log_addresses
     assert refusal(file, ALL, log_format="xml") == "--log-format 'xml': it is not text or json"
+
+
+def test_a_fixed_port_whose_last_session_has_just_ended(file: Path) -> None:
+    """It is in TIME_WAIT: a restart is not refused for that."""
+    with socket.create_server(("127.0.0.1", 0)) as exchanger:
+        session = socket.socket()
+        session.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        session.bind(("127.0.0.21", 0))
+        session.connect(exchanger.getsockname())
+        port = session.getsockname()[1]
+        other, _ = exchanger.accept()
+        session.close()
+        other.close()
+    with socket.socket() as plain, pytest.raises(OSError, match="in use"):
+        plain.bind(("127.0.0.21", port))
+    prepare(read(file, GOOD + SOURCE + f"port = {port}")).release()

@@ -389,6 +389,9 @@ def check_sources(sources: Sequence[Source], named: str = "--source") -> None:
         family = socket.AF_INET if source.family == 4 else socket.AF_INET6
         try:
             with socket.socket(family, socket.SOCK_STREAM) as probe:
+                if source.port:
+                    # As its sessions do: those that have just ended do not hold it.
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((source.address, source.port))
             if source.family == 4:
                 # Linux binds to a broadcast address and then sends from another one; to connect
