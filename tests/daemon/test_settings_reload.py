@@ -199,6 +199,21 @@ async def test_a_job_may_choose_a_source_that_is_new(tmp_path: Path) -> None:
     assert row["probe_source"] == "127.0.0.22"
 
 
+async def test_formulas_are_defused_from_now_on(tmp_path: Path) -> None:
+    table = "email,note\nann@quick.example,=1+1\n"
+    async with up(town_of(quick())) as town:
+        daemon = Daemon(town, tmp_path)
+        daemon.write()
+        async with at_work(daemon) as service:
+            drop(daemon.spool, "before.csv", table)
+            (before,) = await answered(daemon.spool, "before.csv")
+            daemon.write(defuse_formulas="true")
+            await service.reload()
+            drop(daemon.spool, "after.csv", table)
+            (after,) = await answered(daemon.spool, "after.csv")
+    assert (before["note"], after["note"]) == ("=1+1", "'=1+1")
+
+
 async def test_nothing_has_changed(tmp_path: Path, log: Log) -> None:
     async with up(town_of(quick())) as town:
         daemon = Daemon(town, tmp_path)

@@ -33,6 +33,7 @@ from twisted_probe.jobs.access import user_name
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Ledger, LedgerError, Progress
 from twisted_probe.jobs.ledger_work import LedgerWork
+from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.results import program_version
 from twisted_probe.jobs.spool import Spool, SpoolError
 from twisted_probe.routing.engine import Engine
@@ -166,6 +167,7 @@ class ProbeService(Service):
         assert self._engine is not None
         ladder = config.ladder
         self._keeper.deadline = config.deadline
+        self._keeper.options = JobOptions(defuse_formulas=config.defuse_formulas)
         self._keeper.sources = config.sources
         self._keeper.longest_wait = max((*ladder.greylist, *ladder.temporary), default=0.0)
         self._engine.batch = config.limits.recipients_per_session or MAX_RECIPIENTS
