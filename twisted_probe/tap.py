@@ -24,19 +24,25 @@ EXIT_IN_USE = 75
 class Options(usage.Options):
     """The command line of `twistd mailprobe`."""
 
-    synopsis = "--spool DIR --source ADDRESS=HELO --reverse-path ADDRESS [options]"
+    synopsis = "[--config FILE] [--spool DIR] [--source ADDRESS=HELO] [options]"
     longdesc = (
         "Ask exchangers which mailboxes are alive, from chosen source addresses. Drop lists into "
         "SPOOL/new and find the results in SPOOL/done."
     )
 
     optParameters = [  # noqa: RUF012 - twisted.python.usage wants a list here
+        ["config", None, None, "The configuration file; the other options win over it."],
         ["spool", None, None, "The spool directory; made if it is not there."],
         ["helo", None, None, "The HELO name of sources without one of their own."],
         ["reverse-path", None, None, "Your address for MAIL FROM; it must receive mail."],
-        ["port", None, "25", "The exchangers' port."],
+        ["port", None, None, "The exchangers' port, 25 unless told otherwise."],
         ["spool-group", None, None, "The group whose users may drop jobs, a name or a number."],
-        ["log-format", None, "text", "How twistd's log is written: text, or json lines."],
+        [
+            "log-format",
+            None,
+            None,
+            "How twistd's log is written: text (the default), or json lines.",
+        ],
     ]
 
     optFlags = [  # noqa: RUF012
@@ -48,6 +54,7 @@ class Options(usage.Options):
         self.sources: list[str] = []
         self.resolvers: list[str] = []
         self.networks: list[str] = []
+        self._directory = os.getcwd()
 
     def opt_source(self, value: str) -> None:
         """A local address to ask from, and its name in EHLO, ADDRESS[=HELO]; may be repeated."""
@@ -62,9 +69,11 @@ class Options(usage.Options):
         self.networks.append(value)
 
     def config(self) -> Config:
-        """What was said, checked. Raises ConfigError."""
+        """What was said, here and in the file, checked; the file is read at every call. Raises
+        ConfigError."""
         return read_config(
-            spool=self["spool"],
+            file=self._path("config"),
+            spool=self._path("spool"),
             sources=self.sources,
             helo=self["helo"],
             reverse_path=self["reverse-path"],
@@ -73,8 +82,13 @@ class Options(usage.Options):
             allow_networks=self.networks,
             spool_group=self["spool-group"],
             log_format=self["log-format"],
-            log_addresses=bool(self["log-addresses"]),
+            log_addresses=True if self["log-addresses"] else None,
         )
+
+    def _path(self, option: str) -> str | None:
+        """A path that means the same after twistd has changed the directory."""
+        said: str | None = self[option]
+        return os.path.join(self._directory, said) if said else said
 
     @property
     def user(self) -> User:
@@ -102,7 +116,7 @@ def makeService(options: Options, logfile: str | None = None) -> IService:
         _refuse(error, EXIT_CONFIG)
     except SpoolInUse as error:
         _refuse(error, EXIT_IN_USE)
-    return ProbeService(reactor, config, lock, log, Notifier(os.environ))
+    return ProbeService(reactor, config, lock, log, Notifier(os.environ), reread=options.config)
 
 
 def _log(options: Options, config: Config, logfile: str | None) -> DaemonLog | None:

@@ -149,6 +149,12 @@ class TestResults:
         assert first.startswith("1;'it\\'s; me';a@b.example;;")
         assert second.startswith("2;C:\\\\x;c;;")
 
+    def test_a_line_end_in_quotes_behind_another_one(self) -> None:
+        """With the quotes out of the way they would look like one CRLF."""
+        job = reader(b'"id","mail"\r"\\"\n","a@b.example"\r', Format.CSV)
+        assert [row.fields for row in job] == [('"\n', "a@b.example")]
+        assert job.line_end == "\r"
+
     def test_surplus_fields_stay_in_the_last_column(self) -> None:
         results = written(b"name|email\nAnn|a@b.example|x|\n", Format.CSV)
 

@@ -210,7 +210,7 @@ class TestUnreadable:
         ("name", "content", "words"),
         [
             ("list.xlsx", "x", "list.xlsx: the suffix .xlsx is not understood"),
-            ("list.job.toml", "control = false\n", "list.job.toml: the suffix .toml is not"),
+            ("list.toml", "control = false\n", "list.toml: the suffix .toml is not understood"),
             ("list.csv", "name,city\n", "list.csv, line 1: no column is called"),
             ("list.csv", 'email\n"a@b.example\n', "list.csv, line 2: the record that begins"),
         ],

@@ -91,7 +91,7 @@ class Oracle:
     recalled: list[Deferred[list[Outcome]]] = field(factory=list)
 
     def probe_many(
-        self, addresses: Sequence[Address], retries: Sequence[Retry | None]
+        self, addresses: Sequence[Address], retries: Sequence[Retry | None], wishes: Any = None
     ) -> Deferred[list[Outcome]]:
         self.batches.append(list(addresses))
         self.retries.append(list(retries))
@@ -557,7 +557,9 @@ class Chance:
     def recall(self, wholes: Iterable[Deferred[list[Outcome]]]) -> None:
         """Those who are asked are asked to the end."""
 
-    def probe_many(self, addresses: Sequence[Address], retries: Any) -> Deferred[list[Outcome]]:
+    def probe_many(
+        self, addresses: Sequence[Address], retries: Any, wishes: Any = None
+    ) -> Deferred[list[Outcome]]:
         def answers() -> list[Outcome]:
             return [outcome(each, final=self.rng.random() < 0.7) for each in addresses]
 

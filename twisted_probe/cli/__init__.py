@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from twisted_probe import __version__
 from twisted_probe.cli import remote
@@ -40,6 +41,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from twisted_probe.cli.check import check
 
         return check(arguments)
+    if arguments.command == "config":
+        from twisted_probe.cli.config import config
+
+        return config(arguments)
     if arguments.command in remote.COMMANDS:
         return remote.run(arguments)
     if arguments.command == "doctor":
@@ -52,7 +57,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """The options that say who asks, and how."""
+    """The options that say who asks, and how; they win over those of a file."""
+    parser.add_argument("--config", metavar="FILE", help="the configuration file")
     parser.add_argument(
         "--source",
         metavar="ADDRESS[=HELO]",
@@ -73,9 +79,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         dest="resolvers",
         help="a DNS resolver (default: the machine's); may be repeated",
     )
-    parser.add_argument(
-        "--port", metavar="N", default="25", help="the exchangers' port (default: 25)"
-    )
+    parser.add_argument("--port", metavar="N", help="the exchangers' port (default: 25)")
     parser.add_argument(
         "--allow-network",
         metavar="CIDR",
@@ -84,6 +88,19 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         dest="allow_networks",
         help="a network that may be dialled although it is not public; may be repeated",
     )
+
+
+def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `add_settings` has read, as `daemon.config.read_told` takes it."""
+    return {
+        "file": arguments.config,
+        "sources": arguments.sources,
+        "helo": arguments.helo,
+        "reverse_path": arguments.reverse_path,
+        "resolvers": arguments.resolvers,
+        "port": arguments.port,
+        "allow_networks": arguments.allow_networks,
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,6 +143,24 @@ def _parser() -> argparse.ArgumentParser:
         help="greet this exchanger from each source, and take leave; nothing is asked of it",
     )
     doctor.add_argument("--json", action="store_true", help="a line, in JSON, for each check")
+
+    config = commands.add_parser(
+        "config",
+        help="check a configuration, show what is in force",
+        description="Check a configuration file, with the options given, or show every setting "
+        "with its value in force and where that came from. What only the machine can say, such as "
+        "whether a source is its own, shows at the start. Exit code: 0 when a daemon would take "
+        "it, 1 when not, 2 for wrong usage.",
+    )
+    what = config.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--check", metavar="FILE", dest="checked", help="say what is wrong with this file"
+    )
+    what.add_argument("--show", action="store_true", help="print what is in force")
+    add_settings(config)
+    config.add_argument("--spool", metavar="DIR", help="the spool directory")
+    config.add_argument("--spool-group", metavar="GROUP", help="whose users may drop jobs")
+    config.add_argument("--json", action="store_true", help="with --show: in JSON")
 
     demo = commands.add_parser(
         "demo",

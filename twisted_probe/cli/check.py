@@ -14,16 +14,10 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater, react
 
-from twisted_probe.cli import EXIT_USAGE
+from twisted_probe.cli import EXIT_USAGE, settings_of
 from twisted_probe.cli.table import print_table
-from twisted_probe.daemon.config import (
-    ConfigError,
-    check_sources,
-    read_identity,
-    read_networks,
-    read_port,
-    read_resolvers,
-)
+from twisted_probe.daemon.config import ConfigError, check_sources, probing_of, read_told
+from twisted_probe.daemon.settings import SOURCE
 from twisted_probe.routing.prober import Prober
 from twisted_probe.vocabulary.outcome import Outcome, Verdict, iso_time
 
@@ -33,19 +27,9 @@ EXIT_NOT_ALL = 1
 def check(arguments: argparse.Namespace) -> int:
     """Ask, print, and give the exit code."""
     try:
-        sources, reverse_path = read_identity(
-            sources=arguments.sources,
-            helo=arguments.helo,
-            reverse_path=arguments.reverse_path,
-        )
-        check_sources(sources)
-        settings: dict[str, Any] = {
-            "sources": sources,
-            "reverse_path": reverse_path,
-            "resolvers": read_resolvers(arguments.resolvers),
-            "port": read_port(arguments.port),
-            "allow_networks": read_networks(arguments.allow_networks),
-        }
+        told = read_told(**settings_of(arguments))
+        settings = probing_of(told)
+        check_sources(settings["sources"], told.named(SOURCE))
     except ConfigError as error:
         print(f"mailprobe check: {error}", file=sys.stderr)
         return EXIT_USAGE

@@ -20,17 +20,11 @@ from typing import Any, TextIO
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater, react
 
-from twisted_probe.cli import EXIT_USAGE
+from twisted_probe.cli import EXIT_USAGE, settings_of
 from twisted_probe.daemon.checkup.line import Line, Status
 from twisted_probe.daemon.checkup.run import CHECKS, Checkup, examine
 from twisted_probe.daemon.checkup.session import HostAndPort
-from twisted_probe.daemon.config import (
-    ConfigError,
-    read_identity,
-    read_networks,
-    read_port,
-    read_resolvers,
-)
+from twisted_probe.daemon.config import ConfigError, probing_of, read_told
 from twisted_probe.routing.names import passed_over_resolvers
 
 EXIT_BAD = 1
@@ -89,19 +83,17 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _checkup(arguments: argparse.Namespace) -> Checkup:
-    sources, reverse_path = read_identity(
-        sources=arguments.sources, helo=arguments.helo, reverse_path=arguments.reverse_path
-    )
-    port = read_port(arguments.port)
-    exchanger = arguments.exchanger
+    told = read_told(**settings_of(arguments), spool=arguments.spool)
+    probing = probing_of(told)
+    exchanger, spool = arguments.exchanger, told["spool"]
     return Checkup(
-        sources=sources,
-        reverse_path=reverse_path,
-        resolvers=read_resolvers(arguments.resolvers),
-        passed_over=() if arguments.resolvers else tuple(passed_over_resolvers()),
-        allow_networks=read_networks(arguments.allow_networks),
-        spool=None if arguments.spool is None else Path(arguments.spool),
-        exchanger=None if exchanger is None else HostAndPort.parse(exchanger, port),
+        sources=probing["sources"],
+        reverse_path=probing["reverse_path"],
+        resolvers=probing["resolvers"],
+        passed_over=() if told["resolvers"] else tuple(passed_over_resolvers()),
+        allow_networks=probing["allow_networks"],
+        spool=None if spool is None else Path(spool),
+        exchanger=None if exchanger is None else HostAndPort.parse(exchanger, probing["port"]),
     )
 
 

@@ -1,34 +1,68 @@
 """What a daemon is told, and everything that can be wrong with it before it starts.
 
-Knows each setting, its default and the words for a bad one; not where a setting was written
-(`tap` reads the command line).
+Knows which of the file and the command line wins, and the words for what is wrong; not how either
+is read (`daemon.config_file`, `tap`), nor which settings there are (`daemon.settings`).
 """
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
+from twisted_probe.daemon.config_file import ConfigFile, read_bytes, read_file
+from twisted_probe.daemon.settings import BY_NAME, LOG_FORMATS, SETTINGS, SOURCE, ConfigError
 from twisted_probe.jobs.access import group_number
 from twisted_probe.jobs.deadline import JOB_DEADLINE
+from twisted_probe.jobs.job_file import reverse_path_text
 from twisted_probe.routing.names import parse_resolver, system_resolvers
 from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, Timeouts
 from twisted_probe.verdict.ladder import DEFAULT_LADDER, Ladder
-from twisted_probe.vocabulary.address import AddressError, parse_reverse_path
+from twisted_probe.verdict.rules import RuleError, Rules, rules_with
+from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.source import Source, helo_name_problem
 
-#: How the log is written: lines for people, or a JSON object a line.
-LOG_FORMATS = ("text", "json")
+__all__ = [
+    "COMMAND_LINE",
+    "DEFAULT",
+    "Config",
+    "ConfigError",
+    "Told",
+    "Value",
+    "check_sources",
+    "probing_of",
+    "read_config",
+    "read_group",
+    "read_port",
+    "read_told",
+]
 
+#: Where a value came from that is not out of a file.
+DEFAULT = "default"
+COMMAND_LINE = "command line"
+#: What `timeouts.rfc` gives to the timeouts that are not set themselves.
+_RFC = "timeouts.rfc"
 
-class ConfigError(ValueError):
-    """A setting that the daemon will not start with; the message names it and its value."""
+#: What the prober is told, of all that a Config has.
+_PROBING = (
+    "sources",
+    "reverse_path",
+    "resolvers",
+    "port",
+    "allow_networks",
+    "control",
+    "timeouts",
+    "limits",
+    "ladder",
+    "rules",
+)
 
 
 def _absolute(path: Path) -> Path:
@@ -41,7 +75,8 @@ class Config:
 
     `spool` is kept as an absolute path: twistd may change the directory later. `spool_group` is
     the name or number of the group whose users may drop jobs; None leaves them to the daemon's
-    own user.
+    own user. `rules` are the package's with the operator's own before them; None are the
+    package's. `told` has where each value came from, None where the Config was not read.
     """
 
     spool: Path = field(converter=_absolute)
@@ -50,65 +85,227 @@ class Config:
     resolvers: tuple[tuple[str, int], ...]
     port: int = SMTP_PORT
     allow_networks: tuple[str, ...] = ()
+    control: bool = True
     timeouts: Timeouts = DEFAULT_TIMEOUTS
     limits: Limits = DEFAULT_LIMITS
     ladder: Ladder = DEFAULT_LADDER
     deadline: float = JOB_DEADLINE
+    rules: Rules | None = None
     spool_group: str | None = None
     log_format: str = "text"
     log_addresses: bool = False
+    defuse_formulas: bool = False
+    told: Told | None = field(default=None, eq=False, repr=False)
+
+    @property
+    def probing(self) -> dict[str, Any]:
+        """What a Prober is told, as the arguments of its constructor."""
+        return {name: getattr(self, name) for name in _PROBING}
+
+    def named(self, setting: str) -> str:
+        """How messages call a setting: by the place where it was told."""
+        return Told({}).named(setting) if self.told is None else self.told.named(setting)
+
+
+@frozen
+class Value:
+    """A value that is in force, and where it came from: `DEFAULT`, `COMMAND_LINE`, or a file."""
+
+    value: Any
+    origin: str = DEFAULT
+
+
+@frozen
+class Told:
+    """What is in force: a `Value` for each setting by its name, and one for all of "source".
+
+    `file` is the configuration file as messages call it, None where there is none.
+    """
+
+    values: Mapping[str, Value]
+    file: str | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name].value
+
+    def named(self, name: str) -> str:
+        """How messages call a setting: `--port`, or `FILE: port`. What was told nowhere would
+        have been in the file, if there is one."""
+        value = self.values.get(name)
+        option = "--source" if name == SOURCE else BY_NAME[name].option
+        from_file = value is not None and value.origin not in (DEFAULT, COMMAND_LINE, _RFC)
+        is_missing = value is None or value.origin == DEFAULT
+        if self.file is not None and (from_file or is_missing):
+            return f"{self.file}: {name}"
+        return option or name
 
 
 def read_config(
     *,
-    spool: str | None,
-    sources: Sequence[str],
-    helo: str | None,
-    reverse_path: str | None,
+    spool: str | None = None,
+    sources: Sequence[str] = (),
+    helo: str | None = None,
+    reverse_path: str | None = None,
     resolvers: Sequence[str] = (),
-    port: str | int = SMTP_PORT,
+    port: str | int | None = None,
     allow_networks: Sequence[str] = (),
     spool_group: str | None = None,
-    log_format: str = "text",
-    log_addresses: bool = False,
+    log_format: str | None = None,
+    log_addresses: bool | None = None,
+    file: str | os.PathLike[str] | None = None,
 ) -> Config:
-    """Check the settings as they were written and make a Config of them.
+    """Check the settings as the command line has them, and those of `file`, and make a Config.
 
-    Raises ConfigError with what is wrong, with which setting, and what it was.
+    What the command line has wins, key by key; a list replaces the whole list. Raises ConfigError
+    with what is wrong, with which setting, and what it was.
     """
-    if not spool:
-        raise ConfigError("--spool: no directory is given")
-    if spool_group is not None:
-        read_group(spool_group)
-    identity = read_identity(sources=sources, helo=helo, reverse_path=reverse_path)
-    return Config(
-        spool=Path(spool),
-        sources=identity[0],
-        reverse_path=identity[1],
-        resolvers=read_resolvers(resolvers),
-        port=read_port(port),
-        allow_networks=read_networks(allow_networks),
+    told = read_told(
+        spool=spool,
+        sources=sources,
+        helo=helo,
+        reverse_path=reverse_path,
+        resolvers=resolvers,
+        port=port,
+        allow_networks=allow_networks,
         spool_group=spool_group,
-        log_format=read_log_format(log_format),
+        log_format=log_format,
         log_addresses=log_addresses,
+        file=file,
+    )
+    if not told["spool"]:
+        raise ConfigError(f"{told.named('spool')}: no directory is given")
+    if told["spool_group"] is not None:
+        read_group(told["spool_group"], told.named("spool_group"))
+    return Config(
+        spool=Path(told["spool"]),
+        deadline=told["deadline"],
+        spool_group=told["spool_group"],
+        log_format=told["log_format"],
+        log_addresses=told["log_addresses"],
+        defuse_formulas=told["defuse_formulas"],
+        told=told,
+        **probing_of(told),
     )
 
 
-def read_identity(
-    *, sources: Sequence[str], helo: str | None, reverse_path: str | None
-) -> tuple[tuple[Source, ...], str]:
-    """Who we are: the sources, each with a HELO name, and the reverse-path."""
-    if helo is not None:
-        problem = helo_name_problem(helo)
-        if problem is not None:
-            raise ConfigError(f"--helo {helo!r}: {problem}")
-    if not sources:
+def read_told(
+    *,
+    file: str | os.PathLike[str] | None = None,
+    sources: Sequence[str] = (),
+    resolvers: Sequence[str] = (),
+    port: str | int | None = None,
+    allow_networks: Sequence[str] = (),
+    log_addresses: bool | None = None,
+    **texts: str | None,
+) -> Told:
+    """What is in force of these settings, whether it is enough for a daemon or not.
+
+    The arguments are those of `read_config`. Raises ConfigError for what is wrong.
+    """
+    said: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
+    if resolvers:
+        said["resolvers"] = _read_resolvers(resolvers)
+    if port is not None:
+        said["port"] = read_port(port)
+    if allow_networks:
+        said["allow_networks"] = _read_networks(allow_networks)
+    if log_addresses is not None:
+        said["log_addresses"] = log_addresses
+    _check_texts(said)
+    read = None if file is None else read_file(Path(file))
+    values = {
+        setting.name: Value(setting.default) for setting in SETTINGS if setting.table != SOURCE
+    }
+    if read is not None:
+        values |= {name: Value(value, read.title) for name, value in read.values.items()}
+    values |= {name: Value(value, COMMAND_LINE) for name, value in said.items()}
+    if values[_RFC].value:
+        _apply_rfc(values)
+    helo = values["helo"].value
+    if sources:
+        values[SOURCE] = Value(_read_sources(sources, helo), COMMAND_LINE)
+    elif read is not None and read.sources is not None:
+        values[SOURCE] = Value(_file_sources(read, helo), read.title)
+    else:
+        values[SOURCE] = Value(())
+    return Told(values, None if read is None else read.title)
+
+
+def _apply_rfc(values: dict[str, Value]) -> None:
+    minimums = Timeouts.rfc()
+    for each in fields(Timeouts):
+        name = f"timeouts.{each.name}"
+        minimum = getattr(minimums, each.name)
+        if values[name].origin == DEFAULT and values[name].value != minimum:
+            values[name] = Value(minimum, _RFC)
+
+
+def probing_of(told: Told) -> dict[str, Any]:
+    """What a Prober is told, as the arguments of its constructor. Raises ConfigError where
+    something is missing, and for rules that cannot be read."""
+    if not told[SOURCE]:
         raise ConfigError(
-            "--source: no source address is given; nothing is ever sent from an address that "
-            "was not chosen"
+            f"{told.named(SOURCE)}: no source address is given; nothing is ever sent from an "
+            "address that was not chosen"
         )
+    if told["reverse_path"] is None:
+        raise ConfigError(
+            f"{told.named('reverse_path')}: none is given; set an address of yours that receives "
+            "mail"
+        )
+    return {
+        "sources": told[SOURCE],
+        "reverse_path": told["reverse_path"],
+        "resolvers": told["resolvers"] or tuple(system_resolvers()),
+        "port": told["port"],
+        "allow_networks": told["allow_networks"],
+        "control": told["control"],
+        "timeouts": _made(Timeouts, told, "timeouts"),
+        "limits": _made(Limits, told, "limits"),
+        "ladder": _made(Ladder, told, "retry"),
+        "rules": read_rules(told),
+    }
+
+
+def _made(kind: Any, told: Told, table: str) -> Any:
+    return kind(**{each.name: told[f"{table}.{each.name}"] for each in fields(kind)})
+
+
+def read_rules(told: Told) -> Rules | None:
+    """The operator's own rules before the package's; None where there are none of theirs."""
+    path = told["rules"]
+    if path is None:
+        return None
+    data = read_bytes(Path(path))
+    try:
+        return rules_with(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ConfigError(f"{escaped(path)}: it is not UTF-8") from None
+    except RuleError as error:
+        raise ConfigError(f"{escaped(path)}: {error}") from None
+
+
+# --- What the command line says ----------------------------------------------------------------
+
+
+def _check_texts(said: Mapping[str, Any]) -> None:
+    if "helo" in said:
+        problem = helo_name_problem(said["helo"])
+        if problem is not None:
+            raise ConfigError(f"--helo {said['helo']!r}: {problem}")
+    if "reverse_path" in said:
+        try:
+            reverse_path_text(said["reverse_path"])
+        except ValueError as error:
+            raise ConfigError(f"--reverse-path {said['reverse_path']!r}: {error}") from None
+    log_format = said.get("log_format")
+    if log_format is not None and log_format not in LOG_FORMATS:
+        raise ConfigError(f"--log-format {log_format!r}: it is not {' or '.join(LOG_FORMATS)}")
+
+
+def _read_sources(texts: Sequence[str], helo: str | None) -> tuple[Source, ...]:
     made = []
-    for text in sources:
+    for text in texts:
         if helo is None and "=" not in text:
             raise ConfigError(
                 f"--source {text!r}: it has no HELO name; write --source ADDRESS=NAME or "
@@ -118,32 +315,34 @@ def read_identity(
             made.append(Source.parse(text, helo))
         except ValueError as error:
             raise ConfigError(f"--{error}") from None
-    for source in made:
-        if sum(source.address == other.address for other in made) > 1:
-            raise ConfigError(f"--source {source.address}: it is named twice")
-    if reverse_path is None:
-        raise ConfigError(
-            "--reverse-path: none is given; set an address of yours that receives mail"
-        )
-    try:
-        path = parse_reverse_path(reverse_path)
-    except AddressError as error:
-        raise ConfigError(f"--reverse-path {reverse_path!r}: {error}") from None
-    if path is not None and path.needs_smtputf8:
-        raise ConfigError(
-            f"--reverse-path {reverse_path!r}: the part before the @ has to be ASCII, since not "
-            "every exchanger offers SMTPUTF8"
-        )
-    return tuple(made), reverse_path
+    return _distinct(made, "--source")
 
 
-def read_resolvers(resolvers: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    """The resolvers given, or the machine's own."""
+def _file_sources(read: ConfigFile, helo: str | None) -> tuple[Source, ...]:
+    made = []
+    for number, source in enumerate(read.sources or (), 1):
+        name = source.helo or helo
+        if name is None:
+            raise ConfigError(
+                f"{read.title}: {SOURCE}[{number}] ({source.address}): it has no HELO name; write "
+                'helo = "NAME" with a name that resolves to this address'
+            )
+        made.append(Source(source.address, helo=name, port=source.port))
+    return _distinct(made, f"{read.title}: {SOURCE}")
+
+
+def _distinct(sources: Sequence[Source], named: str) -> tuple[Source, ...]:
+    for source in sources:
+        if sum(source.address == other.address for other in sources) > 1:
+            raise ConfigError(f"{named} {source.address}: it is named twice")
+    return tuple(sources)
+
+
+def _read_resolvers(resolvers: Sequence[str]) -> tuple[tuple[str, int], ...]:
     try:
-        given = tuple(parse_resolver(text) for text in resolvers)
+        return tuple(parse_resolver(text) for text in resolvers)
     except ValueError as error:
         raise ConfigError(f"--{error}") from None
-    return given or tuple(system_resolvers())
 
 
 def read_port(port: str | int) -> int:
@@ -157,8 +356,7 @@ def read_port(port: str | int) -> int:
     return number
 
 
-def read_networks(networks: Sequence[str]) -> tuple[str, ...]:
-    """Networks that may be dialled although they are not public."""
+def _read_networks(networks: Sequence[str]) -> tuple[str, ...]:
     for network in networks:
         try:
             Networks([network])
@@ -167,34 +365,33 @@ def read_networks(networks: Sequence[str]) -> tuple[str, ...]:
     return tuple(networks)
 
 
-def read_group(group: str) -> int:
-    """The number of the spool group."""
+def read_group(group: str, named: str = "--spool-group") -> int:
+    """The number of the spool group, a setting that messages call `named`."""
     try:
         return group_number(group)
     except KeyError:
-        raise ConfigError(f"--spool-group {group!r}: there is no such group") from None
+        raise ConfigError(f"{named} {group!r}: there is no such group") from None
 
 
-def read_log_format(log_format: str) -> str:
-    """How the log is written."""
-    if log_format not in LOG_FORMATS:
-        raise ConfigError(f"--log-format {log_format!r}: it is not {' or '.join(LOG_FORMATS)}")
-    return log_format
+# --- What the machine says ---------------------------------------------------------------------
 
 
 #: RFC 863; nothing is sent there.
 _DISCARD_PORT = 9
 
 
-def check_sources(sources: Sequence[Source]) -> None:
+def check_sources(sources: Sequence[Source], named: str = "--source") -> None:
     """Bind to each source once and close at once: the kernel knows which addresses are ours.
 
-    Raises ConfigError naming the address that is not.
+    Raises ConfigError naming the address that is not; `named` is what sources are called there.
     """
     for source in sources:
         family = socket.AF_INET if source.family == 4 else socket.AF_INET6
         try:
             with socket.socket(family, socket.SOCK_STREAM) as probe:
+                if source.port:
+                    # As its sessions do: those that have just ended do not hold it.
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((source.address, source.port))
             if source.family == 4:
                 # Linux binds to a broadcast address and then sends from another one; to connect
@@ -203,6 +400,6 @@ def check_sources(sources: Sequence[Source]) -> None:
                     probe.connect((source.address, _DISCARD_PORT))
         except OSError as error:
             raise ConfigError(
-                f"--source {source.address}: this machine cannot send from it ({error.strerror}); "
+                f"{named} {source.address}: this machine cannot send from it ({error.strerror}); "
                 "give one of its own addresses"
             ) from None

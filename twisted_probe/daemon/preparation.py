@@ -15,6 +15,7 @@ from attrs import frozen
 
 from twisted_probe.daemon.config import Config, ConfigError, check_sources, read_group
 from twisted_probe.daemon.lock import Lock
+from twisted_probe.daemon.settings import SOURCE
 from twisted_probe.jobs.access import PRIVATE_ACCESS, Access, given, mended
 from twisted_probe.jobs.directories import make
 from twisted_probe.jobs.durable import PRIVATE
@@ -40,48 +41,49 @@ def prepare(config: Config, user: User | None = None) -> Lock:
     What is made is given to `user`, who must be able to work with what was there. Raises
     ConfigError, or SpoolInUse when another daemon has the spool.
     """
-    check_sources(config.sources)
+    check_sources(config.sources, config.named(SOURCE))
     access = access_of(config)
-    spool = os.fspath(config.spool)
+    named, spool = config.named("spool"), os.fspath(config.spool)
     other = user if user is not None and user.is_another else None
     try:
-        _make_for(other or User(), spool, access)
+        _make_for(other or User(), config, access)
     except SpoolError as error:
-        raise ConfigError(f"--spool: {error}") from None
+        raise ConfigError(f"{named}: {error}") from None
     try:
         with _acting_as(other) if other is not None else nullcontext():
             Spool(spool, access=access).close()
             _check_state(spool)
     except (SpoolError, OSError, KeyError) as error:
         if other is None:
-            raise ConfigError(f"--spool: {error}") from None
+            raise ConfigError(f"{named}: {error}") from None
         raise ConfigError(
-            f"--spool {spool}: it cannot be used by {_name_of(other)}, whom the daemon is to run "
+            f"{named} {spool}: it cannot be used by {_name_of(other)}, whom the daemon is to run "
             f"as; change its owner ({error})"
         ) from None
     try:
         return Lock(_lock_path(spool))
     except OSError as error:
-        raise ConfigError(_no_lock(spool, error)) from None
+        raise ConfigError(_no_lock(named, spool, error)) from None
 
 
 def access_of(config: Config) -> Access:
     """The spool's modes and group. Raises ConfigError when there is no such group."""
     if config.spool_group is None:
         return PRIVATE_ACCESS
-    return Access(read_group(config.spool_group))
+    return Access(read_group(config.spool_group, config.named("spool_group")))
 
 
 def _lock_path(spool: str) -> str:
     return os.path.join(spool, "state", "lock")
 
 
-def _no_lock(spool: str, error: OSError) -> str:
-    return f"--spool: the lock {_lock_path(spool)} cannot be had: {error.strerror}"
+def _no_lock(named: str, spool: str, error: OSError) -> str:
+    return f"{named}: the lock {_lock_path(spool)} cannot be had: {error.strerror}"
 
 
-def _make_for(user: User, spool: str, access: Access) -> None:
+def _make_for(user: User, config: Config, access: Access) -> None:
     """Make what is missing, and give it to the user; what is there stays as it is."""
+    named, spool = config.named("spool"), os.fspath(config.spool)
     uid = -1 if user.uid is None else user.uid
     gid = -1 if user.gid is None else user.gid
     make(spool, access, uid, gid)
@@ -91,12 +93,12 @@ def _make_for(user: User, spool: str, access: Access) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise ConfigError(_no_lock(spool, error)) from None
+        raise ConfigError(_no_lock(named, spool, error)) from None
     try:
         given(lock, uid, gid)
         os.fchmod(lock, PRIVATE)
     except OSError as error:
-        raise ConfigError(_no_lock(spool, error)) from None
+        raise ConfigError(_no_lock(named, spool, error)) from None
     finally:
         os.close(lock)
 

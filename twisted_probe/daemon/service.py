@@ -19,7 +19,7 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from twisted_probe.daemon.config import Config
+from twisted_probe.daemon.config import Config, ConfigError
 from twisted_probe.daemon.control_socket import ControlSocket
 from twisted_probe.daemon.controls import controls_of
 from twisted_probe.daemon.figures import Figures, Teller
@@ -27,16 +27,19 @@ from twisted_probe.daemon.lock import Lock
 from twisted_probe.daemon.logs import DaemonLog
 from twisted_probe.daemon.notify import Notifier
 from twisted_probe.daemon.preparation import access_of
+from twisted_probe.daemon.reload import Hangup, reloaded
 from twisted_probe.daemon.status import Meter, MeteredWork
 from twisted_probe.jobs.access import user_name
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Ledger, LedgerError, Progress
 from twisted_probe.jobs.ledger_work import LedgerWork
+from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.results import program_version
 from twisted_probe.jobs.spool import Spool, SpoolError
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.pauses import Pauses
 from twisted_probe.routing.prober import Prober
+from twisted_probe.smtp.limits import MAX_RECIPIENTS
 
 _log = Logger()
 
@@ -55,9 +58,12 @@ class ProbeService(Service):
 
     `lock` is the spool's, taken before twistd forked; it is released when the service has ended.
     `log` becomes the observer of the application that the service is put into; `notifier` is told
-    when the service works and when it ends.
+    when the service works, reads its configuration again, and ends.
     `stopService` takes no more work, gives the sessions 25 seconds to end, gives back what was
     not answered, and fires when everything is on disk.
+
+    `reread` reads the configuration once more, or raises ConfigError; SIGHUP calls for it while
+    the service runs. Without it SIGHUP is left alone.
     """
 
     name = "mailprobe"
@@ -70,6 +76,7 @@ class ProbeService(Service):
         log: DaemonLog | None = None,
         notifier: Notifier | None = None,
         exit_process: Callable[[int], object] = os._exit,
+        reread: Callable[[], Config] | None = None,
     ) -> None:
         self._reactor = reactor
         self._exit = exit_process
@@ -79,6 +86,9 @@ class ProbeService(Service):
         self._notifier = Notifier() if notifier is None else notifier
         self._teller = Teller(reactor, self._figures, self._notifier, self._flush_log)
         self._access = access_of(config)
+        self._reread = reread
+        self._hangup = Hangup(reactor, self.reload)
+        self._readings = 0
         self._pool = ThreadPool(1, 1, name="ledger")
         self._run: Callable[..., Deferred[Any]] = partial(deferToThreadPool, reactor, self._pool)
         self._scan = LoopingCall(self._tick)
@@ -104,6 +114,8 @@ class ProbeService(Service):
         """Start; what can go wrong from here on is logged, and ends the process."""
         super().startService()  # type: ignore[no-untyped-call]
         self._lock.sign()
+        if self._reread is not None:
+            self._hangup.catch()
         self._pool.start()
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._broken)
@@ -113,26 +125,14 @@ class ProbeService(Service):
         pauses = Pauses()
         self._spool = await self._run(Spool, str(config.spool), access=self._access)
         self._ledger = await self._run(Ledger, self._spool.ledger_path)
-        self._prober = Prober(
-            self._reactor,
-            sources=config.sources,
-            reverse_path=config.reverse_path,
-            resolvers=config.resolvers,
-            port=config.port,
-            allow_networks=config.allow_networks,
-            timeouts=config.timeouts,
-            limits=config.limits,
-            ladder=config.ladder,
-            pauses=pauses,
-        )
-        self._keeper = JobKeeper(
-            self._spool, self._ledger, self._run, self._reactor, config.deadline
-        )
+        self._prober = Prober(self._reactor, **config.probing, pauses=pauses)
+        self._keeper = JobKeeper(self._spool, self._ledger, self._run, self._reactor)
         self._meter = Meter(self._reactor.seconds())
         work = MeteredWork(
             LedgerWork(self._ledger, self._run, self._reactor), self._meter, self._reactor
         )
         self._engine = Engine(self._reactor, self._prober, work, idle=IDLE)
+        self._apply(config)
         self._control = await controls_of(
             self._reactor,
             spool=self._spool,
@@ -160,6 +160,60 @@ class ProbeService(Service):
         self._teller.start()
         if self.running:
             self._notifier.ready(f"works on {self._spool.path}")
+
+    def _apply(self, config: Config) -> None:
+        """What the jobs and the engine are told; the prober is told by itself."""
+        assert self._keeper is not None
+        assert self._engine is not None
+        ladder = config.ladder
+        self._keeper.deadline = config.deadline
+        self._keeper.options = JobOptions(defuse_formulas=config.defuse_formulas)
+        self._keeper.sources = config.sources
+        self._keeper.longest_wait = max((*ladder.greylist, *ladder.temporary), default=0.0)
+        self._engine.batch = config.limits.recipients_per_session or MAX_RECIPIENTS
+
+    # -- SIGHUP
+
+    def reload(self) -> Deferred[None]:
+        """Read the configuration again, and go on with what it says; sessions go on as they
+        began. One that is not good is refused, with an error in the log, and nothing changes.
+
+        Fires when that is done; never errbacks.
+        """
+        return Deferred.fromCoroutine(self._reload()).addErrback(
+            lambda failure: _log.failure("the configuration could not be read again", failure)
+        )
+
+    async def _reload(self) -> None:
+        if self._starting is not None:
+            await self._starting
+        if not self.running or self._reread is None or self._engine is None:
+            return
+        self._notifier.reloading("reads the configuration again")
+        try:
+            self._take_over(self._reread)
+        finally:
+            self._notifier.ready(f"works on {self._config.spool}")
+
+    def _take_over(self, reread: Callable[[], Config]) -> None:
+        assert self._prober is not None
+        self._readings += 1
+        # Each is worth a line in the log, however soon it comes after the one before.
+        what = f"reading {self._readings}"
+        try:
+            new = reloaded(self._config, reread())
+            self._prober.reconfigure(**new.config.probing)
+        except (ConfigError, ValueError) as error:
+            _log.error(
+                "{what}: the configuration stays as it was: {why}", what=what, why=str(error)
+            )
+            return
+        self._config = new.config
+        self._apply(new.config)
+        for change in new.later:
+            _log.warn("{what}: that takes effect at the next start", what=str(change))
+        changes = "; ".join(map(str, new.changes)) or "nothing has changed"
+        _log.info("{what}: the configuration was read again: {changes}", what=what, changes=changes)
 
     def _broken(self, failure: Failure) -> None:
         if isinstance(failure.value, LedgerError | SpoolError):
@@ -191,6 +245,7 @@ class ProbeService(Service):
         finally:
             self._pool.stop()
             self._lock.release()
+            self._hangup.release()
         _log.info(
             "mailprobe has stopped",
             seconds=round(self._reactor.seconds() - begun, 1),

@@ -5,6 +5,7 @@ Knows the order of write, fsync, rename and fsync of the directory; not what is 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from contextlib import suppress
@@ -72,6 +73,11 @@ def exists(directory: int, name: bytes) -> bool:
         os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        # Nothing has a name that is too long for one.
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
     return True
 
 

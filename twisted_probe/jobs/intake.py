@@ -7,20 +7,28 @@ step is done (`jobs.spool`, `jobs.ledger`, `jobs.results`) nor how a recipient i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 
+from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.formats import JobReader, UnreadableJob, format_of
+from twisted_probe.jobs.job_file import (
+    MAX_JOB_FILE,
+    SAYS_NOTHING,
+    JobFile,
+    read_job_file,
+)
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
 from twisted_probe.jobs.ledger_work import Run
-from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.names import OPTIONS, printable
 from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.jobs.results import ChangedJob, write_results
 from twisted_probe.jobs.spool import MissingJob, Spool
+from twisted_probe.vocabulary.source import Source
 
 #: Seconds that nobody waits longer than after a restart: the longest step of the retry ladder
 #: (240 min). It mends due times that a clock set back has moved away.
@@ -35,6 +43,10 @@ class JobKeeper:
     Both are used through `run` only (see `ledger_work.Run`): files are read and written in the
     ledger's thread, in pieces that let the outcomes of other jobs pass between them. Nothing is
     remembered here that a restart would miss: every tick looks at what is there.
+
+    `deadline`, in seconds, and `options` are those of jobs that say nothing else themselves,
+    `sources` are those that a job may choose from, `longest_wait` is the longest step of the
+    retry ladder, in seconds. All four may be set anew at any time.
     """
 
     log = Logger()
@@ -47,13 +59,17 @@ class JobKeeper:
         clock: IReactorTime,
         deadline: float = JOB_DEADLINE,
         options: JobOptions = DEFAULTS,
+        sources: Sequence[Source] = (),
+        longest_wait: float = LONGEST_WAIT,
     ) -> None:
         self._spool = spool
         self._ledger = ledger
         self._run = run
         self._clock = clock
-        self._deadline = deadline
-        self._options = options
+        self.deadline = deadline
+        self.options = options
+        self.sources = sources
+        self.longest_wait = longest_wait
         self._complained: dict[object, str] = {}
         self._started = False
         self._stopping = False
@@ -90,13 +106,14 @@ class JobKeeper:
             await self._ticking
 
     def options_of(self, job: Job) -> JobOptions:
-        """What was chosen for a job: the same for each, as long as a job says nothing itself."""
-        return self._options
+        """What holds for a job: what it says itself, else what all jobs have."""
+        said = job.says.defuse_formulas
+        return self.options if said is None else evolve(self.options, defuse_formulas=said)
 
     # -- the steps
 
     async def _mend_clock(self) -> None:
-        await self._run(self._ledger.mend_clock, self._clock.seconds(), LONGEST_WAIT)
+        await self._run(self._ledger.mend_clock, self._clock.seconds(), self.longest_wait)
 
     async def _claim(self) -> None:
         await self._run(self._spool.scan, self._clock.seconds())
@@ -112,12 +129,20 @@ class JobKeeper:
     async def _register(self, name: bytes) -> None:
         try:
             kind = format_of(name)
+            says = await self._read_options(name)
         except UnreadableJob as error:
             await self._run(self._spool.fail, name, str(error))
             return
         now = self._clock.seconds()
-        await self._run(self._ledger.add_job, name, kind, now, now + self._deadline)
+        deadline = now + (self.deadline if says.deadline is None else says.deadline)
+        await self._run(self._ledger.add_job, name, kind, now, deadline, says)
         self.log.info("{job} is taken", job=printable(name))
+
+    async def _read_options(self, name: bytes) -> JobFile:
+        data = await self._run(self._spool.options, name, MAX_JOB_FILE + 1)
+        if data is None:
+            return SAYS_NOTHING
+        return read_job_file(data, printable(name + OPTIONS), self.sources)
 
     async def _import_all(self) -> None:
         for job in await self._run(self._ledger.jobs, State.CLAIMED, State.IMPORTING):

@@ -17,6 +17,8 @@ from attrs import frozen
 from twisted_probe.jobs.codec import decode, encode
 from twisted_probe.jobs.database import LedgerError, opened, transaction
 from twisted_probe.jobs.formats import Format, Row
+from twisted_probe.jobs.job_file import SAYS_NOTHING, JobFile
+from twisted_probe.jobs.job_file import decode as decode_job_file
 from twisted_probe.jobs.names import printable
 from twisted_probe.jobs.reading import Reading
 from twisted_probe.jobs.recipients import BATCH, Recipients, spelt
@@ -59,7 +61,8 @@ class Job:
     `name` is the file's in active/, `done_name` the one it gets in done/. `lines` counts the
     lines that are answered, `invalid` those of them that name no mailbox, `recipients` the
     distinct mailboxes in the others, `settled` the recipients that have their final outcome.
-    `paused_at` and `cancelled_at` say since when it is (`jobs.switches`), None that it is not.
+    `paused_at` and `cancelled_at` say since when it is (`jobs.switches`), None that it is not;
+    `says` is what the job says for itself.
     """
 
     id: int
@@ -77,6 +80,7 @@ class Job:
     finished_at: float | None
     paused_at: float | None = None
     cancelled_at: float | None = None
+    says: JobFile = SAYS_NOTHING
 
     @property
     def title(self) -> str:
@@ -115,16 +119,23 @@ class Ledger(Recipients, Switches, Reading):
 
     # -- jobs
 
-    def add_job(self, name: bytes, kind: Format, received_at: float, deadline: float) -> int:
-        """Note a claimed file; returns the job's number.
+    def add_job(
+        self,
+        name: bytes,
+        kind: Format,
+        received_at: float,
+        deadline: float,
+        says: JobFile = SAYS_NOTHING,
+    ) -> int:
+        """Note a claimed file, and what it says for itself; returns the job's number.
 
         Raises sqlite3.IntegrityError when a job of this name is not over yet.
         """
         with transaction(self._database) as database:
             database.execute(
-                "INSERT INTO jobs (name, format, state, received_at, deadline)"
-                " VALUES (?, ?, 'claimed', ?, ?)",
-                (name, kind.value, received_at, deadline),
+                "INSERT INTO jobs (name, format, state, received_at, deadline, options)"
+                " VALUES (?, ?, 'claimed', ?, ?, ?)",
+                (name, kind.value, received_at, deadline, says.encode()),
             )
             number: int = database.execute("SELECT last_insert_rowid()").fetchone()[0]
         return number
@@ -181,13 +192,13 @@ class Ledger(Recipients, Switches, Reading):
     def _jobs(self, condition: str, *values: object) -> list[Job]:
         rows = self._database.execute(
             "SELECT id, name, format, state, received_at, deadline, lines, invalid, recipients,"  # noqa: S608 - ours
-            " settled, digest, done_name, finished_at, paused_at, cancelled_at"
+            " settled, digest, done_name, finished_at, paused_at, cancelled_at, options"
             f" FROM jobs WHERE {condition} ORDER BY id",
             values,
         ).fetchall()
         return [
-            Job(number, name, Format(kind), State(state), *rest)
-            for number, name, kind, state, *rest in rows
+            Job(number, name, Format(kind), State(state), *(*rest, decode_job_file(says)))
+            for number, name, kind, state, *rest, says in rows
         ]
 
     def _move(self, job: int, state: State, *before: State) -> None:

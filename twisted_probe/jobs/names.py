@@ -17,21 +17,29 @@ RESULTS = b".results.csv"
 OBJECTS = b".results.jsonl"
 SUMMARY = b".summary.json"
 ERROR = b".error.txt"
+#: The options of the list NAME are in `NAME.job.toml`.
+OPTIONS = b".job.toml"
 #: What stands beside the original `NAME` in the end, as `NAME` and one of these.
-DERIVED = (RESULTS, OBJECTS, SUMMARY, ERROR)
+DERIVED = (RESULTS, OBJECTS, SUMMARY, ERROR, OPTIONS)
 
 #: Bytes kept free behind a job's name: a leading dot, the longest derived suffix, `.tmp`, and
 #: `~` with up to five digits.
 _RESERVE = 1 + max(map(len, DERIVED)) + len(b".tmp") + 6
 
-_UNFINISHED = (b".tmp", b".part", b"~")
+#: What the names of files end in that are on their way.
+UNFINISHED = (b".tmp", b".part", b"~")
 _NUMBER = re.compile(rb"~[0-9]+\Z")
 _PACKED = b".gz"
 
 
 def is_job(name: bytes) -> bool:
     """Whether a file of this name is meant to be taken: not hidden, not on its way."""
-    return not name.startswith(b".") and not name.lower().endswith(_UNFINISHED)
+    return not name.startswith(b".") and not name.lower().endswith(UNFINISHED)
+
+
+def is_options(name: bytes) -> bool:
+    """Whether a file of this name holds the options of a list."""
+    return name.endswith(OPTIONS) and name != OPTIONS
 
 
 def printable(name: bytes) -> str:

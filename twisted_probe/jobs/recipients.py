@@ -15,6 +15,8 @@ from attrs import Factory, define
 from twisted_probe.jobs.codec import decode, encode
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.deadline import CANCELLED, NEVER_ASKED, at_deadline
+from twisted_probe.jobs.job_file import decode as decode_job_file
+from twisted_probe.routing.wishes import Wishes
 from twisted_probe.routing.work import Task
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.outcome import Outcome, Reason
@@ -62,6 +64,7 @@ class Recipients:
         self._out: dict[Token, tuple[str, str]] = {}
         self._out_of: Counter[tuple[int, str]] = Counter()
         self._walks: dict[int, _Walk] = {}
+        self._wishes: dict[int, Wishes] = {}
         self._ends: dict[int, tuple[str, str]] = {}
         self._held: dict[str, float] = {}
         self._ends_of_holds: set[float] = set()
@@ -76,10 +79,11 @@ class Recipients:
         Those whose time has come go before those that were never asked.
         """
         rows = self._database.execute(
-            "SELECT id FROM jobs WHERE state = 'open' AND settled < recipients"
+            "SELECT id, options FROM jobs WHERE state = 'open' AND settled < recipients"
             " AND paused_at IS NULL AND cancelled_at IS NULL ORDER BY id"
         )
-        turn = deque(job for (job,) in rows)
+        self._wishes = {job: decode_job_file(options).wishes for job, options in rows}
+        turn = deque(self._wishes)
         self._turn += 1
         turn.rotate(-self._turn)
         self._ends_of_holds = {end for end in self._ends_of_holds if end > now}
@@ -193,7 +197,7 @@ class Recipients:
             return
         self._out[token] = (domain, local)
         self._out_of[job, domain] += 1
-        tasks.append(Task(address, token, retry))
+        tasks.append(Task(address, token, retry, self._wishes[job]))
 
     # -- what became of whom
 

@@ -21,9 +21,19 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from twisted_probe.jobs.access import PRIVATE_ACCESS, Access, group_name, user_name
+from twisted_probe.jobs.companions import Companions
 from twisted_probe.jobs.directories import DIRECTORIES, SpoolError, opened
 from twisted_probe.jobs.durable import DurableFile, exists, remove, rename
-from twisted_probe.jobs.names import DERIVED, ERROR, fitted, is_job, numbered, printable
+from twisted_probe.jobs.names import (
+    DERIVED,
+    ERROR,
+    OPTIONS,
+    fitted,
+    is_job,
+    is_options,
+    numbered,
+    printable,
+)
 
 __all__ = ["DIRECTORIES", "SETTLE", "MissingJob", "Spool", "SpoolError"]
 
@@ -33,6 +43,9 @@ SETTLE = 5.0
 
 #: Seconds that a file that we may not read stays in new/: time for whoever dropped it to mend that.
 UNREADABLE = 600.0
+
+#: Seconds that options wait in new/ for their list.
+OPTIONS_PATIENCE = 600.0
 
 #: Bytes of a job file that are read at once.
 READ_AHEAD = 1 << 18
@@ -49,6 +62,10 @@ _KINDS = {
 
 class MissingJob(Exception):
     """A job's file is not where it was left."""
+
+
+class _UnusableOptions(Exception):
+    """What is called NAME.job.toml is nothing that can be read. The message says why."""
 
 
 @frozen
@@ -91,7 +108,8 @@ class Spool:
         self._seen: dict[bytes, _Sight] = {}
         self._reported: set[bytes] = set()
         self._opened = opened(self.path, access, self.log)
-        _, self._new, self._active, self._done, self._failed, _ = self._opened
+        tmp, self._new, self._active, self._done, self._failed, _ = self._opened
+        self._companions = Companions(tmp, self._new, self._active, self._failed)
 
     def close(self) -> None:
         """Let go of the directories."""
@@ -110,8 +128,11 @@ class Spool:
 
         A file is complete when nobody has it open for writing and it looks as it did at the
         last scan. What is no plain file of its own goes to failed/; a directory, and what cannot
-        be read or moved, stays and is reported once.
+        be read or moved, stays and is reported once. Options wait for their list and come with
+        it; after ten minutes without it they go to failed/.
         """
+        for options in self._companions.mend():
+            self._move_to_failed(self._active, options, "its list is gone from active/")
         names = [name for name in map(os.fsencode, os.listdir(self._new)) if is_job(name)]
         self._seen = {name: sight for name in names if (sight := self._seen.get(name)) is not None}
         self._reported.intersection_update(names)
@@ -133,6 +154,9 @@ class Spool:
         return claimed
 
     def _look_at(self, name: bytes, now: float) -> bytes | None:
+        if is_options(name):
+            self._look_at_options(name, now)
+            return None
         status = os.stat(name, dir_fd=self._new, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             self._report(name, "it is a directory; drop the files in it instead")
@@ -167,13 +191,20 @@ class Spool:
                 return None
             # The lease, if there is one, is held until the file is out of new/.
             os.fsync(descriptor)
-            return self._claim(name)
+            return self._claim(name) if self._has_options_ready(name, now) else None
         finally:
             os.close(descriptor)
 
     def _cannot_read(self, name: bytes, status: os.stat_result, waited: float) -> None:
         """Say what its owner has to do, and wait for it: some programs that copy set the mode of
         a file last. Who did not hear of it is told in failed/."""
+        why = self._why_unreadable(status)
+        if waited < UNREADABLE:
+            self._report(name, why)
+        else:
+            self._move_to_failed(self._new, name, f"{why}; drop it again then")
+
+    def _why_unreadable(self, status: os.stat_result) -> str:
         owner, us = user_name(status.st_uid), user_name(os.geteuid())
         why = f"it is {owner}'s, and the service's user {us} may not read it: "
         group = self.access.group
@@ -183,15 +214,80 @@ class Spool:
             why += f"it needs chgrp {group_name(group)} and chmod g+r"
         else:
             why += "it needs chmod g+r"
-        if waited < UNREADABLE:
-            self._report(name, why)
-        else:
-            self._move_to_failed(self._new, name, f"{why}; drop it again then")
+        return why
 
     def _claim(self, name: bytes) -> bytes:
         target = self._free(fitted(name))
+        has_options = exists(self._new, name + OPTIONS)
+        if has_options:
+            self._companions.claim(name, target)
         rename(self._new, name, self._active, target)
+        if has_options:
+            os.fsync(self._active)
+            os.fsync(self._new)
+            self._companions.claimed()
         return target
+
+    def _look_at_options(self, name: bytes, now: float) -> None:
+        status = os.stat(name, dir_fd=self._new, follow_symlinks=False)
+        waited = now - self._sighted(name, status, now).since
+        if waited >= OPTIONS_PATIENCE and not self._companions.is_awaited(name):
+            lists_name = printable(name.removesuffix(OPTIONS))
+            words = (
+                f"no list {lists_name} has come within {OPTIONS_PATIENCE / 60:g} minutes; drop "
+                "the options once more, and then the list"
+            )
+            self._move_to_failed(self._new, name, words)
+
+    def _has_options_ready(self, name: bytes, now: float) -> bool:
+        """Whether the list `name` has no options, or options that are complete.
+
+        A list whose options are nothing to be read goes to failed/ with them: it is never asked
+        about in another way than was wanted.
+        """
+        options = name + OPTIONS
+        try:
+            return not exists(self._new, options) or self._is_ready(options, now)
+        except _UnusableOptions as problem:
+            self._move_to_failed(self._new, name, f"{printable(options)}: {problem}")
+        except OSError as error:
+            self._report(options, error.strerror or str(error))
+        return False
+
+    def _is_ready(self, options: bytes, now: float) -> bool:
+        status = os.stat(options, dir_fd=self._new, follow_symlinks=False)
+        sight = self._sighted(options, status, now)
+        kind = stat.S_IFMT(status.st_mode)
+        if kind != stat.S_IFREG:
+            what = "a directory" if kind == stat.S_IFDIR else _KINDS.get(kind, "something else")
+            raise _UnusableOptions(f"it is {what}; options are a plain file of their own")
+        settled = now - sight.since >= self._settle
+        if status.st_nlink > 1 and settled:
+            words = f"it has {status.st_nlink} names (hard links); options have one"
+            raise _UnusableOptions(words)
+        try:
+            descriptor = os.open(options, _TO_READ, dir_fd=self._new)
+        except PermissionError:
+            why = self._why_unreadable(status)
+            if now - sight.since >= UNREADABLE:
+                raise _UnusableOptions(f"{why}; drop both again then") from None
+            self._report(options, why)
+            return False
+        try:
+            written = _is_written(descriptor)
+        finally:
+            os.close(descriptor)
+        whole = settled if written is None else not written
+        return whole and status.st_nlink == 1 and sight.since < now
+
+    def _sighted(self, name: bytes, status: os.stat_result, now: float) -> _Sight:
+        """How this file looks, since when."""
+        sight = _Sight(status.st_ino, status.st_size, status.st_mtime_ns, now)
+        before = self._seen.get(name)
+        if before is not None and sight.same(before) and now >= before.since:
+            return before
+        self._seen[name] = sight
+        return sight
 
     def _report(self, name: bytes, why: str) -> None:
         if name not in self._reported:
@@ -201,9 +297,17 @@ class Spool:
     # -- in active/
 
     def active(self) -> list[bytes]:
-        """The names in active/."""
+        """The names of the jobs in active/."""
         names = map(os.fsencode, os.listdir(self._active))
-        return sorted(name for name in names if not name.startswith(b"."))
+        return sorted(name for name in names if not name.startswith(b".") and not is_options(name))
+
+    def options(self, name: bytes, limit: int) -> bytes | None:
+        """The options of a job, at most `limit` bytes of them; None when it came without."""
+        try:
+            with self.open_active(name + OPTIONS) as file:
+                return file.read(limit)
+        except MissingJob:
+            return None
 
     def open_active(self, name: bytes) -> BinaryIO:
         """A job file, to be read. Raises MissingJob when there is none, OSError when it is no
@@ -238,6 +342,7 @@ class Spool:
         if exists(self._active, name):
             if there:
                 raise FileExistsError(errno.EEXIST, "taken in done/", printable(done_name))
+            self._companions.follow(self._active, name, self._done, done_name)
             rename(self._active, name, self._done, done_name)
         elif not there:
             raise MissingJob(printable(name))
@@ -267,6 +372,7 @@ class Spool:
         except OSError:
             remove(self._failed, target + ERROR)
             raise
+        self._companions.follow(source, name, self._failed, target)
         os.fsync(self._failed)
         os.fsync(source)
         self.log.warn("{name} is in failed/: {why}", name=printable(target), why=message)
@@ -287,8 +393,12 @@ class Spool:
         """Whether neither `name` nor what is derived of it is there, nor will be derived of
         another job; `own` is the name in active/ of the job that asks."""
 
+        ours = () if own is None else (own, own + OPTIONS)
+
         def is_a_job(candidate: bytes) -> bool:
-            return candidate in promised or (candidate != own and exists(self._active, candidate))
+            return candidate in promised or (
+                candidate not in ours and exists(self._active, candidate)
+            )
 
         for candidate in (name, *(name + derived for derived in DERIVED)):
             if is_a_job(candidate):

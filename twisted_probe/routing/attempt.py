@@ -22,8 +22,9 @@ from twisted_probe.routing.names import Names
 from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.ports import Ports
-from twisted_probe.routing.sites import Sites, Slot
+from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites, Slot
 from twisted_probe.routing.sources import BENCH, Sources
+from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.smtp.conversation import SessionReport, converse
 from twisted_probe.smtp.errors import (
     LocalExhaustion,
@@ -35,6 +36,7 @@ from twisted_probe.smtp.errors import (
 from twisted_probe.smtp.factory import ProbeFactory
 from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.verdict.ladder import Ladder
+from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address, parse_reverse_path
 from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
@@ -53,7 +55,7 @@ _STOPPED = "the reactor has stopped"
 
 @frozen(kw_only=True)
 class Tools:
-    """What every attempt of one prober shares."""
+    """What the attempts of one prober share that begin between two of its reconfigurations."""
 
     reactor: Any
     names: Names
@@ -70,6 +72,8 @@ class Tools:
     ports: Ports = field(factory=Ports)
     pauses: Pauses = field(factory=Pauses)
     life: Life | None = None
+    limits: Limits = DEFAULT_LIMITS
+    rules: Rules | None = None
 
     def now(self) -> float:
         """Seconds of the reactor's clock."""
@@ -82,20 +86,23 @@ class Tools:
 
 
 class Attempt:
-    """One attempt for `requests`, all of `domain` and of the same `retry`."""
+    """One attempt for `requests`, all of `domain`, of the same `retry` and the same `wishes`."""
 
     def __init__(
-        self, tools: Tools, domain: str, retry: Retry | None, requests: Sequence[Request]
+        self,
+        tools: Tools,
+        domain: str,
+        retry: Retry | None,
+        requests: Sequence[Request],
+        wishes: Wishes = NO_WISHES,
     ) -> None:
         self._tools = tools
         self._domain = domain
         self._retry = retry
         self._requests = requests
+        self._wishes = wishes
         self._started = tools.now()
-        self._evidence = Evidence(
-            source=None,
-            reverse_path=tools.reverse_path if retry is None else retry.reverse_path,
-        )
+        self._evidence = Evidence(source=None, reverse_path=self._reverse_path(), rules=tools.rules)
         # Those whom nobody has answered for good.
         self._open = {request.address for request in requests}
         self._site: str | None = None
@@ -148,7 +155,10 @@ class Attempt:
             return self.failed(Reason.CONNECTION_LOST, _STOPPED)
         try:
             route = await find_route(
-                tools.names, self._domain, tools.sources.families, tools.rng.shuffle
+                tools.names,
+                self._domain,
+                tools.sources.families_for(self._wishes),
+                tools.rng.shuffle,
             )
         except NoExchanger as nobody:
             return self.failed(nobody.reason, str(nobody), retry=not is_final(nobody.reason))
@@ -161,7 +171,7 @@ class Attempt:
         if source is None:
             return self._without_source(route.site)
         self._evidence.source = source
-        if tools.control:
+        if tools.control if self._wishes.control is None else self._wishes.control:
             self._evidence.known = await self._known(source)
         reachable = [each for each in allowed if each.family == source.family]
         self._evidence.exchangers = route.hosts
@@ -198,6 +208,14 @@ class Attempt:
 
     # --- Whom, and from where ----------------------------------------------------------------
 
+    def _reverse_path(self) -> str:
+        """That of the attempt before, so that greylisting knows us again; else the one wished
+        for; else the prober's."""
+        if self._retry is not None:
+            return self._retry.reverse_path
+        wished = self._wishes.reverse_path
+        return self._tools.reverse_path if wished is None else wished
+
     def _why_forbidden(self, exchanger: Exchanger) -> str | None:
         return self._tools.networks.why_forbidden(exchanger.address)
 
@@ -222,22 +240,23 @@ class Attempt:
             if (
                 before is not None
                 and before.family in families
+                and self._wishes.allow(before)
                 and not sources.is_benched(before, site, now)
             ):
                 held = pauses.held(source=before.address)
                 if held is not None:
                     raise held
                 return evolve(before, helo=retry.helo or before.helo)
-        source = sources.choose(site, families, now, pauses.sources)
+        source = sources.choose(site, families, now, pauses.sources, self._wishes)
         if source is None and pauses.sources:
-            resting = sources.choose(site, families, now)
+            resting = sources.choose(site, families, now, wishes=self._wishes)
             held = None if resting is None else pauses.held(source=resting.address)
             if held is not None:
                 raise held
         return source
 
     def _without_source(self, site: str) -> list[Outcome]:
-        if self._tools.sources.is_paused(site, self._tools.now()):
+        if self._tools.sources.is_paused(site, self._tools.now(), self._wishes):
             return self.failed(
                 Reason.BLOCKLISTED,
                 "the site has refused our sources and is left alone for a day",
@@ -290,7 +309,7 @@ class Attempt:
         tools = self._tools
         reverse_path = parse_reverse_path(self._evidence.reverse_path)
         slot = await self._slot(site, exchanger)
-        factory = ProbeFactory(source, tools.timeouts)
+        factory = ProbeFactory(source, tools.timeouts, tools.limits.recipients_per_session)
         try:
             if tools.is_over:
                 raise SessionLost(_STOPPED, host=exchanger.address)
@@ -298,11 +317,19 @@ class Attempt:
             why = self._why_forbidden(exchanger)
             if why is not None:
                 raise NoRoute(f"never dialled: {why}", host=exchanger.address)
+            if tools.sources.named(source.address) is None:
+                raise SourceUnavailable(
+                    f"{source.address} is not among the sources any more", host=exchanger.address
+                )
             if tools.sources.is_benched(source, site, tools.now()):
                 raise _Benched(f"{source.address} was refused meanwhile", host=exchanger.address)
             session = await factory.connect(tools.reactor, exchanger.address, tools.port)
             return await converse(
-                session, recipients, reverse_path, control=self._control_to_ask(exchanger)
+                session,
+                recipients,
+                reverse_path,
+                control=self._control_to_ask(exchanger),
+                max_errors=tools.limits.errors_per_session,
             )
         except SessionError as error:
             return SessionReport(answers={}, unanswered=tuple(recipients), failure=error)

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from twisted_probe.routing.pauses import Held
 from twisted_probe.routing.prober import Prober
+from twisted_probe.routing.wishes import Wishes
 from twisted_probe.routing.work import Task, Work
 from twisted_probe.smtp.limits import MAX_RECIPIENTS
 from twisted_probe.vocabulary.outcome import Outcome, Retry
@@ -33,7 +34,8 @@ class Engine:
     """Runs a prober over a work until it is stopped.
 
     `window` is the number of recipients in hand at most, `idle` the seconds between two looks
-    at the work. A batch that fails is given back and looked at again.
+    at the work, `batch` the recipients that are asked together at most: a session's worth. A
+    batch that fails is given back and looked at again.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class Engine:
         *,
         window: int = WINDOW,
         idle: float = IDLE,
+        batch: int = MAX_RECIPIENTS,
     ) -> None:
+        self.batch = batch
         self._clock = clock
         self._prober = prober
         self._work = work
@@ -126,7 +130,7 @@ class Engine:
         except Exception:
             _log.failure("the work could not be asked for recipients; asking again")
         if self._is_running and not self._is_paused:
-            for batch in _batches(tasks):
+            for batch in _batches(tasks, self.batch):
                 self._begin(batch)
         elif tasks:
             await self._give_back(tasks)
@@ -146,7 +150,9 @@ class Engine:
         pairs: list[tuple[Task, Outcome]]
         try:
             asking = self._prober.probe_many(
-                [task.address for task in batch], [task.retry for task in batch]
+                [task.address for task in batch],
+                [task.retry for task in batch],
+                batch[0].wishes,
             )
             self._probing[running] = asking
             pairs = list(zip(batch, await asking, strict=True))
@@ -186,13 +192,13 @@ class Engine:
             _log.failure("{n} recipients could not be given back", n=len(batch))
 
 
-def _batches(tasks: Sequence[Task]) -> list[list[Task]]:
-    """What one attempt can answer: the same domain and triplet, a session's worth."""
-    groups: dict[tuple[str, Retry | None], list[Task]] = {}
+def _batches(tasks: Sequence[Task], size: int) -> list[list[Task]]:
+    """What one attempt can answer: the same domain, triplet and wishes, a session's worth."""
+    groups: dict[tuple[str, Retry | None, Wishes], list[Task]] = {}
     for task in tasks:
-        groups.setdefault((task.address.domain, task.retry), []).append(task)
+        groups.setdefault((task.address.domain, task.retry, task.wishes), []).append(task)
     return [
-        group[start : start + MAX_RECIPIENTS]
+        group[start : start + size]
         for group in groups.values()
-        for start in range(0, len(group), MAX_RECIPIENTS)
+        for start in range(0, len(group), size)
     ]

@@ -9,11 +9,13 @@ from __future__ import annotations
 from attrs import define, evolve, field, frozen
 
 from twisted_probe.routing.memory import Known
+from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.smtp.conversation import SessionReport
 from twisted_probe.verdict.classify import Context, classify
 from twisted_probe.verdict.hints import retry_hint
 from twisted_probe.verdict.judge import Circumstances, Judgement, judge
 from twisted_probe.verdict.ladder import Ladder
+from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.finding import Finding, Label
@@ -24,10 +26,11 @@ from twisted_probe.vocabulary.source import Source
 
 @frozen
 class Request:
-    """One address to ask about, and what its earlier attempt was."""
+    """One address to ask about, what its earlier attempt was, and what is wanted of this one."""
 
     address: Address
     retry: Retry | None = None
+    wishes: Wishes = NO_WISHES
 
 
 @frozen
@@ -58,7 +61,8 @@ class Evidence:
     `known` is what is remembered of the domain, None where no control is wanted; only the best
     exchangers add to it. `backup_control` is a backup's reply to the control, which speaks of
     nobody but that backup. `exchangers` are the names of those that speak for the domain.
-    `blocked_by` is the reply that shut us out.
+    `blocked_by` is the reply that shut us out. `rules` read the replies; None are the package's
+    own.
     """
 
     source: Source | None
@@ -71,6 +75,7 @@ class Evidence:
     denials: dict[Address, set[str]] = field(factory=dict)
     is_blocked: bool = False
     blocked_by: Reply | None = None
+    rules: Rules | None = None
 
     @property
     def control(self) -> str | None:
@@ -173,6 +178,7 @@ class Evidence:
                 reverse_path=self.reverse_path,
                 recipient="" if recipient is None else recipient.text,
             ),
+            self.rules,
         )
 
     # --- The outcomes ------------------------------------------------------------------------

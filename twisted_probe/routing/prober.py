@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -24,8 +24,10 @@ from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
 from twisted_probe.routing.sources import Sources
+from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
 from twisted_probe.verdict.ladder import DEFAULT_LADDER, Ladder
+from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import (
     Address,
     AddressError,
@@ -42,10 +44,11 @@ _log = Logger()
 
 @frozen
 class _Batch:
-    """Requests that one attempt can answer: the same domain and the same retry."""
+    """Requests that one attempt can answer: the same domain, retry and wishes."""
 
     domain: str
     retry: Retry | None
+    wishes: Wishes
     places: tuple[int, ...]
     requests: tuple[Request, ...]
 
@@ -58,7 +61,8 @@ class Prober:
     `port` is the exchangers' port, `allow_networks` CIDR texts of networks that may be dialled
     although they are not public. `control` false asks no random recipient, so a domain that
     accepts everybody goes unnoticed. `timeouts`, `limits` and `ladder` are in seconds. `pauses`
-    is what is paused, and may change at any time (then call `recheck`).
+    is what is paused, and may change at any time (then call `recheck`). `rules` read the replies
+    in the place of the package's own.
 
     Raises ValueError for a source, reverse-path, resolver or network that is none.
     """
@@ -80,11 +84,14 @@ class Prober:
         memory: Memory | None = None,
         rng: random.Random | None = None,
         pauses: Pauses | None = None,
+        rules: Rules | None = None,
     ) -> None:
         pool = Sources(sources)
         parse_reverse_path(reverse_path)
+        self._resolvers: Sequence[tuple[str, int]] | None = None
         if names is None:
-            names = DnsNames(reactor, resolvers or system_resolvers())
+            self._resolvers = tuple(resolvers or system_resolvers())
+            names = DnsNames(reactor, self._resolvers)
         self._clock = reactor
         self._running: dict[Deferred[list[Outcome]], list[Attempt]] = {}
         self._batches: set[Deferred[None]] = set()
@@ -105,6 +112,8 @@ class Prober:
             rng=random.SystemRandom() if rng is None else rng,
             pauses=Pauses() if pauses is None else pauses,
             life=Life(reactor),
+            limits=limits,
+            rules=rules,
         )
 
     @property
@@ -117,21 +126,78 @@ class Prober:
         """The sessions that are open or wait for their turn."""
         return self._tools.sites
 
-    def probe(self, address: str | Address, retry: Retry | None = None) -> Deferred[Outcome]:
-        """Ask about one address; with an earlier outcome's `retry`, as that attempt did.
+    def reconfigure(
+        self,
+        *,
+        sources: Iterable[Source],
+        reverse_path: str,
+        resolvers: Sequence[tuple[str, int]] = (),
+        port: int = SMTP_PORT,
+        allow_networks: Iterable[str] = (),
+        control: bool = True,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        limits: Limits = DEFAULT_LIMITS,
+        ladder: Ladder = DEFAULT_LADDER,
+        rules: Rules | None = None,
+    ) -> None:
+        """Be told everything anew, as by the constructor; what is left out has its default.
+
+        Sessions go on as they began; what begins from now on is as told here, and no session
+        begins any more from a source that is not named. What is known of sites and domains stays.
+        Names that were given to the constructor stay too.
+
+        Raises ValueError as the constructor does; nothing is changed then.
+        """
+        pool = tuple(sources)
+        addresses = Sources(pool).addresses
+        parse_reverse_path(reverse_path)
+        networks = Networks(allow_networks, own=addresses)
+        names, wanted = self._tools.names, self._resolvers
+        if wanted is not None:
+            wanted = tuple(resolvers or system_resolvers())
+            if wanted != self._resolvers:
+                names = DnsNames(self._clock, wanted)
+        self._resolvers = wanted
+        self._tools.sources.replace(pool)
+        self._tools = evolve(
+            self._tools,
+            names=names,
+            networks=networks,
+            reverse_path=reverse_path,
+            port=port,
+            control=control,
+            timeouts=timeouts,
+            ladder=ladder,
+            limits=limits,
+            rules=rules,
+        )
+        self._tools.sites.limit(limits)
+
+    def probe(
+        self,
+        address: str | Address,
+        retry: Retry | None = None,
+        wishes: Wishes = NO_WISHES,
+    ) -> Deferred[Outcome]:
+        """Ask about one address; with an earlier outcome's `retry`, as that attempt did, and with
+        `wishes` otherwise than this prober would.
 
         Fires with an Outcome, also for a text that is no address. Cancelling cuts the session
         and errbacks CancelledError once the connection is gone. Where the reactor is stopped
         meanwhile, what can be told is that the connection was lost. Raises RuntimeError after
         `close`.
         """
-        return self.probe_many([address], [retry]).addCallback(lambda outcomes: outcomes[0])
+        asking = self.probe_many([address], [retry], wishes)
+        return asking.addCallback(lambda outcomes: outcomes[0])
 
     def probe_many(
-        self, addresses: Sequence[str | Address], retries: Sequence[Retry | None] | None = None
+        self,
+        addresses: Sequence[str | Address],
+        retries: Sequence[Retry | None] | None = None,
+        wishes: Wishes = NO_WISHES,
     ) -> Deferred[list[Outcome]]:
         """Ask about many; fires with an Outcome for each, in order. Recipients of one domain
-        share sessions. Cancelling and closing as in `probe`.
+        share sessions. Wishes, cancelling and closing as in `probe`.
 
         Errbacks Held, with the outcomes that there are, when something is paused that the others
         need, or after `recall`.
@@ -146,11 +212,9 @@ class Prober:
             except AddressError as error:
                 outcomes[place] = self._invalid(str(address), error)
             else:
-                requests[place] = Request(parsed, retries[place] if retries else None)
-        attempts = [
-            (batch, Attempt(self._tools, batch.domain, batch.retry, batch.requests))
-            for batch in _batches(requests)
-        ]
+                requests[place] = Request(parsed, retries[place] if retries else None, wishes)
+        size = self._tools.limits.recipients_per_session or MAX_RECIPIENTS
+        attempts = [(batch, self._attempt(batch)) for batch in _batches(requests, size)]
         stops: list[Held] = []
 
         def together(_: object) -> list[Outcome]:
@@ -214,6 +278,9 @@ class Prober:
         self._running.pop(whole, None)
         return result
 
+    def _attempt(self, batch: _Batch) -> Attempt:
+        return Attempt(self._tools, batch.domain, batch.retry, batch.requests, batch.wishes)
+
     def _probe_batch(
         self, batch: _Batch, attempt: Attempt, outcomes: dict[int, Outcome], stops: list[Held]
     ) -> Deferred[None]:
@@ -250,14 +317,15 @@ def _first_error(failure: Any) -> Any:
     return getattr(failure.value, "subFailure", failure)
 
 
-def _batches(requests: dict[int, Request]) -> list[_Batch]:
-    """Group what one attempt can answer, in order, at most a session's worth together."""
-    groups: dict[tuple[str, Retry | None], list[int]] = {}
+def _batches(requests: dict[int, Request], size: int) -> list[_Batch]:
+    """Group what one attempt can answer, in order, at most `size` together."""
+    groups: dict[tuple[str, Retry | None, Wishes], list[int]] = {}
     for place, request in requests.items():
-        groups.setdefault((request.address.domain, request.retry), []).append(place)
+        key = (request.address.domain, request.retry, request.wishes)
+        groups.setdefault(key, []).append(place)
     return [
-        _Batch(domain, retry, part, tuple(requests[place] for place in part))
-        for (domain, retry), places in groups.items()
-        for start in range(0, len(places), MAX_RECIPIENTS)
-        for part in [tuple(places[start : start + MAX_RECIPIENTS])]
+        _Batch(*key, part, tuple(requests[place] for place in part))
+        for key, places in groups.items()
+        for start in range(0, len(places), size)
+        for part in [tuple(places[start : start + size])]
     ]

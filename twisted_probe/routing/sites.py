@@ -16,17 +16,22 @@ from attrs import define, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from twisted_probe.smtp.limits import MAX_ERRORS, MAX_RECIPIENTS
+
 
 @frozen
 class Limits:
     """Ceilings: `sessions` at once in all; `per_site` at once and `starts_per_second` new ones,
-    for each site and for each exchanger address (IPv6: each /64)."""
+    for each site and for each exchanger address (IPv6: each /64); `errors_per_session` rejections
+    and `recipients_per_session` RCPT commands (0: no limit) until a session ends by itself."""
 
     sessions: int = 500
-    per_site: int = (
-        4  # half of what Postfix grants one client (smtpd_client_connection_count_limit)
-    )
+    # Few enough to be nobody's burden; Postfix grants one client 50
+    # (smtpd_client_connection_count_limit).
+    per_site: int = 4
     starts_per_second: float = 2.0
+    errors_per_session: int = MAX_ERRORS
+    recipients_per_session: int = MAX_RECIPIENTS
 
 
 DEFAULT_LIMITS = Limits()
@@ -80,6 +85,12 @@ class Sites:
     def waiting(self) -> dict[str, int]:
         """How many sessions wait for a slot, by site."""
         return {key.removeprefix("site "): len(queue) for key, queue in self._queues.items()}
+
+    def limit(self, limits: Limits) -> None:
+        """Keep to these limits from now on. Sessions that are beyond them end in their own time;
+        nobody new is let in before."""
+        self._limits = limits
+        self._serve()
 
     def slot(self, site: str, address: str) -> Deferred[Slot]:
         """Wait for the right to open a session to `address`, an exchanger of `site`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.vocabulary.source import Source
 
 #: Seconds that a source stays away from a site that refused it.
@@ -21,19 +22,22 @@ class Sources:
     """The sources of one prober. `now` is passed in, in seconds of any one clock."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
-        self._sources = list(sources)
+        self._sources = _distinct(sources)
         self._benched: dict[tuple[str, str], float] = {}
-        if not self._sources:
-            raise ValueError("a prober needs a source")
-        addresses = [source.address for source in self._sources]
-        for address in addresses:
-            if addresses.count(address) > 1:
-                raise ValueError(f"source {address}: it is named twice")
+
+    def replace(self, sources: Iterable[Source]) -> None:
+        """Be these sources from now on. Who has refused whom stays known, also of those that are
+        gone: a block is not walked past by a change of addresses."""
+        self._sources = _distinct(sources)
 
     @property
     def families(self) -> frozenset[int]:
         """The address families that can be reached at all."""
-        return frozenset(source.family for source in self._sources)
+        return self.families_for(NO_WISHES)
+
+    def families_for(self, wishes: Wishes) -> frozenset[int]:
+        """The address families that the sources of these wishes reach."""
+        return frozenset(source.family for source in self._sources if wishes.allow(source))
 
     @property
     def all(self) -> tuple[Source, ...]:
@@ -50,15 +54,20 @@ class Sources:
         return next((each for each in self._sources if each.address == address), None)
 
     def choose(
-        self, site: str, families: frozenset[int], now: float, paused: Collection[str] = ()
+        self,
+        site: str,
+        families: frozenset[int],
+        now: float,
+        paused: Collection[str] = (),
+        wishes: Wishes = NO_WISHES,
     ) -> Source | None:
-        """The next source in turn that `site` has not refused, of one of `families` and not
-        `paused`; None when there is none, or when the site refused too many."""
+        """The next source in turn that `site` has not refused, of one of `families`, not `paused`
+        and as the `wishes` have it; None when there is none, or when the site refused too many."""
         refused = self._refused(site, now)
         if len(refused) >= MAX_REFUSED:
             return None
         for position, source in enumerate(self._sources):
-            if source.address in paused:
+            if source.address in paused or not wishes.allow(source):
                 continue
             if source.family in families and source.address not in refused:
                 # Those that were passed over keep their turn.
@@ -79,9 +88,12 @@ class Sources:
         refused = self._refused(site, now)
         return source.address in refused or len(refused) >= MAX_REFUSED
 
-    def is_paused(self, site: str, now: float) -> bool:
-        """Whether `site` has refused so many sources that it is left alone by all."""
-        return len(self._refused(site, now)) >= min(MAX_REFUSED, len(self._sources))
+    def is_paused(self, site: str, now: float, wishes: Wishes = NO_WISHES) -> bool:
+        """Whether `site` has refused so many sources that it is left alone by all, or by all that
+        the `wishes` have."""
+        refused = self._refused(site, now)
+        wanted = [source.address for source in self._sources if wishes.allow(source)]
+        return len(refused) >= MAX_REFUSED or (bool(wanted) and refused.issuperset(wanted))
 
     def bench(self, source: Source, site: str, now: float) -> None:
         """`site` has refused this source."""
@@ -91,3 +103,14 @@ class Sources:
         for key in [key for key, until in self._benched.items() if until <= now]:
             del self._benched[key]
         return {address for address, where in self._benched if where == site}
+
+
+def _distinct(sources: Iterable[Source]) -> list[Source]:
+    found = list(sources)
+    if not found:
+        raise ValueError("a prober needs a source")
+    addresses = [source.address for source in found]
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise ValueError(f"source {address}: it is named twice")
+    return found

@@ -11,18 +11,20 @@ from typing import Protocol
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.outcome import Outcome, Retry
 
 
 @frozen
 class Task:
-    """One recipient to ask about: the `address`, what a `retry` must repeat, and a `token` by
-    which the work knows it again (opaque to the engine)."""
+    """One recipient to ask about: the `address`, what a `retry` must repeat, a `token` by which
+    the work knows it again (opaque to the engine), and the `wishes` of whoever asks."""
 
     address: Address
     token: tuple[int, int]
     retry: Retry | None = None
+    wishes: Wishes = NO_WISHES
 
 
 class Work(Protocol):

@@ -141,6 +141,14 @@ def default_rules() -> Rules:
     return load_rules(resources.files(__package__).joinpath("rules.toml").read_text("utf-8"))
 
 
+def rules_with(text: str) -> Rules:
+    """The rules in `text`, and behind them those of the package: the first that matches decides.
+
+    Raises RuleError as `load_rules` does.
+    """
+    return Rules((*load_rules(text), *default_rules()))
+
+
 def load_rules(text: str) -> Rules:
     """Read rules from `text`, a TOML document of the form that rules.toml explains.
 

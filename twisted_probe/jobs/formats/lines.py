@@ -126,5 +126,6 @@ def _end_of_lines(head: bytes) -> str:
 
 
 def _end_of_header(head: bytes) -> str:
-    found = _END.search(_QUOTED.sub(b"", head))
+    # Something stays of what is quoted: a CR before it and an LF behind it are no CRLF.
+    found = _END.search(_QUOTED.sub(b'""', head))
     return "\n" if found is None else found[0].decode()

@@ -1,0 +1,127 @@
+"""`mailprobe config`: whether a configuration is good, and what is in force.
+
+Knows how settings are shown; what they are is in `daemon.settings`, and what wins in
+`daemon.config`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from twisted_probe.cli import EXIT_USAGE, settings_of
+from twisted_probe.daemon.config import DEFAULT, ConfigError, Told, read_config, read_told
+from twisted_probe.daemon.settings import SETTINGS, SOURCE
+from twisted_probe.routing.names import system_resolvers
+from twisted_probe.vocabulary.source import Source
+from twisted_probe.vocabulary.toml_text import written
+
+EXIT_BAD = 1
+
+#: What is shown of a setting that nobody has set and that has no default.
+NOT_SET = "-"
+_HEAD = ("setting", "value", "from")
+
+
+def config(arguments: argparse.Namespace) -> int:
+    """Check or show; gives the exit code."""
+    settings = {
+        **settings_of(arguments),
+        "spool": arguments.spool,
+        "spool_group": arguments.spool_group,
+    }
+    if arguments.checked is None:
+        return _show(settings, as_json=arguments.json)
+    if arguments.config is not None or arguments.json:
+        _complain("--check FILE names the file itself, and goes without --config and --json")
+        return EXIT_USAGE
+    return _check({**settings, "file": arguments.checked})
+
+
+def _complain(words: str) -> None:
+    print(f"mailprobe config: {words}", file=sys.stderr)
+
+
+def _check(settings: dict[str, Any]) -> int:
+    try:
+        read_config(**settings)
+    except ConfigError as error:
+        _complain(str(error))
+        return EXIT_BAD
+    print(f"{settings['file']}: a daemon would take it")
+    return 0
+
+
+def _show(settings: dict[str, Any], *, as_json: bool) -> int:
+    try:
+        told = read_told(**settings)
+    except ConfigError as error:
+        _complain(str(error))
+        return EXIT_BAD
+    if as_json:
+        found = {name: {"value": value, "from": origin} for name, value, origin in _found(told)}
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _print_table(told)
+    try:
+        read_config(**settings)
+    except ConfigError as error:
+        _complain(f"a daemon would refuse this: {error}")
+        return EXIT_BAD
+    return 0
+
+
+def _found(told: Told) -> Iterator[tuple[str, Any, str]]:
+    """Every setting by its name, its value as the file would have it, and where it came from."""
+    sources_shown = False
+    for setting in SETTINGS:
+        if setting.table != SOURCE:
+            yield setting.name, _plain(told, setting.name), _origin(told, setting.name)
+        elif not sources_shown:
+            sources_shown = True
+            sources = [_of_source(source) for source in told[SOURCE]]
+            yield SOURCE, sources, told.values[SOURCE].origin
+
+
+def _plain(told: Told, name: str) -> Any:
+    value = told[name]
+    if name == "resolvers":
+        return [f"{address}:{port}" for address, port in value or system_resolvers()]
+    return [_short(each) for each in value] if isinstance(value, tuple) else _short(value)
+
+
+def _short(value: Any) -> Any:
+    """Seconds are floats inside, and nobody writes 60.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _of_source(source: Source) -> dict[str, Any]:
+    return {"address": source.address, "helo": source.helo, "port": source.port}
+
+
+def _origin(told: Told, name: str) -> str:
+    origin = told.values[name].origin
+    if origin == DEFAULT and name == "resolvers":
+        return f"{origin}: this machine's"
+    return origin
+
+
+def _print_table(told: Told) -> None:
+    rows = [_HEAD]
+    for name, value, origin in _found(told):
+        if name == SOURCE and value:
+            # One is told from another by its address; a long line of them is not read by anybody.
+            rows += [
+                (f"{SOURCE}[{number}]", written(source), origin)
+                for number, source in enumerate(value, 1)
+            ]
+        else:
+            is_set = value is not None and (name != SOURCE or value)
+            rows.append((name, written(value), origin) if is_set else (name, NOT_SET, NOT_SET))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())

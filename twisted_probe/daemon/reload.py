@@ -1,0 +1,142 @@
+"""SIGHUP: what a running daemon takes over from a configuration that it reads again.
+
+Knows which settings have changed, which of them have to wait for the next start, and how the
+signal is caught; not how each part is told (`daemon.service`).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from attrs import evolve, frozen
+
+from twisted_probe.daemon.config import Config, check_sources
+from twisted_probe.daemon.settings import BY_NAME, SETTINGS, SOURCE
+from twisted_probe.verdict.rules import Rule, default_rules
+from twisted_probe.vocabulary.escaping import cut, escaped
+from twisted_probe.vocabulary.source import Source
+
+#: Characters shown of a list that has changed.
+_MAX_SHOWN = 200
+
+
+@frozen
+class Change:
+    """One setting that is not what it was, in words."""
+
+    name: str
+    before: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.name} was {self.before}, is {self.now}"
+
+
+@frozen
+class Reloaded:
+    """What comes of a configuration that was read again.
+
+    `config` is what holds from now on, `changes` what is new in it, `later` what was asked for
+    and has to wait for the next start.
+    """
+
+    config: Config
+    changes: tuple[Change, ...]
+    later: tuple[Change, ...]
+
+
+def reloaded(before: Config, wanted: Config) -> Reloaded:
+    """Compare; and ask the kernel for sources that are new.
+
+    Raises ConfigError for a source that this machine does not own.
+    """
+    # A source that is in force may have its fixed port in use.
+    known = {(source.address, source.port) for source in before.sources}
+    new = [each for each in wanted.sources if (each.address, each.port) not in known]
+    check_sources(new, wanted.named(SOURCE))
+    later = tuple(
+        Change(setting.name, _words(was), _words(now))
+        for setting in SETTINGS
+        if not setting.is_live
+        and (was := getattr(before, setting.key)) != (now := getattr(wanted, setting.key))
+    )
+    kept = {name: getattr(before, BY_NAME[name].key) for name in (each.name for each in later)}
+    config = evolve(wanted, **kept)
+    return Reloaded(config, tuple(_changes(before, config)), later)
+
+
+def _changes(before: Config, now: Config) -> list[Change]:
+    was, is_now = _plain(before), _plain(now)
+    return [
+        Change(name, _words(was[name]), _words(is_now[name]))
+        for name in was
+        if was[name] != is_now[name]
+    ]
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    """Every setting by its name, as it is in force."""
+    tables: dict[str, Any] = {
+        "": config,
+        "timeouts": config.timeouts,
+        "limits": config.limits,
+        "retry": config.ladder,
+    }
+    found = {
+        setting.name: getattr(tables[setting.table], setting.key)
+        for setting in SETTINGS
+        # The common HELO and the RFC's minimums are in force as what they make.
+        if setting.table != SOURCE and setting.name not in ("helo", "rules", "timeouts.rfc")
+    }
+    # The operator's own; those of the package come behind them.
+    rules = () if config.rules is None else config.rules.rows
+    found["rules"] = rules[: max(0, len(rules) - len(default_rules().rows))]
+    found[SOURCE] = config.sources
+    return found
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, tuple):
+        return cut(", ".join(map(_word, value)), _MAX_SHOWN) or "none"
+    return _word(value)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, Source):
+        return f"{value.address} ({value.helo})"
+    if isinstance(value, Rule):
+        return value.name
+    if isinstance(value, tuple):
+        return ":".join(map(str, value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else escaped(str(value))
+
+
+class Hangup:
+    """SIGHUP calls `wanted` in the reactor's thread, between `catch` and `release`."""
+
+    def __init__(self, reactor: Any, wanted: Callable[[], object]) -> None:
+        self._reactor = reactor
+        self._wanted = wanted
+        self._before: Any = None
+        self._is_caught = False
+
+    def catch(self) -> None:
+        """From now on. Only the main thread can do so: elsewhere nothing happens."""
+        try:
+            self._before = signal.signal(signal.SIGHUP, self._rang)
+        except ValueError:
+            return
+        self._is_caught = True
+
+    def release(self) -> None:
+        """SIGHUP is again what it was before."""
+        if self._is_caught:
+            self._is_caught = False
+            signal.signal(signal.SIGHUP, self._before or signal.SIG_DFL)
+
+    def _rang(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(self._wanted)

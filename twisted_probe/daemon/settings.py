@@ -1,0 +1,402 @@
+"""The settings: each thing that a daemon can be told, with its kind, default, unit and reason.
+
+Knows the one table that the file, the command line, `mailprobe config` and tap/mailprobe.toml
+follow; not what was told (`daemon.config`).
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Any
+
+from attrs import frozen
+
+from twisted_probe.jobs.deadline import JOB_DEADLINE
+from twisted_probe.jobs.job_file import DEADLINE, REVERSE_PATH
+from twisted_probe.routing.names import parse_resolver
+from twisted_probe.routing.sites import DEFAULT_LIMITS
+from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS
+from twisted_probe.verdict.ladder import GREYLIST_STEPS, TEMPORARY_STEPS
+from twisted_probe.vocabulary.exchanger import SMTP_PORT
+from twisted_probe.vocabulary.kinds import Choice, Flag, Kind, ListOf, Number, Text, Whole
+from twisted_probe.vocabulary.source import Source, helo_name_problem
+
+
+class ConfigError(ValueError):
+    """A setting that the daemon will not start with; the message names it and its value."""
+
+
+@frozen(kw_only=True)
+class Setting:
+    """One thing that a daemon can be told.
+
+    `key` is its key in `table` of the file ("" for none), `kind` what may be written there,
+    `default` what holds where nothing is said (None: nothing), in `unit`, for that `reason`.
+    `option` is its option of the command line. `is_live` says whether a running daemon changes it
+    when it is told to read its configuration again.
+    """
+
+    table: str = ""
+    key: str
+    meaning: str
+    kind: Kind
+    default: Any = None
+    unit: str
+    reason: str
+    option: str | None = None
+    is_live: bool = True
+
+    @property
+    def name(self) -> str:
+        """The key in full."""
+        return f"{self.table}.{self.key}" if self.table else self.key
+
+
+def _path(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("it is no name of a file")
+    return text
+
+
+def _helo(text: str) -> str:
+    problem = helo_name_problem(text)
+    if problem is not None:
+        raise ValueError(problem)
+    return text
+
+
+def _address(text: str) -> str:
+    return Source(text, helo="any.example.org").address
+
+
+def _network(text: str) -> str:
+    ip_network(text)
+    return text
+
+
+def _word(text: str) -> str:
+    if not text or not text.isprintable() or text != text.strip():
+        raise ValueError("it is no name of a group")
+    return text
+
+
+#: How the log is written: lines for people, or a JSON object a line.
+LOG_FORMATS = ("text", "json")
+
+HELO = Text("a fully qualified host name", _helo)
+
+#: Shorter than this, no answer comes from another machine.
+_LEAST = 0.1
+
+
+def _seconds(most: float, why: str, least: float = _LEAST) -> Number:
+    return Number("seconds", least, most, why_most=why)
+
+
+_STEPS = ListOf(_seconds(172800, "2 days; postgrey forgets a first attempt after that"), most=20)
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        key="spool",
+        meaning="The spool directory; it is made if it is not there. A relative one is looked for "
+        "beside this file.",
+        kind=Text("the path of a directory", _path),
+        unit="path",
+        reason="it holds your lists and their results, so nobody but you can choose it",
+        option="--spool",
+        is_live=False,
+    ),
+    Setting(
+        key="spool_group",
+        meaning="A group whose users may drop lists and read results.",
+        kind=Text("the name of a group, or its number in quotes", _word),
+        unit="name of a group",
+        reason="lists are personal data; without a group only the daemon's own user reads them",
+        option="--spool-group",
+        is_live=False,
+    ),
+    Setting(
+        key="reverse_path",
+        meaning='Your address for MAIL FROM; "" is the null one.',
+        kind=REVERSE_PATH,
+        unit="e-mail address",
+        reason="exchangers look whether it is real, and their operators write to it",
+        option="--reverse-path",
+    ),
+    Setting(
+        key="helo",
+        meaning="The HELO name of sources without one of their own.",
+        kind=HELO,
+        unit="host name",
+        reason="a source's name has to resolve to its address, so there is none that fits all",
+        option="--helo",
+    ),
+    Setting(
+        key="resolvers",
+        meaning="The DNS resolvers to ask, in turn, as ADDRESS or ADDRESS:PORT (IPv4).",
+        kind=ListOf(
+            Text('"ADDRESS" or "ADDRESS:PORT" of an IPv4 resolver', parse_resolver), most=20
+        ),
+        default=(),
+        unit="addresses",
+        reason="an empty list is this machine's own, from /etc/resolv.conf",
+        option="--resolver",
+    ),
+    Setting(
+        key="port",
+        meaning="The exchangers' port.",
+        kind=Whole(1, 65535),
+        default=SMTP_PORT,
+        unit="port number",
+        reason="mail between hosts goes to port 25 (RFC 5321 section 4.5.4.2)",
+        option="--port",
+    ),
+    Setting(
+        key="allow_networks",
+        meaning="Networks, in CIDR form, that may be dialled although they are not public.",
+        kind=ListOf(Text("a network in CIDR form", _network)),
+        default=(),
+        unit="networks",
+        reason="a stranger's DNS must not lead the daemon into your own network",
+        option="--allow-network",
+    ),
+    Setting(
+        key="control",
+        meaning="Whether a random recipient of each domain is asked too, which shows domains that "
+        "accept everybody.",
+        kind=Flag(),
+        default=True,
+        unit="true or false",
+        reason="without it catch_all goes unnoticed and a vague refusal cannot be judged",
+    ),
+    Setting(
+        key="deadline",
+        meaning="How long a job may take; what is open then ends with what was last said of it.",
+        kind=DEADLINE,
+        default=JOB_DEADLINE,
+        unit="seconds",
+        reason="24 hours: long enough for all retries and a night's outage, short enough that a "
+        "list dropped today is answered tomorrow",
+    ),
+    Setting(
+        key="defuse_formulas",
+        meaning="Whether a CSV field that a spreadsheet would take for a formula gets an "
+        "apostrophe before it.",
+        kind=Flag(),
+        default=False,
+        unit="true or false",
+        reason="it changes addresses such as +ann@example.org; set it where results are opened "
+        "in a spreadsheet",
+    ),
+    Setting(
+        key="rules",
+        meaning="A file of your own rules for reading replies, in the form of the package's "
+        "verdict/rules.toml; they come before the package's. A relative path is looked for beside "
+        "this file.",
+        kind=Text("the path of a file", _path),
+        unit="path",
+        reason="the package's rules know the exchangers that are out there; yours know those "
+        "that you have met",
+    ),
+    Setting(
+        key="log_format",
+        meaning="How the log is written: lines for people, or a JSON object a line.",
+        kind=Choice(LOG_FORMATS),
+        default="text",
+        unit="text or json",
+        reason="people read the log before any program does",
+        option="--log-format",
+        is_live=False,
+    ),
+    Setting(
+        key="log_addresses",
+        meaning="Whether e-mail addresses stand in the log; else they are masked.",
+        kind=Flag(),
+        default=False,
+        unit="true or false",
+        reason="logs are kept and passed on; addresses are personal data, and stand in the results",
+        option="--log-addresses",
+        is_live=False,
+    ),
+    Setting(
+        table="source",
+        key="address",
+        meaning="An address of this machine to ask from.",
+        kind=Text("an IPv4 or IPv6 address of this machine", _address),
+        unit="address",
+        reason="nothing is ever sent from an address that was not chosen",
+        option="--source",
+    ),
+    Setting(
+        table="source",
+        key="helo",
+        meaning="The name that this address says in EHLO.",
+        kind=HELO,
+        unit="host name",
+        reason="exchangers look whether it resolves to the address, and the address to it; "
+        "without it the common helo is said",
+    ),
+    Setting(
+        table="source",
+        key="port",
+        meaning="The local port of its sessions; 0 lets the kernel choose.",
+        kind=Whole(0, 65535),
+        default=0,
+        unit="port number",
+        reason="a fixed one allows a single session for each exchanger at a time, and is only "
+        "for firewalls that want one",
+    ),
+    Setting(
+        table="timeouts",
+        key="rfc",
+        meaning="Whether what is not set below has the minimums of RFC 5321 section 4.5.3.2 "
+        "(connect, greeting and command 300, session 3600) as its default.",
+        kind=Flag(),
+        default=False,
+        unit="true or false",
+        reason="who waits five minutes for every silent host asks fewer others; nobody loses "
+        "mail when a probe gives up",
+    ),
+    Setting(
+        table="timeouts",
+        key="connect",
+        meaning="How long a connection may take to stand.",
+        kind=_seconds(600, "the kernel gives up before that by itself"),
+        default=DEFAULT_TIMEOUTS.connect,
+        unit="seconds",
+        reason="as long as Postfix waits (smtp_connect_timeout)",
+    ),
+    Setting(
+        table="timeouts",
+        key="greeting",
+        meaning="How long the whole 220 greeting may take.",
+        kind=_seconds(3600, "an hour; RFC 5321 asks for five minutes"),
+        default=DEFAULT_TIMEOUTS.greeting,
+        unit="seconds",
+        reason="longer than any tarpit that lets clients in at last (KumoMTA: banner_timeout)",
+    ),
+    Setting(
+        table="timeouts",
+        key="command",
+        meaning="How long the whole reply to one command may take.",
+        kind=_seconds(3600, "an hour; RFC 5321 asks for five minutes"),
+        default=DEFAULT_TIMEOUTS.command,
+        unit="seconds",
+        reason="exchangers that verify a recipient elsewhere answer within 30 s (Exim: callout "
+        "timeout)",
+    ),
+    Setting(
+        table="timeouts",
+        key="quit",
+        meaning="How long the reply to QUIT is awaited before the connection is cut.",
+        kind=_seconds(300, "five minutes; nothing is learned from it"),
+        default=DEFAULT_TIMEOUTS.quit,
+        unit="seconds",
+        reason="it shows that the replies were in step; Postfix does not wait at all",
+    ),
+    Setting(
+        table="timeouts",
+        key="session",
+        meaning="How long one session may last, from the connection on.",
+        kind=_seconds(86400, "a day"),
+        default=DEFAULT_TIMEOUTS.session,
+        unit="seconds",
+        reason="10 minutes: a slot is not held by an exchanger that answers a byte at a time",
+    ),
+    Setting(
+        table="timeouts",
+        key="recipient",
+        meaning="What is added to session for every recipient asked.",
+        kind=_seconds(600, "ten minutes for one recipient", least=0),
+        default=DEFAULT_TIMEOUTS.recipient,
+        unit="seconds",
+        reason="an exchanger that delays each reply is waited out (Postfix delays by 1 s)",
+    ),
+    Setting(
+        table="limits",
+        key="sessions",
+        meaning="Sessions at once, over all sites and sources.",
+        kind=Whole(1, 20000, why_most="more were never measured; each needs a file descriptor"),
+        default=DEFAULT_LIMITS.sessions,
+        unit="sessions",
+        reason="below the 1024 file descriptors that a service has unless told otherwise",
+    ),
+    Setting(
+        table="limits",
+        key="per_site",
+        meaning="Sessions at once with one site, and with one exchanger address (IPv6: one /64), "
+        "over all sources.",
+        kind=Whole(1, 50, why_most="what Postfix grants one client"),
+        default=DEFAULT_LIMITS.per_site,
+        unit="sessions",
+        reason="few enough to be nobody's burden; Postfix grants one client 50",
+    ),
+    Setting(
+        table="limits",
+        key="starts_per_second",
+        meaning="New sessions a second with one site, and with one exchanger address, over all "
+        "sources.",
+        kind=Number("sessions a second", 0.001, 50, why_most="per_site is reached before that"),
+        default=DEFAULT_LIMITS.starts_per_second,
+        unit="sessions a second",
+        reason="exchangers count connections by the minute, and block who comes too often",
+    ),
+    Setting(
+        table="limits",
+        key="errors_per_session",
+        meaning="Rejected recipients after which a session ends by itself.",
+        kind=Whole(
+            2,
+            20,
+            why_least="one is kept for the random recipient",
+            why_most="Postfix ends the session with the next one",
+        ),
+        default=DEFAULT_LIMITS.errors_per_session,
+        unit="rejections",
+        reason="Postfix slows every client down from the tenth on (smtpd_soft_error_limit)",
+    ),
+    Setting(
+        table="limits",
+        key="recipients_per_session",
+        meaning="Recipients that one session asks about, the random one among them.",
+        kind=Whole(
+            2,
+            1000,
+            why_least="one is kept for the random recipient",
+            why_most="what Postfix takes in one transaction",
+        ),
+        default=DEFAULT_LIMITS.recipients_per_session,
+        unit="recipients",
+        reason="every exchanger has to take 100 (RFC 5321 section 4.5.3.1.8)",
+    ),
+    Setting(
+        table="retry",
+        key="greylist",
+        meaning="The waits before a greylisted recipient is asked again, one for each attempt; "
+        "what is not answered then is unknown. An empty list never asks again.",
+        kind=_STEPS,
+        default=GREYLIST_STEPS,
+        unit="seconds",
+        reason="postgrey lets pass after 5 min, others after up to an hour",
+    ),
+    Setting(
+        table="retry",
+        key="temporary",
+        meaning="The same after other trouble that may pass.",
+        kind=_STEPS,
+        default=TEMPORARY_STEPS,
+        unit="seconds",
+        reason="Postfix begins with 300 s and ends at 4000 s between two attempts",
+    ),
+)
+
+#: The settings by their names.
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+#: The tables of the file; [[source]] may be there many times.
+TABLES = ("timeouts", "limits", "retry")
+SOURCE = "source"
+
+
+def kinds_of(table: str) -> dict[str, Kind]:
+    """The kinds of the keys in one table of the file."""
+    return {setting.key: setting.kind for setting in SETTINGS if setting.table == table}
