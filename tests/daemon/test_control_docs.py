@@ -11,8 +11,10 @@ from docutils.core import publish_string
 
 from tests.daemon.asking import asked
 from tests.daemon.running import drop, town_of
+from twisted_probe.cli import client
 from twisted_probe.daemon.control import MAX_BODY, MAX_JOBS, Control, _path
-from twisted_probe.daemon.status import limit_of
+from twisted_probe.daemon.control_socket import MAX_PATH
+from twisted_probe.daemon.status import ROOT, limit_of
 from twisted_probe.jobs.ledger import State
 from twisted_probe.jobs.reading import MAX_PAGE
 from twisted_probe.sandbox import tempers
@@ -48,6 +50,10 @@ def test_every_path_is_there() -> None:
     assert set(re.findall(r"^``((?:GET|POST) /v1/[^`]*)``  ", TEXT, re.M)) == set(
         map(_path, routes)
     )
+
+
+def test_the_client_knows_the_way() -> None:
+    assert (client.ROOT, client.MAX_PATH) == (ROOT, MAX_PATH)
 
 
 async def test_the_keys(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.daemon.running import (
     up,
 )
 from twisted_probe.cli.client import Refused
+from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.habits import Tarpits
 from twisted_probe.sandbox.street import House
@@ -307,6 +308,24 @@ async def test_a_cancelled_job_is_answered_as_it_stands(spool: Path) -> None:
     assert {row["probe_final"] for row in rows} == {"true"}
     assert {row["probe_next_attempt_at"] for row in rows} == {""}
     assert summary_of(spool, "list.txt")["cancelled"] is True
+
+
+async def test_cancelled_twice(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def later(self: JobKeeper) -> None:
+        """Somebody is faster than the keeper."""
+
+    async with asked(town_of(grey()), spool, ladder=SLOW_LADDER) as asker:
+        drop(spool, "list.txt", ["ann@grey.example"])
+        await asker.job_when("list.txt", lambda job: job["waiting"])
+        with monkeypatch.context() as patch:
+            patch.setattr(JobKeeper, "_expire", later)
+            assert (await asker.switch("jobs", "list.txt", "cancel"))["changed"] is True
+            again = await asker.switch("jobs", "list.txt", "cancel")
+        await answered(spool, "list.txt")
+    assert (again["changed"], again["words"]) == (
+        False,
+        "the job list.txt was cancelled already; its results are being written",
+    )
 
 
 async def test_cancelled_while_its_sessions_are_open(spool: Path) -> None:
