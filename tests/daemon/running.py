@@ -44,6 +44,7 @@ class Ahead:
     def __init__(self, seconds: float = 0.0) -> None:
         self.ahead = seconds
         self.stopped = 0
+        self.triggers: list[tuple[Any, ...]] = []
 
     def seconds(self) -> float:
         return float(reactor.seconds()) + self.ahead
@@ -51,6 +52,10 @@ class Ahead:
     def stop(self) -> None:
         """Count it; the test still needs the reactor."""
         self.stopped += 1
+
+    def addSystemEventTrigger(self, *trigger: Any) -> None:
+        """Keep it: what is to happen at the reactor's end must not happen at the tests'."""
+        self.triggers.append(trigger)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(reactor, name)

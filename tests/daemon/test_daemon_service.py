@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tests.daemon.running import (
 from twisted_probe.daemon.config import Config
 from twisted_probe.daemon.lock import SpoolInUse
 from twisted_probe.daemon.preparation import prepare
-from twisted_probe.daemon.service import ProbeService
+from twisted_probe.daemon.service import EXIT_BROKEN, ProbeService
 from twisted_probe.sandbox import street, tempers
 from twisted_probe.sandbox.street import House
 from twisted_probe.sandbox.temper import residents
@@ -296,6 +297,7 @@ async def test_a_ledger_that_cannot_be_opened(spool: Path, expect_errors: Any) -
     ]
     assert "log_failure" not in words.events[0]  # no traceback: it is nobody's fault in here
     assert clock.stopped == 1
+    assert clock.triggers == [("after", "shutdown", os._exit, EXIT_BROKEN)]
     assert ledger_threads() == []
     prepare(config).release()
 

@@ -226,6 +226,7 @@ async def test_a_ledger_that_cannot_be_opened(
         directory=tmp_path,
         environment={"NOTIFY_SOCKET": f"{tmp_path}/notify"},
     )
+    assert ended.code == 70
     why = f"cannot go on: the ledger {spool}/state/ledger.sqlite: file is not a database"
     assert heard(manager) == [f"STATUS={why}"]
     assert heard(manager)[0] == "STOPPING=1"
