@@ -14,8 +14,8 @@ from twisted_probe.jobs.job_file import (
     decode,
     read_job_file,
 )
-from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.vocabulary.source import Source
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 ONE = Source("192.0.2.10", helo="probe1.example.org")
 SIX = Source("2001:db8::10", helo="probe6.example.org")

@@ -14,9 +14,9 @@ from twisted_probe.jobs.job_file import SAYS_NOTHING, JobFile
 from twisted_probe.jobs.ledger import ALIVE, State
 from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.spool import OPTIONS_PATIENCE, UNREADABLE, Spool
-from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.source import Source
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 from .conftest import Daemon
 

@@ -12,12 +12,12 @@ from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.sites import Limits
 from twisted_probe.routing.sources import Sources
-from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.routing.work import Task
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.vocabulary.address import parse_address
 from twisted_probe.vocabulary.outcome import Outcome, Reason
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 from .town_square import ONE, REVERSE_PATH, SIX, THREE, TWO, town
 

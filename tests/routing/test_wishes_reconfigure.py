@@ -9,13 +9,13 @@ from twisted.internet.task import Clock
 
 from twisted_probe.routing.prober import Prober
 from twisted_probe.routing.sites import Limits, Sites
-from twisted_probe.routing.wishes import Wishes
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import Temper, residents
 from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.verdict.rules import rules_with
 from twisted_probe.vocabulary.outcome import Reason
+from twisted_probe.vocabulary.wishes import Wishes
 
 from .town_square import ONE, REVERSE_PATH, THREE, TWO, town
 

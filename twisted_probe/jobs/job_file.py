@@ -13,11 +13,11 @@ from typing import Any
 from attrs import fields, frozen
 
 from twisted_probe.jobs.formats import UnreadableJob
-from twisted_probe.routing.wishes import Wishes, source_key
 from twisted_probe.vocabulary.address import parse_reverse_path
 from twisted_probe.vocabulary.kinds import Flag, Kind, ListOf, Number, Text, Unfit
 from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.toml_text import TomlProblem, parsed, read_table
+from twisted_probe.vocabulary.wishes import Wishes, source_key
 
 #: Bytes of the file; the longest list of sources is far below.
 MAX_JOB_FILE = 65536

@@ -16,10 +16,10 @@ from twisted_probe.jobs.codec import decode, encode
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.deadline import CANCELLED, NEVER_ASKED, at_deadline
 from twisted_probe.jobs.job_file import decode as decode_job_file
-from twisted_probe.routing.wishes import Wishes
 from twisted_probe.routing.work import Task
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.outcome import Outcome, Reason
+from twisted_probe.vocabulary.wishes import Wishes
 
 #: Rows in one transaction of a long piece of work: some 20 ms, so that other jobs' outcomes wait
 #: no longer (measured: 360,000 imported rows a CPU-second).

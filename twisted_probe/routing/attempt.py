@@ -24,7 +24,6 @@ from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.ports import Ports
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites, Slot
 from twisted_probe.routing.sources import BENCH, Sources
-from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.smtp.conversation import SessionReport, converse
 from twisted_probe.smtp.errors import (
     LocalExhaustion,
@@ -42,6 +41,7 @@ from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.reply import Stage
 from twisted_probe.vocabulary.source import Source
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 _log = Logger()
 

@@ -13,10 +13,10 @@ from twisted.logger import Logger
 
 from twisted_probe.routing.pauses import Held
 from twisted_probe.routing.prober import Prober
-from twisted_probe.routing.wishes import Wishes
 from twisted_probe.routing.work import Task, Work
 from twisted_probe.smtp.limits import MAX_RECIPIENTS
 from twisted_probe.vocabulary.outcome import Outcome, Retry
+from twisted_probe.vocabulary.wishes import Wishes
 
 _log = Logger()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from attrs import define, evolve, field, frozen
 
 from twisted_probe.routing.memory import Known
-from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.smtp.conversation import SessionReport
 from twisted_probe.verdict.classify import Context, classify
 from twisted_probe.verdict.hints import retry_hint
@@ -22,6 +21,7 @@ from twisted_probe.vocabulary.finding import Finding, Label
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, TlsReport, Verdict
 from twisted_probe.vocabulary.reply import Reply, Stage
 from twisted_probe.vocabulary.source import Source
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 
 @frozen

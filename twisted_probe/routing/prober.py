@@ -24,7 +24,6 @@ from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
 from twisted_probe.routing.sources import Sources
-from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
 from twisted_probe.verdict.ladder import DEFAULT_LADDER, Ladder
 from twisted_probe.verdict.rules import Rules
@@ -38,6 +37,7 @@ from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.source import Source
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 _log = Logger()
 

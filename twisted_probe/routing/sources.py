@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.vocabulary.source import Source
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 #: Seconds that a source stays away from a site that refused it.
 BENCH = 24 * 3600.0

@@ -11,9 +11,9 @@ from typing import Protocol
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
-from twisted_probe.routing.wishes import NO_WISHES, Wishes
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.outcome import Outcome, Retry
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 
 @frozen

@@ -17,6 +17,7 @@ from twisted_probe.testing.outcomes import outcome
 from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
 from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 
 class Hold(Enum):
@@ -36,10 +37,11 @@ Outcomes = Mapping[str, Told | Sequence[Told]]
 
 @frozen
 class Asked:
-    """One question to a `FakeProber`: the address as it was given, and the retry."""
+    """One question to a `FakeProber`: the address as it was given, the retry and the wishes."""
 
     address: str
     retry: Retry | None = None
+    wishes: Wishes = NO_WISHES
 
 
 @define(eq=False)
@@ -77,12 +79,17 @@ class FakeProber:
 
     # --- What a prober can ---------------------------------------------------------------------
 
-    def probe(self, address: str | Address, retry: Retry | None = None) -> Deferred[Outcome]:
+    def probe(
+        self,
+        address: str | Address,
+        retry: Retry | None = None,
+        wishes: Wishes = NO_WISHES,
+    ) -> Deferred[Outcome]:
         """As `Prober.probe`."""
         if self.is_closed:
             raise RuntimeError("the prober is closed")
         given = str(address)
-        self.asked.append(Asked(given, retry))
+        self.asked.append(Asked(given, retry, wishes))
         if isinstance(address, str):
             try:
                 given = parse_entry(address).text
@@ -101,13 +108,16 @@ class FakeProber:
         return waiting.answer
 
     def probe_many(
-        self, addresses: Sequence[str | Address], retries: Sequence[Retry | None] | None = None
+        self,
+        addresses: Sequence[str | Address],
+        retries: Sequence[Retry | None] | None = None,
+        wishes: Wishes = NO_WISHES,
     ) -> Deferred[list[Outcome]]:
         """As `Prober.probe_many`."""
         if self.is_closed:
             raise RuntimeError("the prober is closed")
         asking = [
-            self.probe(address, retries[place] if retries else None)
+            self.probe(address, retries[place] if retries else None, wishes)
             for place, address in enumerate(addresses)
         ]
         return gatherResults(asking, consumeErrors=True).addErrback(
