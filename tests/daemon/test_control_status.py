@@ -103,10 +103,13 @@ class TestMeter:
         clock = Clock()
         clock.advance(10)
         meter = Meter(0)
-        work = MeteredWork(Plain(), meter, clock)
+        is_held: list[bool] = []
+        work = MeteredWork(Plain(), meter, clock, lambda: bool(is_held))
         taken: list[Any] = []
         work.take(3).addCallback(taken.append)
-        assert taken == [[3]]
+        is_held.append(True)
+        work.take(3).addCallback(taken.append)
+        assert taken == [[3], ()]
         pairs = [
             (
                 Task(parse_address("a@a.example"), (job, 1)),

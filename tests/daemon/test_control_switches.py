@@ -22,6 +22,8 @@ from tests.daemon.running import (
     up,
 )
 from twisted_probe.cli.client import Refused
+from twisted_probe.daemon.preparation import prepare
+from twisted_probe.daemon.service import ProbeService
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.habits import Tarpits
@@ -279,6 +281,28 @@ async def test_every_source_is_paused(spool: Path) -> None:
         await asker.switch("sources", town.sources[1].address, "resume")
         (row,) = await answered(spool, "list.txt")
     assert row["probe_source"] == town.sources[1].address
+
+
+async def test_a_new_source_when_all_others_are_paused(spool: Path) -> None:
+    town = town_of(quick())
+    first, second = town.sources
+    async with up(town):
+        config = config_for(town, spool, sources=(first,))
+        more = config_for(town, spool, sources=(first, second))
+        service = ProbeService(reactor, config, prepare(config), reread=lambda: more)
+        service.startService()
+        try:
+            async with asking(spool) as asker:
+                await asker.switch("sources", first.address, "pause")
+                drop(spool, "list.txt", ["ann@quick.example"])
+                await asker.job_when("list.txt", lambda job: job["state"] == "open")
+                await deferLater(reactor, A_WHILE)
+                assert sessions(town, "quick") == 0
+                await service.reload()
+                (row,) = await answered(spool, "list.txt")
+        finally:
+            await service.stopService()
+    assert row["probe_source"] == second.address
 
 
 # ---------------------------------------------------------------- cancelling

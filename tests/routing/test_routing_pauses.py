@@ -129,7 +129,9 @@ class TestPauses:
 class TestProber:
     def test_everything_is_paused(self) -> None:
         stage = Stage()
+        assert not stage.prober.is_held
         stage.pauses.everything = True
+        assert stage.prober.is_held
         error = held(stage.probe("a@a.example", "b@b.example"))
         assert error.outcomes == [None, None]
         assert error.delay == 0.0
@@ -252,7 +254,10 @@ class TestSources:
 
     def test_all_are_paused(self) -> None:
         stage = Stage()
-        stage.pauses.sources.update((A.address, B.address))
+        stage.pauses.sources.add(A.address)
+        assert not stage.prober.is_held
+        stage.pauses.sources.add(B.address)
+        assert stage.prober.is_held
         assert held(stage.probe("a@a.example")).outcomes == [None]
 
     def test_those_who_wait_for_a_turn_of_it(self) -> None:
@@ -320,12 +325,9 @@ class FakeWork:
             Task(parse_address(text), (number % 2, number)) for number, text in enumerate(texts)
         ]
         self.events: list[tuple[Any, ...]] = []
-        self.taking: Deferred[Sequence[Task]] | None = None
 
     def take(self, limit: int) -> Deferred[Sequence[Task]]:
         self.events.append(("take",))
-        if self.taking is not None:
-            return self.taking
         tasks, self.tasks = self.tasks[:limit], self.tasks[limit:]
         return succeed(tasks)
 
@@ -350,42 +352,6 @@ def engine_on(stage: Stage, work: FakeWork) -> Engine:
 
 
 class TestEngine:
-    def test_a_paused_one_takes_nothing(self) -> None:
-        stage, work = Stage(), FakeWork("a@a.example")
-        engine = engine_on(stage, work)
-        engine.pause()
-        engine.start()
-        stage.reactor.advance(10)
-        assert work.events == []
-        engine.resume()
-        assert work.events == [("take",)]
-        assert engine.in_hand == 1
-
-    def test_paused_while_it_runs(self) -> None:
-        stage, work = Stage(), FakeWork()
-        engine = engine_on(stage, work)
-        engine.start()
-        stage.reactor.advance(1)
-        assert len(work.events) == 2
-        engine.pause()
-        stage.reactor.pump([1] * 5)
-        assert len(work.events) == 2
-        engine.resume()
-        engine.resume()
-        stage.reactor.pump([1] * 5)
-        # The second resume looks at once too; after that the pace is as before.
-        assert len(work.events) == 2 + 2 + 5
-
-    def test_what_comes_too_late_goes_back(self) -> None:
-        stage, work = Stage(), FakeWork("a@a.example")
-        work.taking = Deferred()
-        engine = engine_on(stage, work)
-        engine.start()
-        engine.pause()
-        work.taking.callback(work.tasks)
-        assert work.came_back() == [("give_back", ["a@a.example"], 0.0)]
-        assert stage.dialled_from == []
-
     def test_who_is_held_goes_back_for_a_while(self) -> None:
         stage, work = Stage(), FakeWork("a@a.example", "b@b.example")
         stage.pauses.sites.add("mx1.a.example")

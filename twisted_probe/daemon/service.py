@@ -125,11 +125,14 @@ class ProbeService(Service):
         pauses = Pauses()
         self._spool = await self._run(Spool, str(config.spool), access=self._access)
         self._ledger = await self._run(Ledger, self._spool.ledger_path)
-        self._prober = Prober(self._reactor, **config.probing, pauses=pauses)
+        self._prober = prober = Prober(self._reactor, **config.probing, pauses=pauses)
         self._keeper = JobKeeper(self._spool, self._ledger, self._run, self._reactor)
         self._meter = Meter(self._reactor.seconds())
         work = MeteredWork(
-            LedgerWork(self._ledger, self._run, self._reactor), self._meter, self._reactor
+            LedgerWork(self._ledger, self._run, self._reactor),
+            self._meter,
+            self._reactor,
+            lambda: prober.is_held,
         )
         self._engine = Engine(self._reactor, self._prober, work, idle=IDLE)
         self._apply(config)

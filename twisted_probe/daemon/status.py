@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from attrs import Factory, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from twisted_probe import __version__
@@ -75,16 +75,23 @@ class Meter:
 
 
 class MeteredWork:
-    """A `Work` that counts what is settled in another."""
+    """A `Work` that counts what is settled in another, and hands out nothing while `is_held`."""
 
-    def __init__(self, work: Work, meter: Meter, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        work: Work,
+        meter: Meter,
+        clock: IReactorTime,
+        is_held: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._work = work
         self._meter = meter
         self._clock = clock
+        self._is_held = is_held
 
     def take(self, limit: int) -> Deferred[Sequence[Task]]:
         """See `Work`."""
-        return self._work.take(limit)
+        return succeed(()) if self._is_held() else self._work.take(limit)
 
     def report(self, settled: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:
         """See `Work`."""
@@ -308,7 +315,7 @@ class Figures:
             waiting=sites.waiting,
             in_hand=self._engine.in_hand,
             paused=switchboard.is_paused,
-            no_source=switchboard.has_no_source,
+            no_source=self._prober.is_held and not switchboard.is_paused,
             pauses=f"what is paused: {', '.join(names)}" if names else "",
         )
 

@@ -77,11 +77,6 @@ class Switchboard:
         """Whether the whole daemon is."""
         return self._pauses.everything
 
-    @property
-    def has_no_source(self) -> bool:
-        """Whether every source is paused."""
-        return self._prober.sources.addresses <= self._pauses.sources
-
     def name_of(self, kind: Kind, text: str) -> str:
         """The name under which a site or source is switched. Raises NoSuchName."""
         if kind is Kind.SOURCE:
@@ -157,7 +152,4 @@ class Switchboard:
         pauses.everything = (Kind.DAEMON, "") in self._since
         pauses.sites = {name for kind, name in self._since if kind is Kind.SITE}
         pauses.sources = {name for kind, name in self._since if kind is Kind.SOURCE}
-        if self.is_paused or self.has_no_source:
-            self._engine.pause()
-        else:
-            self._engine.resume()
+        self._engine.wake()

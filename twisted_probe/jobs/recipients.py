@@ -66,7 +66,7 @@ class Recipients:
         self._walks: dict[int, _Walk] = {}
         self._wishes: dict[int, Wishes] = {}
         self._ends: dict[int, tuple[str, str]] = {}
-        self._held: dict[str, float] = {}
+        self._held: dict[tuple[int, str], float] = {}
         self._ends_of_holds: set[float] = set()
         self._turn = 0
 
@@ -119,10 +119,10 @@ class Recipients:
                 return
             self._database.executemany(
                 "UPDATE recipients SET due = ? WHERE job = ? AND domain = ? AND local = ?",
-                [(self._held_until(row[0], now), job, *row[:2]) for row in rows],
+                [(self._held_until(job, row[0], now), job, *row[:2]) for row in rows],
             )
             for row in rows:
-                if self._held_until(row[0], now) is None:
+                if self._held_until(job, row[0], now) is None:
                     self._hand_out(job, row, now, tasks)
 
     def _take_fresh(self, job: int, now: float, wanted: int, tasks: list[Task]) -> None:
@@ -169,14 +169,14 @@ class Recipients:
         ).fetchall()
 
     def _room(self, job: int, domain: str, now: float) -> int:
-        if self._held_until(domain, now) is not None:
+        if self._held_until(job, domain, now) is not None:
             return 0
         return max(0, OUT_PER_DOMAIN - self._out_of[job, domain])
 
-    def _held_until(self, domain: str, now: float) -> float | None:
-        until = self._held.get(domain)
+    def _held_until(self, job: int, domain: str, now: float) -> float | None:
+        until = self._held.get((job, domain))
         if until is not None and until <= now:
-            del self._held[domain]
+            del self._held[job, domain]
             return None
         return until
 
@@ -253,8 +253,8 @@ class Recipients:
     def give_back(self, tokens: Sequence[Token], until: float = 0.0) -> None:
         """Take recipients back as they were, and hand them out no sooner than `until`.
 
-        Nor are others of the domain, where one of these was never asked before: what kept it from
-        being asked will keep them. (That is known in memory only.)
+        Nor are others of the same job and domain, where one of these was never asked before: what
+        kept it from being asked will keep them. (That is known in memory only.)
         """
         rows = [(job, *key) for job, line in tokens if (key := self._key(job, line)) is not None]
         with transaction(self._database):
@@ -267,7 +267,7 @@ class Recipients:
                 if not cursor.rowcount and self._is_open(job, domain, local):
                     # Nothing is written of those that were never asked: the walk comes back.
                     if until:
-                        self._held[domain] = until
+                        self._held[job, domain] = until
                     self._walks.setdefault(job, _Walk()).begin_again(domain, local)
         if until:
             self._ends_of_holds.add(until)
@@ -388,6 +388,7 @@ class Recipients:
         """Drop what is in memory of a job that is over, or begins again."""
         self._walks.pop(job, None)
         self._ends.pop(job, None)
+        self._held = {place: until for place, until in self._held.items() if place[0] != job}
         for token in [token for token in self._out if token[0] == job]:
             self._came_back(token)
 

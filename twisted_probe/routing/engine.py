@@ -57,7 +57,6 @@ class Engine:
         self._in_hand = 0
         self._timer: IDelayedCall | None = None
         self._is_running = False
-        self._is_paused = False
         self._is_pulling = False
         self._pulling: Deferred[None] = succeed(None)
         self._probing: dict[Deferred[None], Deferred[list[Outcome]] | None] = {}
@@ -78,18 +77,9 @@ class Engine:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
-        if self._is_running and not self._is_paused and not self._is_pulling:
+        if self._is_running and not self._is_pulling:
             self._is_pulling = True
             self._pulling = Deferred.fromCoroutine(self._pull())
-
-    def pause(self) -> None:
-        """Take nothing more until `resume`; what is in hand goes on."""
-        self._is_paused = True
-
-    def resume(self) -> None:
-        """Take again."""
-        self._is_paused = False
-        self.wake()
 
     def recall(self, is_unwanted: Callable[[Task], bool]) -> None:
         """Give back the batches that are unwanted as a whole, as soon as no session is open for
@@ -129,14 +119,13 @@ class Engine:
             tasks = await self._work.take(room) if room > 0 else ()
         except Exception:
             _log.failure("the work could not be asked for recipients; asking again")
-        if self._is_running and not self._is_paused:
+        if self._is_running:
             for batch in _batches(tasks, self.batch):
                 self._begin(batch)
+            self._timer = self._clock.callLater(self._idle, self.wake)
         elif tasks:
             await self._give_back(tasks)
         self._is_pulling = False
-        if self._is_running:
-            self._timer = self._clock.callLater(self._idle, self.wake)
 
     def _begin(self, batch: Sequence[Task]) -> None:
         self._in_hand += len(batch)

@@ -230,6 +230,12 @@ class Prober:
         self._running[whole] = [attempt for _, attempt in attempts]
         return whole.addBoth(self._ended, whole)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody may be asked now: everything is paused, or every source is."""
+        pauses = self._tools.pauses
+        return pauses.everything or self.sources.addresses <= pauses.sources
+
     def recall(self, wholes: Iterable[Deferred[list[Outcome]]]) -> None:
         """Begin no more sessions for what `probe_many` has returned; each errbacks Held as soon
         as none is open, if somebody is left unanswered."""
