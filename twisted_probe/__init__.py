@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, Verdict
     from twisted_probe.vocabulary.reply import Reply, Stage
     from twisted_probe.vocabulary.source import Source
+    from twisted_probe.vocabulary.wishes import Wishes
 
 _HOMES = {
     "Address": "vocabulary.address",
@@ -79,6 +80,7 @@ _HOMES = {
     "Timeouts": "smtp.limits",
     "TooManyRecipients": "smtp.errors",
     "Verdict": "vocabulary.outcome",
+    "Wishes": "vocabulary.wishes",
     "converse": "smtp.conversation",
     "open_session": "routing.opening",
     "parse_address": "vocabulary.address",
@@ -119,6 +121,7 @@ __all__ = [
     "Timeouts",
     "TooManyRecipients",
     "Verdict",
+    "Wishes",
     "__version__",
     "converse",
     "open_session",

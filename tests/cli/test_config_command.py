@@ -155,6 +155,19 @@ def test_every_setting_its_value_and_its_origin(file: Path, capsys: Captured) ->
     )
 
 
+def test_all_options_of_the_daemon(file: Path, capsys: Captured) -> None:
+    words = ("--log-format=json", "--log-addresses", "--spool-group=4242", "--spool=/x")
+    assert main(["config", "--show", "--config", str(file), *words]) == 0
+    shown = rows(capsys.readouterr().out)
+    for name, value in (
+        ("log_format", '"json"'),
+        ("log_addresses", "true"),
+        ("spool_group", '"4242"'),
+        ("spool", '"/x"'),
+    ):
+        assert shown[name] == (value, "command line")
+
+
 def test_nothing_is_told(capsys: Captured) -> None:
     """All defaults; and that a daemon needs more."""
     assert main(["config", "--show"]) == 1

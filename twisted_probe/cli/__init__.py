@@ -160,6 +160,10 @@ def _parser() -> argparse.ArgumentParser:
     add_settings(config)
     config.add_argument("--spool", metavar="DIR", help="the spool directory")
     config.add_argument("--spool-group", metavar="GROUP", help="whose users may drop jobs")
+    config.add_argument("--log-format", metavar="FORMAT", help="how the log is written")
+    config.add_argument(
+        "--log-addresses", action="store_true", default=None, help="e-mail addresses in the log"
+    )
     config.add_argument("--json", action="store_true", help="with --show: in JSON")
 
     demo = commands.add_parser(

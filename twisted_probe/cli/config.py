@@ -32,6 +32,8 @@ def config(arguments: argparse.Namespace) -> int:
         **settings_of(arguments),
         "spool": arguments.spool,
         "spool_group": arguments.spool_group,
+        "log_format": arguments.log_format,
+        "log_addresses": arguments.log_addresses,
     }
     if arguments.checked is None:
         return _show(settings, as_json=arguments.json)

@@ -1,6 +1,6 @@
 """Wishes: what one question wants otherwise than its prober does.
 
-Knows the values only; a job has them out of its options, an attempt obeys them.
+Knows the values only: `jobs` has them out of a job's options, `routing` obeys them.
 """
 
 from __future__ import annotations
