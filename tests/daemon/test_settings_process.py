@@ -21,7 +21,8 @@ from twisted_probe.vocabulary.reply import Stage
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "mailprobe.toml"
+    # Nobody else's daemon has a file of this name: those who are left are looked for by it.
+    return tmp_path / f"mailprobe-{os.getpid()}-{tmp_path.name}.toml"
 
 
 @pytest.fixture(autouse=True)
