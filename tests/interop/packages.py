@@ -1,6 +1,6 @@
-"""The cached root: where the servers' Debian packages are unpacked; nothing of how they run.
+"""The cached root: where Debian packages are unpacked; nothing of how their programs run.
 
-`apt-get` resolves the servers against an empty status file, so that the whole closure comes, libc
+`apt-get` resolves the packages against an empty status file, so that the whole closure comes, libc
 included; `dpkg -x` unpacks it into one directory. No maintainer script runs, nothing starts, and
 the system's own package database stays as it is.
 """
@@ -27,20 +27,20 @@ class UnavailableError(Exception):
     """The street cannot be had on this machine; the message says why."""
 
 
-def root() -> Path:
+def root(packages: Sequence[str] = PACKAGES) -> Path:
     """The directory that the packages are unpacked in, built first where it is not there yet.
 
     Raises `UnavailableError` when the packages cannot be had. Nobody writes into the directory.
     """
     cache = _cache_directory()
-    home = cache / f"{_release()}-{'+'.join(PACKAGES)}"
+    home = cache / f"{_release()}-{'+'.join(packages)}"
     if not home.is_dir():
         # 0700: old set-uid programs lie in there, and none of them is for other users to run.
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not home.is_dir():
-                _build(home)
+                _build(home, packages)
     return home / "root"
 
 
@@ -62,7 +62,7 @@ def _release() -> str:
     return f"{system['ID']}-{name}-{_run(['dpkg', '--print-architecture']).strip()}"
 
 
-def _build(home: Path) -> None:
+def _build(home: Path, packages: Sequence[str]) -> None:
     """Build beside, then rename: whoever sees `home` sees all of it."""
     building = home.with_name(f"{home.name}.building")
     shutil.rmtree(building, ignore_errors=True)  # what an earlier, killed run left
@@ -71,7 +71,7 @@ def _build(home: Path) -> None:
     for directory in (root, scratch(root), downloads / "archives" / "partial"):
         directory.mkdir(parents=True)
     _merge_usr(root)
-    for package in _download(downloads):
+    for package in _download(downloads, packages):
         _run(["dpkg", "-x", package, root])
     shutil.rmtree(downloads)
     building.rename(home)
@@ -87,7 +87,7 @@ def _merge_usr(root: Path) -> None:
         (root / name).symlink_to(f"usr/{name}")
 
 
-def _download(downloads: Path) -> list[Path]:
+def _download(downloads: Path, packages: Sequence[str]) -> list[Path]:
     """Fetch the closure, updating the package lists only where without that it does not come."""
     status = downloads / "status"
     status.touch()
@@ -96,7 +96,7 @@ def _download(downloads: Path) -> list[Path]:
         *("-o", f"Dir::State::status={status}"),  # nothing is installed: fetch everything
         *("-o", f"Dir::Cache={downloads}"),  # the system's own cache stays as it is
         *("-o", "APT::Sandbox::User=root"),  # _apt may not write below a 0700 directory
-        *("install", *PACKAGES),
+        *("install", *packages),
     ]
     try:
         _run(command)
