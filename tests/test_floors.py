@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "twisted_probe"
 FLOORS = {
     "vocabulary": 0,
     "verdict": 1,
+    "flags": 1,
     "smtp": 2,
     "routing": 3,
     "jobs": 4,
@@ -28,7 +29,7 @@ MAY_USE_ASIDE = {"cli", "sandbox", "testing"}
 #: Parts of one floor that may use each other, and in which direction.
 SAME_FLOOR = {("cli", "tap")}
 #: Floors that know values only.
-PURE = ("vocabulary", "verdict")
+PURE = ("vocabulary", "verdict", "flags")
 #: The only modules that may import the global reactor.
 WITH_REACTOR = {"tap"}
 

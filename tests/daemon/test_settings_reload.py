@@ -214,6 +214,20 @@ async def test_formulas_are_defused_from_now_on(tmp_path: Path) -> None:
     assert (before["note"], after["note"]) == ("=1+1", "'=1+1")
 
 
+async def test_flags_are_given_from_now_on(tmp_path: Path) -> None:
+    async with up(town_of(quick())) as town:
+        daemon = Daemon(town, tmp_path)
+        daemon.write(flags="false")
+        async with at_work(daemon) as service:
+            drop(daemon.spool, "before", ["info@quick.example"])
+            (before,) = await answered(daemon.spool, "before")
+            daemon.write()
+            await service.reload()
+            drop(daemon.spool, "after", ["info@quick.example"])
+            (after,) = await answered(daemon.spool, "after")
+    assert (before["probe_role_account"], after["probe_role_account"]) == ("", "true")
+
+
 async def test_nothing_has_changed(tmp_path: Path, log: Log) -> None:
     async with up(town_of(quick())) as town:
         daemon = Daemon(town, tmp_path)

@@ -28,6 +28,7 @@ sources = ["PROBE1.example.org", "2001:DB8:0::10"]
 deadline = 7200
 control = false
 defuse_formulas = true
+flags = false
 """
 
 
@@ -50,6 +51,7 @@ def test_all_keys() -> None:
         deadline=7200.0,
         control=False,
         defuse_formulas=True,
+        flags=False,
     )
     assert says.wishes == Wishes(
         "survey@example.org", frozenset(("probe1.example.org", "2001:db8::10")), False
@@ -97,7 +99,7 @@ WRONG = {
     "a key that is like no other": (
         "xyzzy = 1",
         f"{FILE}: xyzzy: there is no such key; expected control, deadline, defuse_formulas, "
-        "reverse_path, sources",
+        "flags, reverse_path, sources",
     ),
     "a table": (
         "[limits]\nper_site = 9",

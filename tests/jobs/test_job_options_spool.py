@@ -419,3 +419,21 @@ def test_formulas_are_defused_where_the_job_says_so(daemon: Daemon) -> None:
             (row,) = daemon.table(name)
             wanted = usual if says is None else says == "true"
             assert row["note"] == ("'=1+1" if wanted else "=1+1")
+
+
+def test_flags_are_there_where_the_job_says_so(daemon: Daemon) -> None:
+    """The columns are there in any case."""
+    for usual in (False, True):
+        daemon.keeper.options = JobOptions(flags=usual)
+        for says in ("true", "false", None):
+            name = f"flags-{usual}-{says}.csv"
+            if says is not None:
+                daemon.drop(f"{name}.job.toml", f"flags = {says}\n")
+            daemon.drop(name, "email\nSales@gmial.com\n")
+            daemon.tick(2)
+            daemon.answer_all()
+            daemon.tick()
+            (row,) = daemon.table(name)
+            wanted = usual if says is None else says == "true"
+            found = (row["probe_role_account"], row["probe_suggestion"])
+            assert found == (("true", "Sales@gmail.com") if wanted else ("", ""))

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twisted_probe.jobs.formats import COLUMNS, MAX_ENTRY, MAX_RECORD, TOO_LONG, Format, Row
+from twisted_probe.jobs.formats.output import record_of
+from twisted_probe.jobs.options import DEFAULTS
 
 from .reading import ACCEPTED, complaint, rows, written
 
@@ -171,14 +173,14 @@ class TestResults:
         (result,) = written(line.encode(), Format.JSONL).splitlines()
 
         assert result.startswith(line.removesuffix(" }") + ',"probe":{"line":null,"address":')
-        assert json.loads(result)["probe"] == ACCEPTED.record()
+        assert json.loads(result)["probe"] == record_of(ACCEPTED, DEFAULTS)
 
     @pytest.mark.parametrize("line", ["{}", "{ \t}"])
     def test_an_empty_object(self, line: str) -> None:
         (result,) = written(line.encode(), Format.JSONL).splitlines()
 
         assert result.startswith('{"probe":{')
-        assert json.loads(result) == {"probe": ACCEPTED.record()}
+        assert json.loads(result) == {"probe": record_of(ACCEPTED, DEFAULTS)}
 
     def test_a_line_that_holds_no_object(self) -> None:
         data = '\n"\x1b[31m\u2028é'.encode()
@@ -189,7 +191,7 @@ class TestResults:
         assert json.loads(result) == {
             "line": 2,
             "text": '"\x1b[31m\u2028é',
-            "probe": ACCEPTED.record(),
+            "probe": record_of(ACCEPTED, DEFAULTS),
         }
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
@@ -258,4 +260,4 @@ def test_any_object_comes_back(first: str, second: str, blank: str) -> None:
     assert last == ""
     assert result.startswith(line[:-1].rstrip())
     assert same(result)[:-1] == same(line)
-    assert json.loads(result)["probe"] == ACCEPTED.record()
+    assert json.loads(result)["probe"] == record_of(ACCEPTED, DEFAULTS)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from twisted_probe.jobs.formats import Format
 from twisted_probe.jobs.formats.dialect import Dialect
-from twisted_probe.jobs.formats.output import FORMULA
+from twisted_probe.jobs.formats.output import FORMULA, record_of
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Job
-from twisted_probe.jobs.options import JobOptions
+from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 from twisted_probe.vocabulary.reply import Reply
 
@@ -89,7 +89,7 @@ class TestObjects:
 
         (line,) = daemon.objects("list.jsonl")
         assert json.loads(line)["probe"] == {
-            **outcome.record(),
+            **record_of(outcome, DEFAULTS),
             "line": 1,
             "job": "list.jsonl",
         }

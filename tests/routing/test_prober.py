@@ -132,6 +132,10 @@ def test_the_record_has_one_shape() -> None:
             "next_attempt_at": None,
             "cached": False,
             "job": None,
+            "disposable": None,
+            "role_account": None,
+            "free_provider": None,
+            "suggestion": None,
         }
         assert accepted.keys() == invalid.keys() == nowhere.keys()
         assert [key for key in accepted if key != "tls"] == [

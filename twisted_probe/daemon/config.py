@@ -95,6 +95,7 @@ class Config:
     log_format: str = "text"
     log_addresses: bool = False
     defuse_formulas: bool = False
+    flags: bool = True
     told: Told | None = field(default=None, eq=False, repr=False)
 
     @property
@@ -183,6 +184,7 @@ def read_config(
         log_format=told["log_format"],
         log_addresses=told["log_addresses"],
         defuse_formulas=told["defuse_formulas"],
+        flags=told["flags"],
         told=told,
         **probing_of(told),
     )

@@ -23,9 +23,11 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from twisted_probe.daemon.status import ROOT, Figures, path_of
 from twisted_probe.daemon.switchboard import NoSuchName, Switchboard, called
+from twisted_probe.jobs.formats.output import record_of
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
 from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.reading import BEFORE_ALL, MAX_PAGE
 from twisted_probe.jobs.switches import JobIsOver, Kind
 from twisted_probe.vocabulary.escaping import cut, decoded, escaped
@@ -92,12 +94,14 @@ class Control(Resource):
         switchboard: Switchboard,
         ledger: Ledger,
         run: Run,
+        options_of: Callable[[Job], JobOptions],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._figures = figures
         self._switchboard = switchboard
         self._ledger = ledger
         self._run = run
+        self._options_of = options_of
         self._answering: set[Deferred[None]] = set()
         self._routes = self._all_routes()
 
@@ -206,6 +210,7 @@ class Control(Resource):
 
     async def _results(self, name: bytes, query: Query) -> Answer:
         job = await self._find(name)
+        options = self._options_of(job)
 
         def page() -> bytes:
             read = self._ledger.page(
@@ -223,7 +228,7 @@ class Control(Resource):
                     "state": now.state.value,
                     "recipients": now.recipients,
                     "settled": read.settled,
-                    "outcomes": [outcome.record() for outcome in read.outcomes],
+                    "outcomes": [record_of(outcome, options) for outcome in read.outcomes],
                     "after": read.after,
                 }
             )

@@ -6,14 +6,16 @@ Knows which part needs which; each part knows its own work.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from twisted_probe.daemon.control import Control
 from twisted_probe.daemon.control_socket import ControlSocket
 from twisted_probe.daemon.status import Figures, Meter
 from twisted_probe.daemon.switchboard import Switchboard
-from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.ledger import Job, Ledger
 from twisted_probe.jobs.ledger_work import Run
+from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.spool import Spool
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.pauses import Pauses
@@ -25,6 +27,7 @@ async def controls_of(
     *,
     spool: Spool,
     ledger: Ledger,
+    options_of: Callable[[Job], JobOptions],
     run: Run,
     engine: Engine,
     prober: Prober,
@@ -32,7 +35,8 @@ async def controls_of(
     meter: Meter,
 ) -> ControlSocket:
     """The socket over which these are controlled, not listening yet; everything is switched as
-    the ledger says. `pauses` are the prober's, `meter` counts the engine's work."""
+    the ledger says. `options_of` has the options of a job, `pauses` are the prober's, `meter`
+    counts the engine's work."""
     switchboard = Switchboard(ledger, run, reactor, engine, prober, pauses)
     await switchboard.load()
     figures = Figures(
@@ -46,5 +50,5 @@ async def controls_of(
         meter=meter,
         switchboard=switchboard,
     )
-    control = Control(figures, switchboard, ledger, run)
+    control = Control(figures, switchboard, ledger, run, options_of)
     return ControlSocket(reactor, os.path.join(spool.path, "state"), control)

@@ -140,6 +140,7 @@ class ProbeService(Service):
             self._reactor,
             spool=self._spool,
             ledger=self._ledger,
+            options_of=self._keeper.options_of,
             run=self._run,
             engine=self._engine,
             prober=self._prober,
@@ -170,7 +171,9 @@ class ProbeService(Service):
         assert self._engine is not None
         ladder = config.ladder
         self._keeper.deadline = config.deadline
-        self._keeper.options = JobOptions(defuse_formulas=config.defuse_formulas)
+        self._keeper.options = JobOptions(
+            defuse_formulas=config.defuse_formulas, flags=config.flags
+        )
         self._keeper.sources = config.sources
         self._keeper.longest_wait = max((*ladder.greylist, *ladder.temporary), default=0.0)
         self._engine.batch = config.limits.recipients_per_session or MAX_RECIPIENTS

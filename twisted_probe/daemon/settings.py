@@ -189,6 +189,16 @@ SETTINGS: tuple[Setting, ...] = (
         "in a spreadsheet",
     ),
     Setting(
+        key="flags",
+        meaning="Whether results have the flags of each address: disposable, role account, free "
+        "provider, and what was meant by a mistyped domain.",
+        kind=Flag(),
+        default=True,
+        unit="true or false",
+        reason="they ask nobody and change no verdict; where the lists of the extra `lists` are "
+        "not installed, those that need them are null",
+    ),
+    Setting(
         key="rules",
         meaning="A file of your own rules for reading replies, in the form of the package's "
         "verdict/rules.toml; they come before the package's. A relative path is looked for beside "

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Awaitable, Callable, Generator, Sequence
 
-from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -107,8 +106,7 @@ class JobKeeper:
 
     def options_of(self, job: Job) -> JobOptions:
         """What holds for a job: what it says itself, else what all jobs have."""
-        said = job.says.defuse_formulas
-        return self.options if said is None else evolve(self.options, defuse_formulas=said)
+        return job.says.options(self.options)
 
     # -- the steps
 

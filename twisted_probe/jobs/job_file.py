@@ -10,9 +10,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attrs import fields, frozen
+from attrs import evolve, fields, frozen
 
 from twisted_probe.jobs.formats import UnreadableJob
+from twisted_probe.jobs.options import JobOptions
 from twisted_probe.vocabulary.address import parse_reverse_path
 from twisted_probe.vocabulary.kinds import Flag, Kind, ListOf, Number, Text, Unfit
 from twisted_probe.vocabulary.source import Source
@@ -56,11 +57,17 @@ class JobFile:
     deadline: float | None = None
     control: bool | None = None
     defuse_formulas: bool | None = None
+    flags: bool | None = None
 
     @property
     def wishes(self) -> Wishes:
         """What it means for a recipient."""
         return Wishes(self.reverse_path, self.sources, self.control)
+
+    def options(self, usual: JobOptions) -> JobOptions:
+        """What it chooses, and where it says nothing what is `usual`."""
+        said = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
+        return evolve(usual, **said)
 
     def encode(self) -> str | None:
         """It as JSON text, for the ledger; None where it says nothing."""
@@ -69,6 +76,7 @@ class JobFile:
 
 
 _KEYS = tuple(field.name for field in fields(JobFile))
+_OPTIONS = tuple(field.name for field in fields(JobOptions))
 
 #: A job without a file of its own.
 SAYS_NOTHING = JobFile()
@@ -97,6 +105,7 @@ def read_job_file(data: bytes, file: str, sources: Sequence[Source]) -> JobFile:
         "deadline": DEADLINE,
         "control": Flag(),
         "defuse_formulas": Flag(),
+        "flags": Flag(),
     }
     try:
         return JobFile(**read_table(parsed(data, file), kinds, file))

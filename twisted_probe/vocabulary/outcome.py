@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from twisted_probe.vocabulary.flags import FLAG_FIELDS, NO_FLAGS, Flags
 from twisted_probe.vocabulary.reply import Stage
 
 
@@ -274,8 +275,11 @@ class Outcome:
         """The answer; every reason belongs to one."""
         return self.reason.verdict
 
-    def record(self) -> dict[str, Any]:
-        """The one shape of every output, null where there is nothing (design section 3)."""
+    def record(self, flags: Flags = NO_FLAGS) -> dict[str, Any]:
+        """The one shape of every output, null where there is nothing (design section 3).
+
+        `flags` are those of the address; the outcome does not know them.
+        """
         tls = self.tls
         return {
             "line": self.line,
@@ -306,6 +310,7 @@ class Outcome:
             "next_attempt_at": _optional_time(self.next_attempt_at),
             "cached": self.cached,
             "job": self.job,
+            **flags.record(),
         }
 
 
@@ -336,6 +341,7 @@ FLAT_FIELDS: tuple[str, ...] = tuple(
         "next_attempt_at",
         "cached",
         "job",
+        *FLAG_FIELDS,
     )
     for flat in ([f"tls_{part}" for part in _TLS_FIELDS] if name == "tls" else [name])
 )

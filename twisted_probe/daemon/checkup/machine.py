@@ -17,6 +17,7 @@ from pathlib import Path
 from attrs import frozen
 
 from twisted_probe.daemon.checkup.line import Line, Status
+from twisted_probe.flags import lists
 from twisted_probe.jobs.spool import DIRECTORIES
 from twisted_probe.vocabulary.outcome import iso_time
 
@@ -28,6 +29,7 @@ MACHINE = "machine"
 CLOCK = "clock"
 OPEN_FILES = "open files"
 PORTS = "ports"
+LISTS = "lists"
 
 #: Bytes and files that the spool's disk should have room for.
 MIN_FREE = 64 * 1024 * 1024
@@ -273,3 +275,15 @@ def ports_line(sessions: int, path: Path = _PORT_RANGE) -> Line:
         advice = "sysctl -w net.ipv4.ip_local_port_range='32768 60999', or fewer sessions"
         return Line(MACHINE, PORTS, Status.NOTE, f"{found}: few for {sessions} sessions", advice)
     return Line(MACHINE, PORTS, Status.OK, found)
+
+
+# --- What is installed ---------------------------------------------------------------------------
+
+
+def lists_line() -> Line:
+    """Whether the lists that two of the flags need are there."""
+    missing = lists.missing()
+    if not missing:
+        return Line(MACHINE, LISTS, Status.OK, "disposable and free domains are known")
+    found = f"{' and '.join(missing)} not installed; flags that need them are null"
+    return Line(MACHINE, LISTS, Status.NOTE, found, lists.ADVICE)

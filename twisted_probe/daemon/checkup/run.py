@@ -35,7 +35,7 @@ CHECKS = (
     *(identity.BINDABLE, identity.REVERSE_DNS, identity.HELO, identity.SPF, SESSION),
     *(identity.TAKES_MAIL, resolvers.ANSWERS, resolvers.HONEST),
     *(machine.WRITABLE, machine.FILE_SYSTEM, machine.DISK, machine.INODES),
-    *(machine.CLOCK, machine.OPEN_FILES, machine.PORTS),
+    *(machine.CLOCK, machine.OPEN_FILES, machine.PORTS, machine.LISTS),
 )
 
 Tell = Callable[[Line], None]
@@ -152,4 +152,5 @@ def _machine_lines(checkup: Checkup, clock: float) -> list[Line]:
         machine.clock_line(now, now - time.monotonic() - clock, machine.kernel_clock()),
         machine.open_files_line(checkup.limits.sessions),
         machine.ports_line(checkup.limits.sessions),
+        machine.lists_line(),
     ]

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
+from twisted_probe.flags.lookup import flags_of
 from twisted_probe.jobs.formats.kinds import Format
 from twisted_probe.jobs.formats.objects import PROBE
 from twisted_probe.jobs.formats.reader import JobReader
 from twisted_probe.jobs.formats.row import Row
 from twisted_probe.jobs.options import DEFAULTS, JobOptions
+from twisted_probe.vocabulary.flags import NO_FLAGS
 from twisted_probe.vocabulary.outcome import FLAT_FIELDS, Outcome, flat_record
 
 #: What stands before the names of our columns, so that they never meet the user's.
@@ -28,6 +30,11 @@ _to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _to_ascii_json = json.JSONEncoder().encode
 
 
+def record_of(outcome: Outcome, options: JobOptions) -> dict[str, Any]:
+    """The outcome's record, with the flags of its address if the job is to have them."""
+    return outcome.record(flags_of(outcome.address) if options.flags else NO_FLAGS)
+
+
 class Table:
     """The results as CSV: in the dialect of the original, with its line end, and with a byte order
     mark if it has one; of a text file, with commas."""
@@ -35,7 +42,7 @@ class Table:
     def __init__(self, text: TextIO, reader: JobReader, options: JobOptions = DEFAULTS) -> None:
         self._width = len(reader.header)
         self._dialect = reader.dialect
-        self._defuse = options.defuse_formulas
+        self._options = options
         self._plain = reader.dialect.writer(text, reader.line_end)
         self._quoting = reader.dialect.writer(text, reader.line_end, quoted=True)
         if reader.marked:
@@ -44,7 +51,7 @@ class Table:
 
     def write(self, row: Row, outcome: Outcome) -> None:
         own = (row.text,) if row.fields is None else self._fitted(row.fields)
-        self._put((*own, *flat_record(outcome.record()).values()))
+        self._put((*own, *flat_record(record_of(outcome, self._options)).values()))
 
     def _fitted(self, fields: tuple[str, ...]) -> tuple[str, ...]:
         """As many fields as the header has: those that miss are empty, surplus ones stay in the
@@ -57,7 +64,7 @@ class Table:
 
     def _put(self, fields: Sequence[str]) -> None:
         quote = self._has_to_be_quoted(fields)
-        if self._defuse and any(field.startswith(FORMULA) for field in fields):
+        if self._options.defuse_formulas and any(field.startswith(FORMULA) for field in fields):
             fields = ["'" + field if field.startswith(FORMULA) else field for field in fields]
             quote = True
         (self._quoting if quote else self._plain).writerow(fields)
@@ -75,8 +82,9 @@ class Objects:
     """The results as JSONL, the exact form: the user's object as it stood in its line, and behind
     all of its keys the outcome. A line that holds no object comes back as a text."""
 
-    def __init__(self, text: TextIO) -> None:
+    def __init__(self, text: TextIO, options: JobOptions = DEFAULTS) -> None:
         self._text = text
+        self._options = options
 
     def write(self, row: Row, outcome: Outcome) -> None:
         if row.object is None:
@@ -84,11 +92,12 @@ class Objects:
         else:
             own = row.object[:-1].rstrip()
         comma = "" if own.endswith("{") else ","
-        self._text.write(f'{own}{comma}"{PROBE}":{_to_json(outcome.record())}}}\n')
+        record = _to_json(record_of(outcome, self._options))
+        self._text.write(f'{own}{comma}"{PROBE}":{record}}}\n')
 
 
 def output(
     text: TextIO, kind: Format, reader: JobReader, options: JobOptions = DEFAULTS
 ) -> Table | Objects:
     """What writes the results of a job that is read by `reader`."""
-    return Objects(text) if kind is Format.JSONL else Table(text, reader, options)
+    return Objects(text, options) if kind is Format.JSONL else Table(text, reader, options)
