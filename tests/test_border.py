@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from twisted_probe.cli.check import _print
+from twisted_probe.cli.forms import FORMS, JSON, REACHER
 from twisted_probe.routing.prober import Prober
 from twisted_probe.smtp.commands import Command
 from twisted_probe.smtp.errors import UnsafeCommand
@@ -59,8 +60,8 @@ def test_a_command_of_our_own_that_is_refused() -> None:
     assert str(caught.value).endswith(f" in '{TAME}'")
 
 
-@pytest.mark.parametrize("as_json", [False, True])
-async def test_an_address_that_is_none(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_address_that_is_none(capsys: pytest.CaptureFixture[str], form: str) -> None:
     """It is typed by somebody, and printed on a terminal."""
     prober = Prober(
         Clock(), sources=[Source("192.0.2.1", "p.example.org")], reverse_path="p@example.org"
@@ -71,11 +72,13 @@ async def test_an_address_that_is_none(capsys: pytest.CaptureFixture[str], as_js
     assert outcome.reason is Reason.INVALID_ADDRESS
     assert outcome.address == TAME
     assert outcome.text == r"'\x1b' at position 1: not allowed there"
-    _print([outcome], as_json=as_json)
+    _print([outcome], form)
     printed = capsys.readouterr().out
     assert escaped(printed) == printed.replace("\n", r"\x0a")
-    if as_json:
+    if form == JSON:
         assert json.loads(printed) == outcome.record()
+    elif form == REACHER:
+        assert json.loads(printed)["input"] == TAME
     else:
         assert f"\n{TAME}  ✘ undeliverable" in printed
         assert f"\n  {TAME}: '\\x1b' at position 1" in printed

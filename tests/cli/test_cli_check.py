@@ -135,6 +135,30 @@ async def test_json(tmp_path: Path) -> None:
     assert found[3]["next_attempt_at"] > found[3]["checked_at"]
 
 
+async def test_reacher(tmp_path: Path) -> None:
+    async with small_town() as town:
+        words_ = ("--format", "reacher", "ann@quick.example", "eve@quick.example")
+        ended = await check(town, tmp_path, *words_)
+    assert (ended.code, ended.err) == (1, "")
+    found = [json.loads(line) for line in ended.out.splitlines()]
+    assert [(each["input"], each["is_reachable"]) for each in found] == [
+        ("ann@quick.example", "safe"),
+        ("eve@quick.example", "invalid"),
+    ]
+
+
+async def test_flags(tmp_path: Path) -> None:
+    """In words for people, where they make one look again; and none where they are not wanted."""
+    house = House("mx.slip.example", "127.0.1.1", tempers.postfix(residents("info ann")))
+    (tmp_path / "mailprobe.toml").write_text("flags = false\n")
+    asked = ("info@slip.example", "ann@slip.example")
+    async with up(town_of(house)) as town:
+        ended = await check(town, tmp_path, *asked)
+        without = await check(town, tmp_path, "--config", "mailprobe.toml", *asked)
+    assert ended.out.splitlines()[-2:] == ["", "  info@slip.example: role account"]
+    assert "role account" not in without.out
+
+
 async def test_an_address_that_stands_there_twice(tmp_path: Path) -> None:
     async with small_town() as town:
         ended = await check(

@@ -122,6 +122,11 @@ async def test_results(spool: Path) -> None:
             json.loads(line)
             for line in (await at.out("results", "list.txt", "--json")).splitlines()
         ]
+        reacher = await at.out("results", "list.txt", "--format", "reacher")
+    assert [record["role_account"] for record in records] == [False, False, None]
+    assert [json.loads(line)["is_reachable"] for line in reacher.splitlines()] == [
+        *("safe", "invalid", "invalid")
+    ]
     assert table[0].split() == ["address", "verdict", "reason", "code", "exchanger", "source"]
     assert [line.split()[0] for line in table[2:5]] == [*LINES[:2], "no"]
     assert table[-1] == "… 1 of 3 recipients are still open"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted_probe import __version__
-from twisted_probe.cli import remote
+from twisted_probe.cli import forms, remote
 
 EXIT_USAGE = 2
 #: What a shell reports of a program that SIGPIPE has ended.
@@ -124,9 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--wait", action="store_true", help="wait and ask again where the answer is 'later'"
     )
-    check.add_argument(
-        "--json", action="store_true", help="an outcome a line, in JSON, instead of a table"
-    )
+    forms.add_options(check)
 
     doctor = commands.add_parser(
         "doctor",

@@ -6,7 +6,6 @@ Knows how long to wait and which exit code it comes to; the asking is the prober
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from contextlib import suppress
 from typing import Any
@@ -15,9 +14,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater, react
 
 from twisted_probe.cli import EXIT_USAGE, settings_of
+from twisted_probe.cli.forms import TABLE, print_record
 from twisted_probe.cli.table import print_table
 from twisted_probe.daemon.config import ConfigError, check_sources, probing_of, read_told
 from twisted_probe.daemon.settings import SOURCE
+from twisted_probe.jobs.formats.output import record_of
+from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.routing.prober import Prober
 from twisted_probe.vocabulary.outcome import Outcome, Verdict, iso_time
 
@@ -61,7 +63,7 @@ def check(arguments: argparse.Namespace) -> int:
     if not outcomes:
         print("mailprobe check: interrupted", file=sys.stderr)
         return EXIT_NOT_ALL
-    _print(outcomes, as_json=arguments.json)
+    _print(outcomes, arguments.format, JobOptions(flags=told["flags"]))
     all_deliverable = all(outcome.verdict is Verdict.DELIVERABLE for outcome in outcomes)
     return 0 if all_deliverable else EXIT_NOT_ALL
 
@@ -92,11 +94,11 @@ def _is_due(outcome: Outcome, moment: float) -> bool:
     return not outcome.final and (outcome.next_attempt_at or 0.0) <= moment + 1.0
 
 
-def _print(outcomes: list[Outcome], *, as_json: bool) -> None:
-    records = [outcome.record() for outcome in outcomes]
-    if as_json:
+def _print(outcomes: list[Outcome], form: str, options: JobOptions = DEFAULTS) -> None:
+    records = [record_of(outcome, options) for outcome in outcomes]
+    if form != TABLE:
         for record in records:
-            print(json.dumps(record, ensure_ascii=False))
+            print_record(record, form)
         return
     waiting = [outcome for outcome in outcomes if not outcome.final]
     notes = []
@@ -108,4 +110,13 @@ def _print(outcomes: list[Outcome], *, as_json: bool) -> None:
         for outcome in outcomes
         if outcome.text and outcome.verdict is not Verdict.DELIVERABLE
     ]
+    texts += [f"  {record['address']}: {words}" for record in records if (words := _flags(record))]
     print_table(records, sys.stdout, notes=[*notes, *([""] if texts else []), *texts])
+
+
+def _flags(record: dict[str, Any]) -> str:
+    """The flags that make somebody look again, in words; a free provider does not."""
+    words = ["disposable"] if record["disposable"] else []
+    words += ["role account"] if record["role_account"] else []
+    words += [f"did you mean {record['suggestion']}?"] if record["suggestion"] else []
+    return ", ".join(words)

@@ -7,10 +7,12 @@ is imported here: these commands have to answer at once.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from twisted_probe.cli import forms
+from twisted_probe.cli.forms import print_json
 
 if TYPE_CHECKING:
     from twisted_probe.cli.client import Client
@@ -75,7 +77,7 @@ def _add_results(commands: Commands) -> None:
         action="store_true",
         help="go on with what settles, until the job is done",
     )
-    _add_json(parser, "an outcome a line, in JSON, instead of a table")
+    forms.add_options(parser)
 
 
 def _add_switches(commands: Commands) -> None:
@@ -143,12 +145,18 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         return _ask(client, arguments)
     except Refused as refused:
-        if arguments.json:
+        if _wants_json(arguments):
             print_json(refused.answer)
         complain(arguments.command, str(refused))
     except NoDaemon as error:
         complain(arguments.command, str(error))
     return EXIT_NOT_DONE
+
+
+def _wants_json(arguments: argparse.Namespace) -> bool:
+    if arguments.command == "results":
+        return bool(arguments.format != forms.TABLE)
+    return bool(arguments.json)
 
 
 def _ask(client: Client, arguments: argparse.Namespace) -> int:
@@ -182,8 +190,3 @@ def _switched(arguments: argparse.Namespace) -> tuple[str | bytes, ...]:
 def complain(command: str, words: str) -> None:
     """Say on standard error what went wrong."""
     print(f"mailprobe {command}: {words}", file=sys.stderr)
-
-
-def print_json(answer: Any) -> None:
-    """Print one line of JSON."""
-    print(json.dumps(answer, ensure_ascii=False), flush=True)

@@ -13,11 +13,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from twisted_probe.cli.client import Client
-from twisted_probe.cli.remote import EXIT_NOT_DONE, complain, print_json
+from twisted_probe.cli.forms import TABLE, print_record
+from twisted_probe.cli.remote import EXIT_NOT_DONE, complain
 from twisted_probe.cli.table import MARKS, print_table
 
 #: Seconds between two looks at a job that is followed, or so many times as long as the last one
@@ -44,11 +46,11 @@ def results(client: Client, arguments: argparse.Namespace) -> int:
     name = os.fsencode(arguments.name)
     reading = Reading(client, name)
     if arguments.follow:
-        return _follow(reading, _printer(arguments.json), as_json=arguments.json)
+        return _follow(reading, _printer(arguments.format))
     records = reading.records()
-    if arguments.json:
+    if arguments.format != TABLE:
         for record in records:
-            print_json(record)
+            print_record(record, arguments.format)
         return reading.code()
     first = list(islice(records, MAX_TABLE + 1))
     if len(first) <= MAX_TABLE:
@@ -115,11 +117,11 @@ class Reading:
         return ["", f"… {left} of {page['recipients']} recipients are still open"] if left else []
 
 
-def _printer(as_json: bool) -> Callable[[Record], None]:
-    return print_json if as_json else _Lines()
+def _printer(form: str) -> Callable[[Record], None]:
+    return _Lines() if form == TABLE else partial(print_record, form=form)
 
 
-def _follow(reading: Reading, show: Callable[[Record], None], *, as_json: bool) -> int:
+def _follow(reading: Reading, show: Callable[[Record], None]) -> int:
     """Show what settles until the job is over."""
     while True:
         began = time.monotonic()

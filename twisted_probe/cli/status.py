@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from twisted_probe.cli.client import Client
-from twisted_probe.cli.remote import print_json
+from twisted_probe.cli.forms import print_json
 from twisted_probe.cli.table import MARKS, STYLES
 
 #: Seconds between two looks, or so many times as long as the last one took if that is more.

@@ -9,7 +9,8 @@ import argparse
 import os
 import sys
 
-from twisted_probe.cli.remote import EXIT_NOT_DONE, EXIT_USAGE, complain, print_json
+from twisted_probe.cli.forms import print_json
+from twisted_probe.cli.remote import EXIT_NOT_DONE, EXIT_USAGE, complain
 from twisted_probe.jobs.names import printable
 from twisted_probe.jobs.submission import NotSubmitted, place_of
 from twisted_probe.jobs.submission import submit as submit_list
