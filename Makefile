@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INPUTS := setup.cfg pyproject.toml
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types docs clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/mailprobe demo
@@ -19,6 +19,9 @@ lint: $(VENV)/installed-test
 
 types: $(VENV)/installed-test
 	$(BIN)/mypy
+
+docs: $(VENV)/installed-demo
+	$(BIN)/python docs/make_verdicts.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

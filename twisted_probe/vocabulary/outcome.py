@@ -17,16 +17,42 @@ from twisted_probe.vocabulary.reply import Stage
 
 
 class Verdict(str, Enum):
-    """The four answers."""
+    """The four answers. The docstring of each says what to make of it (docs/verdicts.rst)."""
 
-    DELIVERABLE = "deliverable"
-    RISKY = "risky"
-    UNDELIVERABLE = "undeliverable"
-    UNKNOWN = "unknown"
+    __doc__: str
+
+    def __new__(cls, value: str, doc: str = "") -> Verdict:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.__doc__ = doc
+        return member
+
+    DELIVERABLE = (
+        "deliverable",
+        "An exchanger that serves the domain takes mail for this mailbox, and not for everybody. "
+        "Send.",
+    )
+    RISKY = (
+        "risky",
+        "The mailbox may well be there, but nothing says that a message arrives. Send where a "
+        "bounce does no harm.",
+    )
+    UNDELIVERABLE = (
+        "undeliverable",
+        "The address itself, the DNS or the exchangers say for good that no message arrives. Do "
+        "not send.",
+    )
+    UNKNOWN = (
+        "unknown",
+        "Nobody has spoken of this mailbox: what was said is about us, about the moment or about "
+        "the way there. It is no reason to remove the address. Mend what the reason names, and "
+        "ask again.",
+    )
 
 
 class Reason(str, Enum):
-    """Why a verdict was given. Each one belongs to one verdict; its docstring is advice."""
+    """Why a verdict was given. Each one belongs to one verdict; its docstring is advice
+    (docs/verdicts.rst)."""
 
     verdict: Verdict
     __doc__: str
@@ -43,7 +69,8 @@ class Reason(str, Enum):
         "accepted",
         Verdict.DELIVERABLE,
         "The exchanger accepts this recipient and refuses a random one of the same domain. "
-        "Nothing to do.",
+        "Nothing to do. With control = false no random one is asked, and domains that accept "
+        "everybody are not told from others.",
     )
     CATCH_ALL = (
         "catch_all",
@@ -107,13 +134,14 @@ class Reason(str, Enum):
     RATE_LIMITED = (
         "rate_limited",
         Verdict.UNKNOWN,
-        "The exchanger says that we are too fast or too many. Lower the limits for the site and "
-        "ask again later.",
+        "The exchanger says that we are too fast or too many. The daemon asks again later by "
+        "itself; where it comes often, lower per_site and starts_per_second in [limits].",
     )
     TEMPORARY = (
         "temporary",
         Verdict.UNKNOWN,
-        "The exchanger has trouble of its own or says 'later'. Ask again later.",
+        "The exchanger has trouble of its own, or says 'later'. The daemon asks again by itself; "
+        "on the command line use --wait.",
     )
     BLOCKLISTED = (
         "blocklisted",
@@ -125,13 +153,14 @@ class Reason(str, Enum):
         "sender_refused",
         Verdict.UNKNOWN,
         "Our reverse-path, HELO name or identity (SPF, reverse DNS, authentication) is refused. "
-        "Set a reverse-path that receives mail and a HELO name that resolves to the source.",
+        "Set a reverse-path that receives mail and a HELO name that resolves to the source; "
+        "mailprobe doctor looks at all of them.",
     )
     POLICY = (
         "policy",
         Verdict.UNKNOWN,
         "The exchanger refuses by a rule of its own that is neither about the mailbox nor clearly "
-        "about us. It cannot be known from outside.",
+        "about us. Keep the address: what the rule is cannot be known from outside.",
     )
     REFUSED = (
         "refused",
@@ -153,8 +182,8 @@ class Reason(str, Enum):
     NO_ROUTE = (
         "no_route",
         Verdict.UNKNOWN,
-        "No route leads from the source to the exchanger. Check the machine's routes and whether "
-        "a source of the exchanger's address family is set.",
+        "No route leads from the source to the exchanger. Check the machine's routes, and whether "
+        "there is a source of the exchanger's address family (IPv4, IPv6).",
     )
     PROTOCOL_ERROR = (
         "protocol_error",
@@ -172,30 +201,33 @@ class Reason(str, Enum):
         "dns_error",
         Verdict.UNKNOWN,
         "The DNS gave no answer that can be trusted (SERVFAIL, timeout, loop). Ask again later; "
-        "if many domains fail so, look at the resolvers.",
+        "if many domains fail so, see what mailprobe doctor says of the resolvers.",
     )
     FORBIDDEN_EXCHANGER = (
         "forbidden_exchanger",
         Verdict.UNKNOWN,
         "The domain's exchangers have only addresses that are never dialled: private, loopback, "
-        "reserved, or our own. Allow the network if it is yours.",
+        "reserved, or our own. If the network is yours, name it in allow_networks.",
     )
     SOURCE_UNAVAILABLE = (
         "source_unavailable",
         Verdict.UNKNOWN,
         "No source address could be used: not on this machine any more, or of the other address "
-        "family. Nothing was sent from any other address.",
+        "family, or not one that the job names. Nothing was sent from any other address. Run "
+        "mailprobe doctor, and add a source of the family that is missing.",
     )
     SMTPUTF8_UNSUPPORTED = (
         "smtputf8_unsupported",
         Verdict.UNKNOWN,
-        "The address needs SMTPUTF8 (RFC 6531) and no exchanger of the domain offers it.",
+        "The address needs SMTPUTF8 (RFC 6531) and no exchanger of the domain offers it, so hardly "
+        "anybody can write to it. Ask its owner for an address in ASCII.",
     )
     REJECTS_EVERYONE = (
         "rejects_everyone",
         Verdict.UNKNOWN,
         "The exchanger refuses everybody in the same vague words, the random recipient too, and "
-        "no recipient of the domain was ever accepted. It cannot be known from this source.",
+        "no recipient of the domain was accepted lately. Keep the address: it cannot be known from "
+        "this source.",
     )
     INTERNAL_ERROR = (
         "internal_error",
