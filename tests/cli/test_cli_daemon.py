@@ -123,7 +123,7 @@ async def test_results(spool: Path) -> None:
             for line in (await at.out("results", "list.txt", "--json")).splitlines()
         ]
         reacher = await at.out("results", "list.txt", "--format", "reacher")
-    assert [record["role_account"] for record in records] == [False, False, None]
+    assert [record["role_account"] for record in records] == [False, True, None]
     assert [json.loads(line)["is_reachable"] for line in reacher.splitlines()] == [
         *("safe", "invalid", "invalid")
     ]

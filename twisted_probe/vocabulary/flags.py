@@ -5,7 +5,7 @@ Knows the value and its record; not how a flag is found (`flags`).
 
 from __future__ import annotations
 
-from attrs import asdict, fields, frozen
+from attrs import fields, frozen
 
 
 @frozen
@@ -26,7 +26,12 @@ class Flags:
 
     def record(self) -> dict[str, bool | str | None]:
         """The flags as they stand at the end of an outcome's record."""
-        return asdict(self)
+        return {
+            "disposable": self.disposable,
+            "role_account": self.role_account,
+            "free_provider": self.free_provider,
+            "suggestion": self.suggestion,
+        }
 
 
 #: The names of the flags, in order.
