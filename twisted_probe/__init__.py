@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from twisted_probe.flags.lookup import flags_of
     from twisted_probe.routing.engine import Engine
     from twisted_probe.routing.opening import open_session
     from twisted_probe.routing.prober import Prober
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from twisted_probe.verdict.classify import Context
     from twisted_probe.verdict.ladder import Ladder
     from twisted_probe.vocabulary.address import Address, AddressError, parse_address
+    from twisted_probe.vocabulary.flags import Flags
     from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, Verdict
     from twisted_probe.vocabulary.reply import Reply, Stage
     from twisted_probe.vocabulary.source import Source
@@ -53,6 +55,7 @@ _HOMES = {
     "ConnectTimeout": "smtp.errors",
     "Context": "verdict.classify",
     "Engine": "routing.engine",
+    "Flags": "vocabulary.flags",
     "Greylisted": "smtp.errors",
     "Ladder": "verdict.ladder",
     "NoRoute": "smtp.errors",
@@ -82,6 +85,7 @@ _HOMES = {
     "Verdict": "vocabulary.outcome",
     "Wishes": "vocabulary.wishes",
     "converse": "smtp.conversation",
+    "flags_of": "flags.lookup",
     "open_session": "routing.opening",
     "parse_address": "vocabulary.address",
     "raise_for_refusal": "smtp.errors",
@@ -94,6 +98,7 @@ __all__ = [
     "ConnectTimeout",
     "Context",
     "Engine",
+    "Flags",
     "Greylisted",
     "Ladder",
     "NoRoute",
@@ -124,6 +129,7 @@ __all__ = [
     "Wishes",
     "__version__",
     "converse",
+    "flags_of",
     "open_session",
     "parse_address",
     "raise_for_refusal",

