@@ -172,7 +172,7 @@ class _Replay:
         self.transcript: list[str] = []
         self.expected: list[str] = []  # what the transcript must be
         self.partial = b""
-        options = dict(dialogue.options)
+        options: dict[str, Any] = dict(dialogue.options)
         self.max_errors = {k: options.pop(k) for k in ("max_errors",) if k in options}
         self.wire = Wire(transcript=self.transcript.append, **options)
         self.greeted = results_of(self.wire.session.greeted)
