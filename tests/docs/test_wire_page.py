@@ -70,4 +70,4 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"at most {MAX_OUTSTANDING} octets" in flat
     assert f"A line may have {MAX_LINE // 1024} KiB" in flat
     assert f"a reply {MAX_REPLY // 1024} KiB and {MAX_REPLY_LINES} lines" in flat
-    assert f"a session {MAX_SESSION // 1024**2} MiB" in flat
+    assert f"a session {MAX_SESSION // 1024} KiB" in flat

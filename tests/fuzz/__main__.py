@@ -5,6 +5,7 @@ Knows atheris; the targets do not.
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import atheris
@@ -19,12 +20,14 @@ def main() -> None:
     """Run until told to stop, or until a target fails."""
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"usage: python -m tests.fuzz {'|'.join(TARGETS)} [options of libFuzzer]")
-    target = TARGETS[sys.argv.pop(1)]
+    _, name, *options = sys.argv
+    target = TARGETS[name]
 
     def one_input(data: bytes) -> None:
         target(data)
 
-    atheris.Setup(sys.argv, one_input)
+    # libFuzzer runs itself again to merge and to minimise: these words, in a shell.
+    atheris.Setup([f"{shlex.quote(sys.executable)} -m tests.fuzz {name}", *options], one_input)
     atheris.Fuzz()
 
 

@@ -38,6 +38,7 @@ from twisted_probe.smtp.limits import (
     MAX_RECIPIENTS,
     MAX_REPLY,
     MAX_REPLY_LINES,
+    MAX_SESSION,
 )
 from twisted_probe.testing import Wire, results_of
 from twisted_probe.vocabulary.address import Address, parse_address
@@ -46,11 +47,9 @@ from twisted_probe.vocabulary.reply import Stage
 
 #: Octets that one session may hold, with its replies and what it reports.
 MAX_HELD = 64 * 1024
-#: What the limits of smtp/ add up to now: a group's replies, one half read, and a line.
-_HELD_BY_LIMITS = (MAX_ERRORS + 3) * MAX_REPLY + MAX_LINE
 #: Octets of one packet, and of all of them: what a reactor reads at once, and a flood.
 _MAX_PACKET = 65536
-_MAX_FLOOD = 512 * 1024
+_MAX_FLOOD = MAX_SESSION + _MAX_PACKET
 #: Octets of a session that is played once more octet by octet.
 _MAX_OCTETS = 4096
 #: Longer than any deadline.
@@ -163,6 +162,9 @@ def check_session(data: bytes) -> int:
     must; any other exception is a fault as well. Gives the most octets that were held."""
     form, happenings = _parsed(data)
     told = _play(form, happenings)
+    if told.octets > MAX_SESSION:
+        # Of the packet that was too much nothing is read, so packets matter.
+        return told.held
     # The same bytes, in as few packets as our own silence allows: what is told is the same.
     joined = _joined(happenings, told.reactions)
     again = _play(form, joined)
@@ -300,7 +302,9 @@ class _Play:
                 self.asked.setdefault(said[9:-1], []).append(len(self.received))
         if len(self.received) > self.told.held:
             self.told.held = max(self.told.held, held_octets(self.wire.session))
-            assert self.told.held <= _HELD_BY_LIMITS, self.told.held
+            # What the limits add up to now: a group's replies, one half read, and a line.
+            limit = (self.form.max_errors + 3) * MAX_REPLY + MAX_LINE
+            assert self.told.held <= limit, self.told.held
 
     def _check_end(self) -> None:
         assert not self.wire.is_open

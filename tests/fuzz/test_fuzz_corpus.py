@@ -28,7 +28,7 @@ def test_a_kept_input(name: str, path: Path) -> None:
 #: Replies of 32 KiB each to one group of RCPTs, in full within every limit.
 LONG_REPLIES = (
     b"9@|220 mx\r\n|250-mx\r\n250 PIPELINING\r\n|250 ok\r\n"
-    + (b"|*6550-" + b"y" * 490 + b"\r\n|550 x\r\n") * 8
+    + (b"|*6550-" + b"y" * 490 + b"\r\n|550 x\r\n") * 7
 )
 
 

@@ -5,7 +5,9 @@ Knows every field of the report: what is new in it and not as by default shows b
 
 from __future__ import annotations
 
-from attrs import NOTHING, fields
+from collections.abc import Iterator
+
+from attrs import NOTHING, AttrsInstance, fields, has
 
 from twisted_probe.smtp.conversation import SessionReport
 from twisted_probe.smtp.errors import SessionError
@@ -24,12 +26,20 @@ def report_lines(report: SessionReport) -> list[str]:
         lines.append(f"refusal: {report.refusal.stage.value} {_codes(report.refusal)}")
     if report.failure is not None:
         lines.append(f"failure: {_trouble(report.failure)}")
-    for each in fields(SessionReport):
-        value = getattr(report, each.name)
-        if each.name not in _TOLD and value != each.default and each.default is not NOTHING:
+    return [*lines, *_others(report)]
+
+
+def _others(thing: AttrsInstance) -> Iterator[str]:
+    """What is not as by default, in a value of its own as well."""
+    for each in fields(type(thing)):
+        value = getattr(thing, each.name)
+        if each.name in _TOLD or each.default is NOTHING or value == each.default:
+            continue
+        if has(type(value)):
+            yield from _others(value)
+        else:
             shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            lines.append(f"{each.name.replace('_', ' ')}: {shown}")
-    return lines
+            yield f"{each.name.replace('_', ' ')}: {shown}"
 
 
 def _codes(reply: Reply) -> str:
