@@ -4,8 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INPUTS := setup.cfg pyproject.toml
+# How long `make fuzz` runs each target, in seconds, and where it keeps what it finds.
+FUZZ_SECONDS ?= 600
+FOUND ?= build/fuzz
 
-.PHONY: demo test lint types docs clean
+.PHONY: demo test lint types fuzz docs clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/mailprobe demo
@@ -20,8 +23,19 @@ lint: $(VENV)/installed-test
 types: $(VENV)/installed-test
 	$(BIN)/mypy
 
-docs: $(VENV)/installed-demo
+fuzz: $(VENV)/installed-test
+	for target in grammar session; do \
+	  mkdir -p $(FOUND)/$$target && \
+	  $(BIN)/python -m tests.fuzz $$target -dict=tests/fuzz/smtp.dict -max_len=1024 -timeout=20 \
+	    -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(FOUND)/$$target- \
+	    $(FOUND)/$$target tests/fuzz/corpus/$$target || exit 1; \
+	done
+
+# The picture needs Graphviz's `dot`; the tests do not.
+docs: $(VENV)/installed-test
 	$(BIN)/python docs/make_verdicts.py
+	$(BIN)/python -m docs.make_states
+	dot -Tsvg -o docs/states.svg docs/states.dot
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
