@@ -167,6 +167,7 @@ class _End:
         self._host = host
         self._peer = peer
         self._is_open = True
+        self._reads = True
         self.disconnecting = False
 
     def getHost(self) -> IPv4Address:
@@ -179,6 +180,9 @@ class _End:
         if not self.disconnecting:
             self._square.callLater(self._square.latency, self.other._receive, data)
 
+    def pauseProducing(self) -> None:
+        self._reads = False
+
     def loseConnection(self) -> None:
         self.disconnecting = True
         self._square.callLater(0, self._part, error.ConnectionDone(), error.ConnectionDone())
@@ -188,7 +192,7 @@ class _End:
         self._square.callLater(0, self._part, error.ConnectionAborted(), error.ConnectionLost())
 
     def _receive(self, data: bytes) -> None:
-        if self._is_open:
+        if self._is_open and self._reads:
             self._protocol.dataReceived(data)
 
     def _part(self, ours: Exception, theirs: Exception) -> None:

@@ -25,6 +25,8 @@ class Then(Enum):
     CLOSE = "close"
     #: A hard one (RST).
     ABORT = "abort"
+    #: It stays, and reads no more.
+    DEAF = "deaf"
 
 
 @frozen

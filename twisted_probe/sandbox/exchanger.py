@@ -11,7 +11,13 @@ from collections.abc import Hashable, Iterator
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+    ITCPTransport,
+)
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
@@ -150,6 +156,8 @@ class ExchangerProtocol(LineReceiver):
         self._waiting.clear()
         if then is Then.ABORT:
             self._line.abortConnection()
+        elif then is Then.DEAF:
+            cast(IPushProducer, self._line).pauseProducing()
         else:
             self._line.loseConnection()
 

@@ -131,15 +131,17 @@ class Tarpits:
 
 @frozen
 class DropsAfter:
-    """Answers this many commands and ends the connection in place of the next answer."""
+    """Answers this many commands and ends the connection in place of the next answer, without a
+    word unless it `says` one."""
 
     commands: int
     then: Then = Then.CLOSE
+    says: Says = ""
 
     def __call__(self, visit: Visit, command: Command, answer: Answer) -> Answer:
-        """Nothing, and the end."""
+        """The last word, and the end."""
         if command.stage is not Stage.GREETING and visit.commands >= self.commands:
-            return Answer(then=self.then)
+            return evolve(answer_of(self.says), then=self.then)
         return answer
 
 

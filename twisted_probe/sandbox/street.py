@@ -71,6 +71,15 @@ def houses(greylist_delay: float = GREYLIST_DELAY) -> tuple[House, ...]:
     )
 
 
+#: Ours: HELO names that lead to the sources and back, and a reverse-path that exists.
+OURS: Names = {
+    "example.org": ["MX 10 probe1.example.org", "TXT v=spf1 mx a:probe2.example.org -all"],
+    "probe1.example.org": ["A 127.0.0.21"],
+    "probe2.example.org": ["A 127.0.0.22"],
+    "21.0.0.127.in-addr.arpa": ["PTR probe1.example.org"],
+    "22.0.0.127.in-addr.arpa": ["PTR probe2.example.org"],
+}
+
 #: What the DNS says beside the addresses of the houses.
 NAMES: Names = {
     "orchard.example": ["MX 10 mx.orchard.example"],
@@ -98,10 +107,5 @@ NAMES: Names = {
     "cellar.example": ["MX 10 mx1.cellar.example", "MX 20 mx2.cellar.example"],
     "mx1.cellar.example": ["A 10.11.12.13"],
     "mx2.cellar.example": ["A 192.168.1.25"],
-    # Ours: HELO names that lead to the sources and back, and a reverse-path that exists.
-    "example.org": ["MX 10 probe1.example.org", "TXT v=spf1 mx a:probe2.example.org -all"],
-    "probe1.example.org": ["A 127.0.0.21"],
-    "probe2.example.org": ["A 127.0.0.22"],
-    "21.0.0.127.in-addr.arpa": ["PTR probe1.example.org"],
-    "22.0.0.127.in-addr.arpa": ["PTR probe2.example.org"],
+    **OURS,
 }

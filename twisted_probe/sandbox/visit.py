@@ -91,8 +91,9 @@ class Visit:
     #: The reverse-path of the open transaction, None without one, and who was taken in it.
     sender: str | None = None
     recipients: list[str] = field(factory=list)
-    #: Commands and errors before the command in hand.
+    #: Commands, recipients asked and errors before the command in hand.
     commands: int = 0
+    asked: int = 0
     errors: int = 0
     #: The greeting said no; only QUIT is left (RFC 5321 section 3.1).
     turned_away: bool = False
@@ -199,6 +200,7 @@ class Visit:
             self.turned_away = not answer.is_positive
             return
         self.commands += 1
+        self.asked += command.stage is Stage.RCPT
         self.errors += answer.is_error
         if not answer.is_positive:
             return

@@ -1,0 +1,57 @@
+"""Every oddity by itself, without a socket and without waiting: a prober on a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from tests.routing.town_square import town as town_with
+from twisted_probe.sandbox.catalogue import CATALOGUE
+from twisted_probe.sandbox.catalogue.oddity import Oddity
+from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet
+from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS
+from twisted_probe.verdict.ladder import DEFAULT_LADDER
+
+from .oddities import KNOWN_FAULTS
+
+
+def met(oddity: Oddity, **options: Any) -> Encounter:
+    """What comes of it, in a town of its own in memory."""
+    town = hostile_town([oddity])
+    (house,) = town.houses
+    settings: dict[str, Any] = {
+        "sources": town.sources,
+        "reverse_path": town.reverse_path,
+        "allow_networks": town.networks,
+        **options,
+    }
+    with town_with(town.names, **settings) as memory:
+        record = memory.square.settle(house.address, house.temper, house.name)
+        encounter = memory.square.wait(
+            Deferred.fromCoroutine(meet(memory.prober, memory.square, oddity))
+        )
+    assert record.forbidden == 0
+    return encounter
+
+
+def _marked(oddity: Oddity) -> Any:
+    fault = KNOWN_FAULTS.get(oddity.name)
+    marks = () if fault is None else (pytest.mark.xfail(strict=True, reason=fault),)
+    return pytest.param(oddity, id=oddity.name, marks=marks)
+
+
+PACES: dict[str, Mapping[str, Any]] = {
+    "hasty": HASTE,
+    "patient": {"timeouts": DEFAULT_TIMEOUTS, "ladder": DEFAULT_LADDER},
+}
+
+
+@pytest.mark.parametrize("pace", PACES)
+@pytest.mark.parametrize("oddity", [_marked(oddity) for oddity in CATALOGUE.values()])
+def test_every_oddity_in_memory(oddity: Oddity, pace: str) -> None:
+    """As the demo asks, and with the waits and the ladder that are used out there."""
+    encounter = met(oddity, **PACES[pace])
+    assert encounter.is_as_expected, encounter.observed

@@ -1,0 +1,66 @@
+"""The whole street over loopback sockets: the prober, its resolver, and every oddity at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred, gatherResults
+
+from twisted_probe.routing.prober import Prober
+from twisted_probe.sandbox.catalogue import CATALOGUE
+from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet
+from twisted_probe.sandbox.record import SessionRecord
+from twisted_probe.sandbox.town import Town
+from twisted_probe.testing import options_for
+
+from .oddities import KNOWN_FAULTS
+
+reactor: Any = global_reactor
+
+
+def check_manners(session: SessionRecord, offers_pipelining: bool) -> None:
+    """No forbidden command, nothing before the greeting or behind EHLO, and no group where none
+    was offered."""
+    before = ""
+    for exchange in session.exchanges:
+        assert not exchange.forbidden, exchange
+        if exchange.early:
+            assert offers_pipelining, exchange
+            assert before in ("MAIL", "RCPT", "RSET"), exchange
+        before = exchange.verb
+
+
+async def visited(town: Town) -> list[Encounter]:
+    """All of the street, at once; everything is closed again."""
+    await town.start(reactor)
+    prober = Prober(reactor, **options_for(town), **HASTE)
+    try:
+        return await gatherResults(
+            [Deferred.fromCoroutine(meet(prober, reactor, oddity)) for oddity in CATALOGUE.values()]
+        )
+    finally:
+        await prober.close()
+        await town.stop()
+
+
+@pytest.mark.deadline(120)
+async def test_every_oddity_over_sockets() -> None:
+    town = hostile_town()
+    encounters = await visited(town)
+    wrong = {
+        encounter.oddity.name: encounter.observed
+        for encounter in encounters
+        if not encounter.is_as_expected
+    }
+    assert wrong.keys() == KNOWN_FAULTS.keys(), wrong
+    for oddity in CATALOGUE.values():
+        exchanger = town.exchangers[f"mx.{oddity.domain}"]
+        offers = any(keyword.upper() == "PIPELINING" for keyword in oddity.temper.keywords)
+        assert exchanger.record.sessions
+        for session in exchanger.record.sessions:
+            check_manners(session, offers)
+    for encounter in encounters:
+        for outcome in encounter.outcomes.values():
+            assert (outcome.text or "").isprintable()
