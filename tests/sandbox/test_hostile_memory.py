@@ -54,4 +54,4 @@ PACES: dict[str, Mapping[str, Any]] = {
 def test_every_oddity_in_memory(oddity: Oddity, pace: str) -> None:
     """As the demo asks, and with the waits and the ladder that are used out there."""
     encounter = met(oddity, **PACES[pace])
-    assert encounter.is_as_expected, encounter.observed
+    assert encounter.is_as_expected, encounter.observed_in_words

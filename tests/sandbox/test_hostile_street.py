@@ -50,7 +50,7 @@ async def test_every_oddity_over_sockets() -> None:
     town = hostile_town()
     encounters = await visited(town)
     wrong = {
-        encounter.oddity.name: encounter.observed
+        encounter.oddity.name: encounter.observed_in_words
         for encounter in encounters
         if not encounter.is_as_expected
     }

@@ -51,6 +51,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from twisted_probe.cli.doctor import doctor
 
         return doctor(arguments)
+    if arguments.street == "hostile":
+        from twisted_probe.cli.hostile import hostile
+
+        return hostile(arguments)
     from twisted_probe.cli.demo import demo
 
     return demo(arguments)
@@ -168,7 +172,16 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="see it work, offline",
         description="Start the real daemon on a temporary spool against exchangers of its own on "
-        "this machine, drop a sample list and show what comes of it.",
+        "this machine, drop a sample list and show what comes of it. With 'hostile': send the "
+        "prober to exchangers that are odd, broken or hostile. Exit code: 0 when all came to what "
+        "it should, 1 when not, 2 for wrong usage.",
+    )
+    demo.add_argument(
+        "--with",
+        choices=("sample", "hostile"),
+        default="sample",
+        dest="street",
+        help="who answers: the sample street (the default), or the hostile one",
     )
     demo.add_argument("--keep", metavar="DIR", help="leave the spool in this directory")
     remote.add_commands(commands)

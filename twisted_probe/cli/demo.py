@@ -16,15 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.defer import TimeoutError as TookTooLong
-from twisted.internet.error import CannotListenError
-from twisted.internet.task import deferLater, react
+from twisted.internet.task import deferLater
 
 from twisted_probe.cli import EXIT_USAGE
+from twisted_probe.cli.showing import complain, shown
 from twisted_probe.cli.table import print_table
-from twisted_probe.daemon.config import ConfigError
-from twisted_probe.daemon.lock import SpoolInUse
 from twisted_probe.daemon.preparation import prepare
 from twisted_probe.daemon.service import ProbeService
 from twisted_probe.sandbox.town import Town
@@ -33,8 +29,6 @@ from twisted_probe.verdict.ladder import Ladder
 
 #: Seconds. The real ladder begins with five minutes; nobody watches a demo that long.
 DEMO_LADDER = Ladder(greylist=(2.5, 2.5), temporary=(1.5,))
-#: Seconds after which something is wrong.
-DEMO_TIMEOUT = 60.0
 #: Seconds between two looks at the progress.
 _LOOK = 0.25
 _LIST = "sample.txt"
@@ -43,58 +37,20 @@ _LIST = "sample.txt"
 def demo(arguments: argparse.Namespace) -> int:
     """Run the demo; 0 when the list was answered."""
     if arguments.keep is not None and _holds_something(Path(arguments.keep)):
-        _complain(f"--keep {arguments.keep}: it is not empty")
+        complain(f"--keep {arguments.keep}: it is not empty")
         return EXIT_USAGE
     spool = arguments.keep or tempfile.mkdtemp(prefix="mailprobe-demo-")
     answered = False
-    pipe: BrokenPipeError | None = None
-
-    def run(reactor: Any) -> Deferred[None]:
-        showing = Deferred.fromCoroutine(_Demo(reactor, Path(spool)).run())
-        showing.addTimeout(DEMO_TIMEOUT, reactor)
-        # Ctrl-C: the service has a thread, which would else keep the process.
-        reactor.addSystemEventTrigger("before", "shutdown", _end, showing)
-
-        async def show() -> None:
-            nonlocal answered, pipe
-            try:
-                await showing
-                answered = True
-            except CancelledError:
-                _complain("interrupted")
-            except BrokenPipeError as broken:
-                pipe = broken
-            except TookTooLong:
-                _complain(f"no results after {DEMO_TIMEOUT:.0f} s")
-            except (ConfigError, SpoolInUse, CannotListenError) as error:
-                _complain(str(error))
-
-        return Deferred.fromCoroutine(show())
-
     try:
-        react(run)
-    except SystemExit as end:
-        if end.code not in (0, None):
-            raise
+        answered = shown(lambda reactor: _Demo(reactor, Path(spool)).run())
     finally:
         if arguments.keep is None and not answered:
             shutil.rmtree(spool, ignore_errors=True)
-    if pipe is not None:
-        raise pipe
     return 0 if answered else 1
 
 
 def _holds_something(path: Path) -> bool:
     return path.is_dir() and any(path.iterdir())
-
-
-def _end(showing: Deferred[None]) -> Deferred[None]:
-    showing.cancel()
-    return showing
-
-
-def _complain(words: str) -> None:
-    print(f"mailprobe demo: {words}", file=sys.stderr)
 
 
 class _Demo:

@@ -81,9 +81,9 @@ class Encounter:
     seconds: float
 
     @property
-    def observed(self) -> dict[str, str]:
-        """The words for each address, in the order in which they were asked."""
-        return {text: words_of([outcome.reason]) for text, outcome in self.outcomes.items()}
+    def observed_in_words(self) -> str:
+        """What came of it, in the form of the oddity's `expected_in_words`."""
+        return self.oddity.in_words({text: [told.reason] for text, told in self.outcomes.items()})
 
     @property
     def is_as_expected(self) -> bool:

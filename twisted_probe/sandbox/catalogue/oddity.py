@@ -5,7 +5,7 @@ Knows the value; which there are is the chapters' affair.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -58,6 +58,21 @@ class Oddity:
     def domain(self) -> str:
         """The domain that it serves in the hostile street."""
         return f"{self.name}.example"
+
+    def in_words(self, told: Mapping[str, Iterable[Reason]]) -> str:
+        """What is told of its addresses: of the living, a stroke, of all others; once where that
+        is the same."""
+        of_living, of_others = set[str](), set[str]()
+        for local in self.asks:
+            said = of_living if local in LIVING else of_others
+            said.update(reason.value for reason in told[f"{local}@{self.domain}"])
+        kinds = dict.fromkeys(" or ".join(sorted(said)) for said in (of_living, of_others) if said)
+        return " / ".join(kinds)
+
+    @property
+    def expected_in_words(self) -> str:
+        """What should come of it."""
+        return self.in_words(self.expected)
 
     @property
     def expected(self) -> dict[str, Expected]:
