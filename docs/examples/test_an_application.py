@@ -4,7 +4,7 @@
 
 The application takes subscribers whose mailbox is alive. Its tests stand on three legs: a
 `FakeProber` for what it makes of the outcomes, a `Wire` for what it says to an exchanger by
-hand, and a `Town` for all of it together.
+hand, and a `Town`, a sound one or a hostile one, for all of it together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,18 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from twisted_probe import Outcome, ProbeFactory, Prober, Reason, Retry, Source, Verdict
-from twisted_probe.testing import HOLD, FakeProber, Town, Wire, later, options_for, results_of
+from twisted_probe.testing import (
+    CATALOGUE,
+    HASTE,
+    HOLD,
+    FakeProber,
+    Town,
+    Wire,
+    hostile_town,
+    later,
+    options_for,
+    results_of,
+)
 
 # --- The application ------------------------------------------------------------------------------
 
@@ -128,3 +139,13 @@ class InATown(TestCase):
             await application.subscribe(address)
         assert application.subscribers == ["ann@orchard.example"]
         assert town.exchangers["mx.orchard.example"].record.forbidden == 0
+
+    async def test_nobody_is_turned_away_because_of_an_exchanger(self) -> None:
+        oddities = [CATALOGUE[name] for name in ("listed-as-unknown", "ssh", "yes-then-no")]
+        town = await hostile_town(oddities).start(reactor)
+        self.addCleanup(town.stop)
+        prober = Prober(reactor, **options_for(town), **HASTE)
+        self.addCleanup(prober.close)
+        application = Subscriptions(IReactorTime(reactor), prober)
+        for oddity in oddities:
+            assert await application.subscribe(f"ann@{oddity.domain}") == "Welcome!"

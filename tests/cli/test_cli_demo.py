@@ -10,8 +10,10 @@ import pytest
 
 from tests.daemon.processes import MAILPROBE, Ended, running
 from tests.daemon.running import until
+from tests.sandbox.oddities import KNOWN_FAULTS
 from twisted_probe.cli import main
 from twisted_probe.cli.table import MAX_WIDTH
+from twisted_probe.sandbox.catalogue import CATALOGUE
 from twisted_probe.sandbox.sample import sample_text, truth_of
 from twisted_probe.sandbox.street import SOURCES
 
@@ -97,3 +99,39 @@ async def test_a_spool_that_cannot_be_made(tmp_path: Path) -> None:
         f"mailprobe demo: --spool: the spool {tmp_path}/file/spool: it cannot be made: "
         "Not a directory\n"
     )
+
+
+# --- With the hostile exchangers ---------------------------------------------------------------
+
+
+async def test_the_hostile_street(tmp_path: Path) -> None:
+    async with running(MAILPROBE, "demo", "--with", "hostile", directory=tmp_path) as process:
+        ended = await process.end()
+    assert ended.err == ""
+    first, _, _, header, _, *rows, _, total = ended.out.splitlines()
+    assert first.startswith(f"{len(CATALOGUE)} exchangers of all tempers at 127.0.2.1 ")
+    assert header.split() == ["temper", "expected:", "living", "/", "others", "observed", "seconds"]
+    shown = {row.split()[1]: row.split() for row in rows}
+    assert list(shown) == list(CATALOGUE)
+    wrong = {name for name, words in shown.items() if words[0] == "✘"}
+    assert wrong == KNOWN_FAULTS.keys()
+    assert total == f"{len(CATALOGUE)} tempers, {len(wrong) or 'none'} not as expected"
+    assert ended.code == (1 if wrong else 0)
+    assert shown["ssh"][1:4] == ["ssh", "protocol_error", "protocol_error"]
+    assert float(shown["ssh"][4]) < 60
+
+
+async def test_an_interrupted_visit_to_the_hostile_street(tmp_path: Path) -> None:
+    async with running(MAILPROBE, "demo", "--with", "hostile", directory=tmp_path) as process:
+        await until(lambda: "haste" in process.out or process.is_over, "the first words")
+        process.signal(signal.SIGINT)
+        ended = await process.end()
+    assert (ended.code, ended.err) == (1, "mailprobe demo: interrupted\n")
+
+
+def test_there_is_no_spool_to_keep_in_the_hostile_street(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--with", "hostile", "--keep", str(tmp_path)]) == 2
+    words = "mailprobe demo: --keep: there is no spool with --with hostile\n"
+    assert capsys.readouterr() == ("", words)

@@ -41,7 +41,7 @@ def test_all_code_but_the_first_is_taken_from_the_examples() -> None:
     examples = [path.read_text("utf-8") for path in sorted(EXAMPLES.glob("*.py"))]
     first, *others = blocks_of(GUIDE)
     assert first.startswith("from twisted_probe import")
-    assert len(others) == 7
+    assert len(others) == 8
     for block in others:
         assert any(
             textwrap.indent(block, " " * indent) in example

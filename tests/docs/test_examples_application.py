@@ -15,4 +15,4 @@ async def test_its_tests_pass(tmp_path: Path) -> None:
         directory=tmp_path,
     )
     assert done.code == 0, done.out + done.err
-    assert "PASSED (successes=5)" in done.out
+    assert "PASSED (successes=6)" in done.out

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.task import Clock
 
 from tests.routing.town_square import town as town_with
 from twisted_probe.sandbox.catalogue import CATALOGUE
 from twisted_probe.sandbox.catalogue.oddity import Oddity
-from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet
+from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet, meet_all
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS
+from twisted_probe.testing import results_of
 from twisted_probe.verdict.ladder import DEFAULT_LADDER
+from twisted_probe.vocabulary.outcome import Outcome, Retry
 
 from .oddities import KNOWN_FAULTS
 
@@ -55,3 +58,33 @@ def test_every_oddity_in_memory(oddity: Oddity, pace: str) -> None:
     """As the demo asks, and with the waits and the ladder that are used out there."""
     encounter = met(oddity, **PACES[pace])
     assert encounter.is_as_expected, encounter.observed_in_words
+
+
+class Broken:
+    """A prober that breaks at the first domain it is asked about."""
+
+    def __init__(self) -> None:
+        self.asked: list[Deferred[list[Outcome]]] = []
+
+    def probe_many(
+        self, addresses: Sequence[str], retries: Sequence[Retry | None]
+    ) -> Deferred[list[Outcome]]:
+        self.asked.append(Deferred() if self.asked else fail(ZeroDivisionError()))
+        return self.asked[-1]
+
+
+def test_an_error_ends_all_meetings() -> None:
+    prober = Broken()
+    assert isinstance(results_of(meet_all(prober, Clock()))[0], ZeroDivisionError)
+    assert len(prober.asked) == len(CATALOGUE)
+    assert all(asked.called for asked in prober.asked)
+
+
+def test_cancelled_meetings_ask_nobody_any_more() -> None:
+    prober = Broken()
+    prober.asked.append(Deferred())
+    meetings = meet_all(prober, Clock())
+    results = results_of(meetings)
+    meetings.cancel()
+    assert isinstance(results[0], CancelledError)
+    assert all(asked.called for asked in prober.asked[1:])

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred, gatherResults
 
 from twisted_probe.routing.prober import Prober
 from twisted_probe.sandbox.catalogue import CATALOGUE
-from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet
+from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet_all
 from twisted_probe.sandbox.record import SessionRecord
 from twisted_probe.sandbox.town import Town
 from twisted_probe.testing import options_for
@@ -37,9 +36,7 @@ async def visited(town: Town) -> list[Encounter]:
     await town.start(reactor)
     prober = Prober(reactor, **options_for(town), **HASTE)
     try:
-        return await gatherResults(
-            [Deferred.fromCoroutine(meet(prober, reactor, oddity)) for oddity in CATALOGUE.values()]
-        )
+        return await meet_all(prober, reactor)
     finally:
         await prober.close()
         await town.stop()

@@ -11,16 +11,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
-
 from twisted_probe.cli import EXIT_USAGE
 from twisted_probe.cli.showing import complain, shown
+from twisted_probe.cli.table import MAX_WIDTH
 from twisted_probe.routing.prober import Prober
 from twisted_probe.sandbox.catalogue import CATALOGUE
-from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet
+from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet_all
 from twisted_probe.testing import options_for
+from twisted_probe.vocabulary.escaping import cut
 
-_COLUMNS = ("", "temper", "expected (living / others)", "observed", "seconds")
+_COLUMNS = ("", "temper", "expected: living / others", "observed", "seconds")
 
 
 def hostile(arguments: argparse.Namespace) -> int:
@@ -45,13 +45,7 @@ async def _all_met(reactor: Any) -> Sequence[Encounter]:
     print(f"{len(CATALOGUE)} exchangers of all tempers at {town.houses[0].address} and behind it;")
     print("the prober is in haste, which takes some seconds.\n", flush=True)
     try:
-        return await gatherResults(
-            [
-                Deferred.fromCoroutine(meet(prober, reactor, oddity))
-                for oddity in CATALOGUE.values()
-            ],
-            consumeErrors=True,
-        )
+        return await meet_all(prober, reactor)
     finally:
         await prober.close()
         await town.stop()
@@ -62,8 +56,8 @@ def _print_table(encounters: Sequence[Encounter]) -> None:
         (
             "✔" if encounter.is_as_expected else "✘",
             encounter.oddity.name,
-            encounter.oddity.expected_in_words,
-            encounter.observed_in_words,
+            cut(encounter.oddity.expected_in_words, MAX_WIDTH),
+            cut(encounter.observed_in_words, MAX_WIDTH),
             f"{encounter.seconds:.1f}",
         )
         for encounter in encounters

@@ -11,9 +11,10 @@ from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from twisted_probe.sandbox import street
 from twisted_probe.sandbox.catalogue import CATALOGUE
@@ -105,3 +106,19 @@ async def meet(prober: Asks, clock: IReactorTime, oddity: Oddity) -> Encounter:
         if due:
             await deferLater(clock, max(0.0, max(due) - clock.seconds()))
     return Encounter(oddity, outcomes, clock.seconds() - started)
+
+
+def meet_all(
+    prober: Asks, clock: IReactorTime, oddities: Iterable[Oddity] = CATALOGUE.values()
+) -> Deferred[list[Encounter]]:
+    """Meet them all at once; fires with the encounters in their order. Errbacks with the first
+    error, after which nobody is met any more; cancelling cancels every question."""
+    meetings = [Deferred.fromCoroutine(meet(prober, clock, oddity)) for oddity in oddities]
+
+    def first(failure: Failure) -> Failure:
+        for meeting in meetings:
+            meeting.cancel()
+        error = failure.value
+        return error.subFailure if isinstance(error, FirstError) else failure
+
+    return gatherResults(meetings, consumeErrors=True).addErrback(first)

@@ -16,9 +16,17 @@ from twisted_probe.sandbox.catalogue import (
 )
 from twisted_probe.sandbox.catalogue.oddity import Oddity
 
-#: Every oddity by its name, in the order of the chapters.
+#: The chapters, each with its oddities in the order of its rows.
+CHAPTERS: dict[str, tuple[Oddity, ...]] = {
+    "A. Greeting": greeting.ODDITIES,
+    "B. Grammar of replies": grammar.ODDITIES,
+    "C. Life of a connection": connection.ODDITIES,
+    "D. EHLO, HELO and RSET": ehlo.ODDITIES,
+    "F. Pipelining": pipelining.ODDITIES,
+    "G. MAIL and RCPT": recipients.ODDITIES,
+}
+
+#: Every oddity by its name.
 CATALOGUE: dict[str, Oddity] = {
-    oddity.name: oddity
-    for chapter in (greeting, grammar, connection, ehlo, pipelining, recipients)
-    for oddity in chapter.ODDITIES
+    oddity.name: oddity for oddities in CHAPTERS.values() for oddity in oddities
 }
