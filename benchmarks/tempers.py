@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import weakref
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
@@ -61,8 +63,9 @@ class Scales:
         self.peaks: dict[str, int] = defaultdict(int)
         self._replies: dict[str, dict[int, weakref.ref[Reply]]] = defaultdict(dict)
 
-    def attach(self) -> None:
-        """Have every session of this process weighed after each read, for good."""
+    @contextmanager
+    def weighing(self) -> Iterator[None]:
+        """Weigh every session of this process after each read."""
         received, made = ProbeProtocol.dataReceived, Reply.__init__
 
         def weighed(session: ProbeProtocol, data: bytes) -> None:
@@ -73,8 +76,11 @@ class Scales:
             made(reply, *args, **kwargs)
             self._keep(reply)
 
-        _replace(ProbeProtocol, "dataReceived", weighed)
-        _replace(Reply, "__init__", kept)
+        with (
+            patch.object(ProbeProtocol, "dataReceived", weighed),
+            patch.object(Reply, "__init__", kept),
+        ):
+            yield
 
     def _keep(self, reply: Reply) -> None:
         replies, key = self._replies[reply.host], id(reply)
@@ -84,10 +90,6 @@ class Scales:
         replies = [reference() for reference in self._replies[session.host].values()]
         held = {id(each): len(each) for each in _texts([vars(session), replies])}
         self.peaks[session.host] = max(self.peaks[session.host], sum(held.values()))
-
-
-def _replace(owner: type, name: str, function: Callable[..., None]) -> None:
-    setattr(owner, name, function)
 
 
 def _texts(roots: Iterable[object]) -> Iterator[bytes | bytearray | str]:
@@ -153,11 +155,11 @@ def _row(*cells: str) -> str:
 async def write_page(reactor: Any) -> None:
     """Meet them all, and write down what came of it."""
     scales = Scales()
-    scales.attach()
     town = await hostile_town().start(reactor)
     prober = Prober(reactor, **options_for(town), **HASTE)
     try:
-        encounters = await meet_all(prober, reactor)
+        with scales.weighing():
+            encounters = await meet_all(prober, reactor)
     finally:
         await prober.close()
         await town.stop()

@@ -14,3 +14,8 @@ KNOWN_FAULTS = {
     "hardens": "row 100: who was accepted before an exchanger began to refuse everybody in vague "
     "words vouches for these refusals",
 }
+
+#: Name of an oddity → why a session with it makes us hold more than it may.
+HOLDS_TOO_MUCH = {
+    "wordy": "row 36: every reply to a recipient is kept whole, 32 KiB each",
+}

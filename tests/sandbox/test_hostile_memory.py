@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.task import Clock
 
+from benchmarks.tempers import Scales
 from tests.routing.town_square import town as town_with
 from twisted_probe.sandbox.catalogue import CATALOGUE
 from twisted_probe.sandbox.catalogue.oddity import Oddity
@@ -18,7 +19,10 @@ from twisted_probe.testing import results_of
 from twisted_probe.verdict.ladder import DEFAULT_LADDER
 from twisted_probe.vocabulary.outcome import Outcome, Retry
 
-from .oddities import KNOWN_FAULTS
+from .oddities import HOLDS_TOO_MUCH, KNOWN_FAULTS
+
+#: Octets that one connection may make us hold.
+MOST_HELD = 65536
 
 
 def met(oddity: Oddity, **options: Any) -> Encounter:
@@ -40,8 +44,8 @@ def met(oddity: Oddity, **options: Any) -> Encounter:
     return encounter
 
 
-def _marked(oddity: Oddity) -> Any:
-    fault = KNOWN_FAULTS.get(oddity.name)
+def _marked(oddity: Oddity, faults: Mapping[str, str]) -> Any:
+    fault = faults.get(oddity.name)
     marks = () if fault is None else (pytest.mark.xfail(strict=True, reason=fault),)
     return pytest.param(oddity, id=oddity.name, marks=marks)
 
@@ -53,11 +57,19 @@ PACES: dict[str, Mapping[str, Any]] = {
 
 
 @pytest.mark.parametrize("pace", PACES)
-@pytest.mark.parametrize("oddity", [_marked(oddity) for oddity in CATALOGUE.values()])
+@pytest.mark.parametrize("oddity", [_marked(each, KNOWN_FAULTS) for each in CATALOGUE.values()])
 def test_every_oddity_in_memory(oddity: Oddity, pace: str) -> None:
     """As the demo asks, and with the waits and the ladder that are used out there."""
     encounter = met(oddity, **PACES[pace])
     assert encounter.is_as_expected, encounter.observed_in_words
+
+
+@pytest.mark.parametrize("oddity", [_marked(each, HOLDS_TOO_MUCH) for each in CATALOGUE.values()])
+def test_little_is_held_of_what_it_says(oddity: Oddity) -> None:
+    scales = Scales()
+    with scales.weighing():
+        met(oddity, **HASTE)
+    assert max(scales.peaks.values(), default=0) <= MOST_HELD
 
 
 class Broken:

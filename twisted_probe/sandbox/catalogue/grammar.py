@@ -13,6 +13,8 @@ from twisted_probe.sandbox.temper import Temper
 from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.reply import Stage
 
+#: More lines of a reply: together with others of its kind more than a session may make us hold.
+_MUCH = f"\n{'and more ' * 33}" * 100
 _NO = b"550 5.1.1 User unknown\r\n"
 
 
@@ -152,6 +154,13 @@ ODDITIES = (
         temper=ordinary(
             unknown="550 5.1.1 User unknown\n" + "\n".join(["5.1.1 and that is not all"] * 99)
         ),
+    ),
+    Oddity(
+        name="wordy",
+        words="says thirty thousand octets to each recipient, whoever it is",
+        rows=(36, 14),
+        temper=ordinary(accepted=f"250 2.1.5 Ok{_MUCH}", unknown=f"550 5.1.1 User unknown{_MUCH}"),
+        asks=("ann", "ben", "one", "two", "three", "four", "five"),
     ),
     Oddity(
         name="wrong-class",
