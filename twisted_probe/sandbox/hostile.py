@@ -29,11 +29,14 @@ from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 #: Where the first of them lives, the others behind it.
 FIRST_ADDRESS = IPv4Address("127.0.2.1")
 
+#: How many are met at a time; all at once they would keep one another waiting.
+AT_ONCE = 32
+
 #: What a prober has to be told to see the end of the street in some seconds, as its
 #: options: short patience and few attempts. Against real exchangers it would be rude and wrong.
 HASTE: Mapping[str, Any] = {
     "timeouts": Timeouts(
-        connect=5.0, greeting=2.0, command=2.0, quit=0.5, session=10.0, recipient=0.5
+        connect=5.0, greeting=2.5, command=2.5, quit=0.5, session=10.0, recipient=0.5
     ),
     "ladder": Ladder(greylist=(GREYLIST_DELAY + 0.1,) * 2, temporary=(0.1,)),
 }
@@ -111,14 +114,25 @@ async def meet(prober: Asks, clock: IReactorTime, oddity: Oddity) -> Encounter:
 def meet_all(
     prober: Asks, clock: IReactorTime, oddities: Iterable[Oddity] = CATALOGUE.values()
 ) -> Deferred[list[Encounter]]:
-    """Meet them all at once; fires with the encounters in their order. Errbacks with the first
-    error, after which nobody is met any more; cancelling cancels every question."""
-    meetings = [Deferred.fromCoroutine(meet(prober, clock, oddity)) for oddity in oddities]
+    """Meet them all, `AT_ONCE` of them at a time; fires with the encounters in their order.
+    Errbacks with the first error, after which nobody is met any more; cancelling cancels every
+    question."""
+    places = dict(enumerate(oddities))
+    waiting, met = iter(places), dict[int, Encounter]()
+
+    async def walk() -> None:
+        for place in waiting:
+            met[place] = await meet(prober, clock, places[place])
+
+    walks = [Deferred.fromCoroutine(walk()) for _ in range(AT_ONCE)]
+
+    def in_order(_: object) -> list[Encounter]:
+        return [met[place] for place in places]
 
     def first(failure: Failure) -> Failure:
-        for meeting in meetings:
-            meeting.cancel()
+        for each in walks:
+            each.cancel()
         error = failure.value
         return error.subFailure if isinstance(error, FirstError) else failure
 
-    return gatherResults(meetings, consumeErrors=True).addErrback(first)
+    return gatherResults(walks, consumeErrors=True).addCallbacks(in_order, first)

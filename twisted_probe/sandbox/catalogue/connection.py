@@ -65,8 +65,8 @@ ODDITIES = (
         name="resets-after-one",
         words="answers one recipient of a session and resets",
         rows=(42,),
-        # A reset takes along what has not left yet.
-        temper=ordinary(habits=(DropsAfter(3, Then.ABORT, Answer(delay=0.1)),)),
+        # A reset takes along what has not arrived and was not read yet.
+        temper=ordinary(habits=(DropsAfter(3, Then.ABORT, Answer(delay=0.5)),)),
         alive=_TAKEN,
     ),
     Oddity(

@@ -15,6 +15,14 @@ from twisted_probe.vocabulary.reply import Stage
 
 #: More lines of a reply: together with others of its kind more than a session may make us hold.
 _MUCH = f"\n{'and more ' * 33}" * 100
+#: For who sends them octet by octet, each in a turn of the reactor of its own.
+_FEW_WORDS = {
+    "greeting": "220 {host}",
+    "keywords": ("PIPELINING",),
+    "mail": "250 Ok",
+    "accepted": "250 Ok",
+    "unknown": "550 User unknown",
+}
 _NO = b"550 5.1.1 User unknown\r\n"
 
 
@@ -87,13 +95,13 @@ ODDITIES = (
         name="octet-by-octet",
         words="sends everything octet by octet",
         rows=(30,),
-        temper=ordinary(habits=(InPieces(),)),
+        temper=ordinary(**_FEW_WORDS, habits=(InPieces(),)),
     ),
     Oddity(
         name="odd-pieces",
         words="sends everything in pieces of seven octets",
         rows=(30,),
-        temper=ordinary(habits=(InPieces(7, 0.002),)),
+        temper=ordinary(**_FEW_WORDS, habits=(InPieces(7),)),
     ),
     Oddity(
         name="one-segment",
