@@ -133,6 +133,12 @@ ODDITIES = (
         temper=ordinary(habits=(FallsSilent("QUIT"),)),
     ),
     Oddity(
+        name="stays-after-quit",
+        words="answers QUIT and leaves the connection open",
+        rows=(51,),
+        temper=ordinary(habits=(AlwaysSays("QUIT", Answer(raw=(b"221 2.0.0 Bye\r\n",))),)),
+    ),
+    Oddity(
         name="resets-at-quit",
         words="answers QUIT with a reset",
         rows=(59,),

@@ -117,6 +117,13 @@ ODDITIES = (
         alive=Reason.PROTOCOL_ERROR,
     ),
     Oddity(
+        name="answers-ahead",
+        words="says yes to MAIL and to a recipient before they have come",
+        rows=(32,),
+        temper=ordinary(habits=(SaysMore("EHLO", (0.05, b"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n")),)),
+        alive=Reason.PROTOCOL_ERROR,
+    ),
+    Oddity(
         name="two-replies-to-mail",
         words="answers MAIL twice in one segment, to who asks one by one",
         rows=(33,),
@@ -148,6 +155,18 @@ ODDITIES = (
         # The first yes was in step, and may be kept; what came behind it may not.
         alive=(Reason.PROTOCOL_ERROR, Reason.ACCEPTED, Reason.UNCONFIRMED),
         unknown=(Reason.PROTOCOL_ERROR, Reason.NO_SUCH_MAILBOX),
+    ),
+    Oddity(
+        name="late-extra-no",
+        words="says no once more, a little after its no to a recipient, to who asks one by one: "
+        "the living get the no of another",
+        rows=(34,),
+        temper=ordinary(
+            keywords=("ENHANCEDSTATUSCODES",), habits=(SaysMore("RCPT", (0.1, _NO), code=550),)
+        ),
+        alive=Reason.PROTOCOL_ERROR,
+        unknown=(Reason.PROTOCOL_ERROR, Reason.NO_SUCH_MAILBOX),
+        asks=("nobody", "ann"),
     ),
     Oddity(
         name="long-line",
