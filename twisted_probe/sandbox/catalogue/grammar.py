@@ -164,7 +164,8 @@ ODDITIES = (
         temper=ordinary(
             keywords=("ENHANCEDSTATUSCODES",), habits=(SaysMore("RCPT", (0.1, _NO), code=550),)
         ),
-        alive=Reason.PROTOCOL_ERROR,
+        # Asked again in a session of their own, the living get their own yes.
+        alive=(Reason.PROTOCOL_ERROR, Reason.ACCEPTED, Reason.UNCONFIRMED),
         unknown=(Reason.PROTOCOL_ERROR, Reason.NO_SUCH_MAILBOX),
         asks=("nobody", "ann"),
     ),
@@ -187,6 +188,9 @@ ODDITIES = (
         words="says thirty thousand octets to each recipient, whoever it is",
         rows=(36, 14),
         temper=ordinary(accepted=f"250 2.1.5 Ok{_MUCH}", unknown=f"550 5.1.1 User unknown{_MUCH}"),
+        # So many words need not be heard to the end.
+        alive=(Reason.ACCEPTED, Reason.UNCONFIRMED, Reason.PROTOCOL_ERROR),
+        unknown=(Reason.NO_SUCH_MAILBOX, Reason.PROTOCOL_ERROR),
         asks=("ann", "ben", "one", "two", "three", "four", "five"),
     ),
     Oddity(
