@@ -15,12 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.run import CONTENDERS, Effort, run
+from benchmarks.run import CONTENDERS, WORK, Effort, run
 from benchmarks.sink import NoSink, find_sink
 from benchmarks.table import table
 
-#: Recipients a session → recipients of one run: some tenths of a second at least for the fastest.
-WORK = {1: 3_000, 100: 60_000}
 ROUNDS = 7
 
 

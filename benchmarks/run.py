@@ -25,6 +25,8 @@ from benchmarks.sink import HOST, Counts, Sink
 
 #: The ways to ask, by the names of their modules.
 CONTENDERS = ("ours", "blocking", "threads", "aio")
+#: Recipients a session → recipients of one run: some tenths of a second at least for the fastest.
+WORK = {1: 3_000, 100: 60_000}
 #: Sessions of the errand that warms a contender up.
 WARMING_SESSIONS = 50
 #: Seconds that one run may take.

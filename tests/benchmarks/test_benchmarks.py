@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from benchmarks.errand import Errand, recipients
 from benchmarks.run import CONTENDERS, Effort, Miscounted, run
 from benchmarks.sink import HOST, NoSink, Sink, find_sink
 from benchmarks.table import table
+
+ROOT = Path(__file__).parents[2]
 
 needs_a_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler"
@@ -31,6 +35,15 @@ def test_a_contender_asks_what_it_was_told(
     sink: Sink, name: str, number: int, per_session: int
 ) -> None:
     assert run(sink, name, number, per_session).recipients == number
+
+
+@needs_a_compiler
+def test_the_profile_shows_functions_of_ours() -> None:
+    code = "from benchmarks.hotspots import hotspots; hotspots(2, 10).print_stats()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert "protocol.py" in done.stdout, done.stderr
 
 
 def _talk(sink: Sink, said: bytes) -> tuple[bytes, dict[str, float]]:
