@@ -8,13 +8,17 @@ INPUTS := setup.cfg pyproject.toml
 FUZZ_SECONDS ?= 600
 FOUND ?= build/fuzz
 
-.PHONY: demo test lint types fuzz docs clean
+.PHONY: demo test bench lint types fuzz docs clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/mailprobe demo
 
 test: $(VENV)/installed-test lint types
 	$(BIN)/python -m pytest
+
+# Some minutes; docs/benchmarks.rst says what it measures.
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -42,6 +46,10 @@ $(BIN)/python:
 
 $(VENV)/installed-demo: $(BIN)/python $(INPUTS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cli]'
+	touch $@
+
+$(VENV)/installed-bench: $(BIN)/python $(INPUTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	touch $@
 
 $(VENV)/installed-test: $(BIN)/python $(INPUTS)

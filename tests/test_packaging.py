@@ -35,7 +35,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the project is made of, so that building leaves no trace in it."""
     copy = tmp_path_factory.mktemp("checkout") / "project"
     copy.mkdir()
-    for name in ("twisted_probe", "twisted", "tests", "tap", "docs"):
+    for name in ("twisted_probe", "twisted", "tests", "tap", "docs", "benchmarks"):
         if (ROOT / name).exists():
             shutil.copytree(
                 ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.cache")
@@ -131,6 +131,7 @@ def test_the_sdist_holds_what_it_should(built: Path) -> None:
     for name in ("tests/conftest.py", "tap/mailprobe.tac", "LICENSE", "Makefile", "README.rst"):
         assert name in names
     assert {"docs/formats.rst", "docs/old_class.rst", "docs/examples/one_address.py"} <= names
+    assert {"docs/benchmarks.rst", "benchmarks/sink.c", "benchmarks/run.py"} <= names
 
 
 def test_the_readme_renders_without_a_warning() -> None:
