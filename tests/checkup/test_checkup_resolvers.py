@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 
 from twisted_probe.daemon.checkup.line import Line
-from twisted_probe.daemon.checkup.resolvers import passed_over_line, resolver_lines
+from twisted_probe.daemon.checkup.resolvers import resolver_lines, subject_of
 from twisted_probe.routing.names import NameTrouble, NoSuchName
 from twisted_probe.testing import FakeNames
 
@@ -50,6 +50,8 @@ def test_all_is_well() -> None:
 
 def test_a_port_of_its_own() -> None:
     assert looked(FakeNames(NAMES), port=5353)[0][0] == "resolver 192.0.2.53:5353"
+    assert subject_of(("2001:db8::53", 53)) == "resolver 2001:db8::53"
+    assert subject_of(("2001:db8::53", 5353)) == "resolver [2001:db8::53]:5353"
 
 
 def test_slow() -> None:
@@ -117,13 +119,3 @@ def test_one_that_does_not_tell_the_truth(
     book = Defective()
     book.root, book.nothing = succeed([]), answer
     assert looked(book)[1][1:4] == ("honest", status, found)
-
-
-def test_one_that_cannot_be_asked() -> None:
-    assert passed_over_line("2001:db8::53").record() == {
-        "subject": "resolver 2001:db8::53",
-        "check": "answers",
-        "status": "note",
-        "found": "it is not asked: only IPv4 resolvers can be",
-        "advice": "see that one with an IPv4 address is named too",
-    }

@@ -13,7 +13,8 @@ from twisted.internet.task import deferLater
 
 from twisted_probe.daemon.checkup.session import HostAndPort, session_line
 from twisted_probe.daemon.config import ConfigError
-from twisted_probe.routing.names import DnsNames, parse_resolver
+from twisted_probe.routing.name_servers import parse_resolver
+from twisted_probe.routing.names import DnsNames
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.answers import Answer
 from twisted_probe.sandbox.habits import Blocks

@@ -109,7 +109,7 @@ GOOD = ("--source", "127.0.0.21=probe1.example.org", "--reverse-path", "probe@ex
     [
         ((), "--source: no source address is given"),
         (GOOD[:2], "--reverse-path: none is given"),
-        ((*GOOD, "--resolver", "2001:db8::53"), "only IPv4 resolvers can be asked"),
+        ((*GOOD, "--resolver", "[2001:db8::53]:0"), "the port is not between 1 and 65535"),
         ((*GOOD, "--exchanger", "mx:smtp"), "--exchanger 'mx:smtp': port 'smtp'"),
         ((*GOOD, "--port", "0"), "--port 0: it is not between 1 and 65535"),
     ],

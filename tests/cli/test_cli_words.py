@@ -96,8 +96,8 @@ WRONG_SETTINGS = {
     ),
     "a bad port": ((*GOOD, "--port", "smtp"), "--port 'smtp': it is not a number"),
     "a bad resolver": (
-        (*GOOD, "--resolver", "::1"),
-        "--resolver '::1': only IPv4 resolvers can be asked",
+        (*GOOD, "--resolver", "[::1]:dns"),
+        "--resolver '[::1]:dns': invalid literal for int() with base 10: 'dns'",
     ),
     "a bad network": (
         (*GOOD, "--allow-network", "10.1.2.3/8"),

@@ -16,7 +16,7 @@ from twisted_probe.daemon.config import Config
 from twisted_probe.daemon.preparation import prepare
 from twisted_probe.daemon.service import ProbeService
 from twisted_probe.jobs.ledger import Progress
-from twisted_probe.routing.names import parse_resolver
+from twisted_probe.routing.name_servers import parse_resolver
 from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox.street import House
 from twisted_probe.sandbox.town import Town

@@ -124,9 +124,10 @@ BAD_SETTINGS = {
         "--resolver 'ns.example.org': 'ns.example.org' does not appear to be an IPv4 or IPv6 "
         "address",
     ),
-    "an IPv6 resolver": (
-        {"resolvers": ["127.0.0.1", "2001:db8::53"]},
-        "--resolver '2001:db8::53': only IPv4 resolvers can be asked",
+    "an IPv6 resolver's port without brackets": (
+        {"resolvers": ["127.0.0.1", "2001:db8::53:domain"]},
+        "--resolver '2001:db8::53:domain': '2001:db8::53:domain' does not appear to be an IPv4 or "
+        "IPv6 address",
     ),
     "a resolver's port out of range": (
         {"resolvers": ["127.0.0.1:0"]},

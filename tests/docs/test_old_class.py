@@ -33,7 +33,7 @@ from twisted_probe import (
     TooManyRecipients,
 )
 from twisted_probe.routing import opening
-from twisted_probe.routing.names import parse_resolver
+from twisted_probe.routing.name_servers import parse_resolver
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.answers import Answer, Then
 from twisted_probe.sandbox.habits import Blocks, DropsAfter, Greylists

@@ -16,7 +16,8 @@ from twisted.internet.task import Clock, deferLater
 from tests.docs.running import run
 from twisted_probe import Prober, open_session
 from twisted_probe.routing.life import Life
-from twisted_probe.routing.names import DnsNames, parse_resolver
+from twisted_probe.routing.name_servers import parse_resolver
+from twisted_probe.routing.names import DnsNames
 from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox.answers import Answer
 from twisted_probe.sandbox.street import House

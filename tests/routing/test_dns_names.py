@@ -17,15 +17,8 @@ from twisted.internet.task import deferLater
 from twisted.names import dns
 
 from twisted_probe.routing import resolver
-from twisted_probe.routing.names import (
-    MAX_CNAMES,
-    DnsNames,
-    MailExchanger,
-    NameTrouble,
-    NoSuchName,
-    parse_resolver,
-    system_resolvers,
-)
+from twisted_probe.routing.name_servers import parse_resolver, system_resolvers
+from twisted_probe.routing.names import MAX_CNAMES, DnsNames, MailExchanger, NameTrouble, NoSuchName
 from twisted_probe.sandbox.names import NameServer
 from twisted_probe.sandbox.zone import Names, Trouble
 

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from twisted.internet import reactor as global_reactor
 
-from twisted_probe.routing.names import (
-    DnsNames,
-    NameTrouble,
-    NoSuchName,
-    parse_resolver,
-    passed_over_resolvers,
-    system_resolvers,
-)
+from twisted_probe.routing.name_servers import parse_resolver
+from twisted_probe.routing.names import DnsNames, NameTrouble, NoSuchName
 from twisted_probe.sandbox.town import Town
 from twisted_probe.sandbox.zone import Names, Trouble
 
@@ -71,11 +64,3 @@ async def test_name_servers() -> None:
             "ns2.example.net",
         ]
         assert await names.name_servers("") == []
-
-
-def test_resolvers_that_are_passed_over(tmp_path: Path) -> None:
-    path = tmp_path / "resolv.conf"
-    path.write_text("nameserver 2001:db8::53\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\x07\n")
-    assert system_resolvers(path) == [("192.0.2.53", 53)]
-    assert passed_over_resolvers(path) == ["2001:db8::53", "fe80::1%eth0\\x07"]
-    assert passed_over_resolvers(tmp_path / "none") == []

@@ -10,7 +10,8 @@ from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import CancelledError, Deferred
 
 from twisted_probe.routing import opening
-from twisted_probe.routing.names import DnsNames, parse_resolver
+from twisted_probe.routing.name_servers import parse_resolver
+from twisted_probe.routing.names import DnsNames
 from twisted_probe.routing.opening import open_session
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.answers import Answer

@@ -10,7 +10,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.protocol import Factory
 
-from twisted_probe.routing.names import parse_resolver
+from twisted_probe.routing.name_servers import parse_resolver
 from twisted_probe.routing.ports import Ports
 from twisted_probe.routing.prober import Prober
 from twisted_probe.routing.sites import Limits

@@ -8,7 +8,7 @@ import pytest
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import CancelledError
 
-from twisted_probe.routing.names import parse_resolver
+from twisted_probe.routing.name_servers import parse_resolver
 from twisted_probe.routing.prober import Prober
 from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox import street

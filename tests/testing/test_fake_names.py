@@ -10,13 +10,13 @@ from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import CancelledError
 
 from twisted_probe import Prober, Reason
+from twisted_probe.routing.name_servers import parse_resolver
 from twisted_probe.routing.names import (
     DnsNames,
     IdentityNames,
     MailExchanger,
     NameTrouble,
     NoSuchName,
-    parse_resolver,
 )
 from twisted_probe.sandbox.zone import Names, ZoneError
 from twisted_probe.testing import FakeNames, Town, Trouble, options_for, results_of

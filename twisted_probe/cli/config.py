@@ -15,7 +15,7 @@ from typing import Any
 from twisted_probe.cli import EXIT_USAGE, settings_of
 from twisted_probe.daemon.config import DEFAULT, ConfigError, Told, read_config, read_told
 from twisted_probe.daemon.settings import SETTINGS, SOURCE
-from twisted_probe.routing.names import system_resolvers
+from twisted_probe.routing.name_servers import resolver_text, system_resolvers
 from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.toml_text import written
 
@@ -91,7 +91,7 @@ def _found(told: Told) -> Iterator[tuple[str, Any, str]]:
 def _plain(told: Told, name: str) -> Any:
     value = told[name]
     if name == "resolvers":
-        return [f"{address}:{port}" for address, port in value or system_resolvers()]
+        return [resolver_text(server) for server in value or system_resolvers()]
     return [_short(each) for each in value] if isinstance(value, tuple) else _short(value)
 
 

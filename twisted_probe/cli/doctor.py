@@ -25,7 +25,6 @@ from twisted_probe.daemon.checkup.line import Line, Status
 from twisted_probe.daemon.checkup.run import CHECKS, Checkup, examine
 from twisted_probe.daemon.checkup.session import HostAndPort
 from twisted_probe.daemon.config import ConfigError, probing_of, read_told
-from twisted_probe.routing.names import passed_over_resolvers
 
 EXIT_BAD = 1
 
@@ -90,7 +89,6 @@ def _checkup(arguments: argparse.Namespace) -> Checkup:
         sources=probing["sources"],
         reverse_path=probing["reverse_path"],
         resolvers=probing["resolvers"],
-        passed_over=() if told["resolvers"] else tuple(passed_over_resolvers()),
         allow_networks=probing["allow_networks"],
         spool=None if spool is None else Path(spool),
         exchanger=None if exchanger is None else HostAndPort.parse(exchanger, probing["port"]),

@@ -19,7 +19,7 @@ from twisted_probe.daemon.settings import BY_NAME, LOG_FORMATS, SETTINGS, SOURCE
 from twisted_probe.jobs.access import group_number
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.job_file import reverse_path_text
-from twisted_probe.routing.names import parse_resolver, system_resolvers
+from twisted_probe.routing.name_servers import parse_resolver, system_resolvers
 from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, Timeouts

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.job_file import DEADLINE, REVERSE_PATH
-from twisted_probe.routing.names import parse_resolver
+from twisted_probe.routing.name_servers import parse_resolver
 from twisted_probe.routing.sites import DEFAULT_LIMITS
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS
 from twisted_probe.verdict.ladder import GREYLIST_STEPS, TEMPORARY_STEPS
@@ -133,10 +133,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         key="resolvers",
-        meaning="The DNS resolvers to ask, in turn, as ADDRESS or ADDRESS:PORT (IPv4).",
-        kind=ListOf(
-            Text('"ADDRESS" or "ADDRESS:PORT" of an IPv4 resolver', parse_resolver), most=20
-        ),
+        meaning="The DNS resolvers to ask, in turn, as ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT.",
+        kind=ListOf(Text('"ADDRESS", "ADDRESS:PORT" or "[ADDRESS]:PORT"', parse_resolver), most=20),
         default=(),
         unit="addresses",
         reason="an empty list is this machine's own, from /etc/resolv.conf",

@@ -13,13 +13,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from twisted_probe.routing.life import Life
-from twisted_probe.routing.names import (
-    DnsNames,
-    Names,
-    NameTrouble,
-    NoSuchName,
-    system_resolvers,
-)
+from twisted_probe.routing.name_servers import system_resolvers
+from twisted_probe.routing.names import DnsNames, Names, NameTrouble, NoSuchName
 from twisted_probe.routing.networks import Networks
 from twisted_probe.smtp.errors import NoRoute, SessionError
 from twisted_probe.smtp.factory import ProbeFactory

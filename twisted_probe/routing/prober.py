@@ -19,7 +19,8 @@ from twisted_probe.routing.attempt import Attempt, Tools
 from twisted_probe.routing.evidence import Request
 from twisted_probe.routing.life import Life
 from twisted_probe.routing.memory import Memory, MemoryInRam
-from twisted_probe.routing.names import DnsNames, Names, system_resolvers
+from twisted_probe.routing.name_servers import system_resolvers
+from twisted_probe.routing.names import DnsNames, Names
 from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites

@@ -1,19 +1,23 @@
-"""One question to the DNS: over UDP, and over TCP where the answer is too long for it.
+"""Which name server is asked, how often, and how many questions are on their way at once.
 
-Knows twisted.names' protocols and when a question is put again; not what an answer means
-(`routing.names`). Nothing of a question outlives it, be it answered, given up or cancelled:
-Twisted's own resolver leaves its TCP connections open and a cancelled question's timer running.
+Knows servers that are silent or in trouble; not how a question travels (`routing.question`), nor
+what an answer means (`routing.answer`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+import re
+from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet import defer
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.names import dns
-from twisted.names.error import DNSQueryTimeoutError
+
+from twisted_probe.routing.name_servers import NameServer
+from twisted_probe.routing.question import Question, by_datagram, by_stream
+from twisted_probe.vocabulary.dns import NameTrouble
 
 #: Seconds for each try of one question; all servers are asked in turn before the next one.
 TRIES = (2.0, 4.0, 6.0)
@@ -22,118 +26,85 @@ TCP_TIME = 6.0
 #: Questions on their way at once. Each has a socket of its own, and a list can begin with
 #: thousands of domains.
 MAX_ASKED = 100
+#: Seconds for which a server that did not answer is asked last; an answer ends them.
+REST = 30.0
 
-
-class NoAnswer(Exception):
-    """No server answered the question in time."""
+#: Codes that answer a question; all others are about the server or the moment.
+_ANSWERS = (dns.OK, dns.ENAME)
+_CODES = {
+    dns.EFORMAT: "FORMERR",
+    dns.ESERVER: "SERVFAIL",
+    dns.ENOTIMP: "NOTIMP",
+    dns.EREFUSED: "REFUSED",
+}
+#: RFC 1035 section 2.3.4. A backslash is in our own text for what cannot be printed.
+_NAME = re.compile(r"(?=.{1,253}\Z)(?:[!-\-/-\[\]-~]{1,63}\.)*[!-\-/-\[\]-~]{1,63}", re.ASCII)
 
 
 class Resolver:
-    """Asks the servers given as (address, port), IPv4 only.
+    """Asks the `servers`, v4 or v6, of which the first one that is well has most of the work.
 
-    A question that is on its way already is not asked twice: all who want it share the answer.
-    Others wait while there are `MAX_ASKED` of them.
+    `rng` numbers the questions. At most `MAX_ASKED` are on their way, and others wait.
     """
 
-    def __init__(self, reactor: Any, servers: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, reactor: Any, servers: Iterable[NameServer], rng: random.Random) -> None:
         self._reactor = reactor
         self._servers = tuple(servers)
-        self._asked: dict[dns.Query, _Question] = {}
+        self._rng = rng
+        self._resting: dict[NameServer, float] = {}
         self._places = DeferredSemaphore(MAX_ASKED)
 
-    def ask(self, query: dns.Query) -> Deferred[dns.Message]:
-        """Fires with the whole answer to `query`, whatever its code.
+    def ask(self, name: str, kind: int) -> Deferred[dns.Message]:
+        """Fires with an answer, which says OK or NXDOMAIN.
 
-        Errbacks with NoAnswer, or with what the network or a broken message has raised.
-        Cancelling gives the question up once nobody waits for it any more.
+        Errbacks with NameTrouble: a name that cannot be asked about, servers that fail, are
+        silent or speak garbage, a network that is not there. Cancelling gives the question up.
         """
-        if query in self._asked:
-            return self._asked[query].wait()
-        question = self._asked[query] = _Question()
-        waiting = question.wait()
-        question.asking = self._places.run(
-            lambda: Deferred.fromCoroutine(self._answer(query))
-        ).addBoth(self._answered, query)
-        return waiting
+        return self._places.run(lambda: Deferred.fromCoroutine(self._answer(name, kind)))
 
-    def _answered(self, answer: Any, query: dns.Query) -> None:
-        self._asked.pop(query).answered(answer)
-
-    async def _answer(self, query: dns.Query) -> dns.Message:
+    async def _answer(self, name: str, kind: int) -> dns.Message:
+        if name and not _NAME.fullmatch(name):
+            raise trouble(name, "it cannot be asked about")
+        query = dns.Query(name.encode("ascii"), kind, dns.IN)
+        words = "no answer in time"
         for seconds in TRIES:
-            for server in self._servers:
+            is_answered = False
+            for server in self._in_turn():
                 try:
-                    message = await self._over_udp(server, query, seconds)
-                    if message.trunc:
-                        message = await self._over_tcp(server, query)
-                except DNSQueryTimeoutError:
+                    message = await self._ask(server, query, seconds)
+                except CancelledError:
+                    raise
+                except Exception as error:
+                    # Whatever the network can raise: this server is none for the moment.
+                    self._resting[server] = self._reactor.seconds() + REST
+                    words = _words(error)
                     continue
-                # A question, or the answer to another one, is none (RFC 5452 section 4.2).
-                if message.answer and query in message.queries and not message.trunc:
+                self._resting.pop(server, None)
+                if message.rCode in _ANSWERS:
                     return message
-        raise NoAnswer(f"{query.name}: no answer in time")
+                # The next one may know better; that all are in trouble needs no second look.
+                is_answered = True
+                words = _CODES.get(message.rCode, f"code {message.rCode}")
+            if is_answered:
+                break
+        raise trouble(name, words)
 
-    async def _over_udp(
-        self, server: tuple[str, int], query: dns.Query, seconds: float
-    ) -> dns.Message:
-        # A port of its own for each question makes its number as hard to guess as the ID.
-        protocol = dns.DNSDatagramProtocol(self, self._reactor)
-        protocol.noisy = False
-        try:
-            return await protocol.query(server, [query], seconds)
-        finally:
-            if protocol.transport is not None:
-                _forget_questions(protocol)
-                protocol.transport.stopListening()
+    def _in_turn(self) -> list[NameServer]:
+        now = self._reactor.seconds()
+        return sorted(self._servers, key=lambda server: self._resting.get(server, 0.0) > now)
 
-    async def _over_tcp(self, server: tuple[str, int], query: dns.Query) -> dns.Message:
-        endpoint = TCP4ClientEndpoint(self._reactor, *server, timeout=TCP_TIME)
-        protocol: Any = dns.DNSProtocol(self, self._reactor)
-        await connectProtocol(endpoint, protocol)
-        try:
-            message: dns.Message = await protocol.query([query], TCP_TIME)
-        finally:
-            _forget_questions(protocol)
-            protocol.transport.abortConnection()
+    async def _ask(self, server: NameServer, query: dns.Query, seconds: float) -> dns.Message:
+        question = Question(self._rng.getrandbits(16), query)
+        message = await by_datagram(self._reactor, server, question, seconds)
+        if message.trunc:
+            message = await by_stream(self._reactor, server, question, TCP_TIME)
         return message
 
-    # --- What twisted.names tells whoever owns a protocol ------------------------------------
 
-    def connectionMade(self, protocol: dns.DNSProtocol) -> None:
-        """A TCP connection stands."""
-
-    def connectionLost(self, protocol: dns.DNSProtocol) -> None:
-        """A TCP connection has ended."""
-
-    def messageReceived(self, message: dns.Message, *where: Any) -> None:
-        """A message that answers nothing of ours: not looked at."""
+def trouble(name: str, words: str) -> NameTrouble:
+    """The one form in which trouble with a question is told."""
+    return NameTrouble(f"{name}: no usable answer from the DNS ({words})")
 
 
-class _Question:
-    """A question on its way, and those who wait for its answer."""
-
-    asking: Deferred[Any]
-
-    def __init__(self) -> None:
-        self._waiting: list[Deferred[dns.Message]] = []
-
-    def wait(self) -> Deferred[dns.Message]:
-        waiting: Deferred[dns.Message] = Deferred(self._leave)
-        self._waiting.append(waiting)
-        return waiting
-
-    def answered(self, answer: Any) -> None:
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.callback(answer)
-
-    def _leave(self, waiting: Deferred[dns.Message]) -> None:
-        self._waiting.remove(waiting)
-        if not self._waiting:
-            self.asking.cancel()
-
-
-def _forget_questions(protocol: dns.DNSMixin) -> None:
-    """Stop the timers of questions that are not awaited any more."""
-    for _, timer in protocol.liveMessages.values():
-        timer.cancel()
+def _words(error: Exception) -> str:
+    return "no answer in time" if isinstance(error, defer.TimeoutError) else type(error).__name__

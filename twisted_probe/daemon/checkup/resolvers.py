@@ -9,7 +9,8 @@ import random
 from collections.abc import Callable
 
 from twisted_probe.daemon.checkup.line import Line, Status
-from twisted_probe.routing.names import DNS_PORT, IdentityNames, NameTrouble, NoSuchName
+from twisted_probe.routing.name_servers import DNS_PORT, NameServer, resolver_text
+from twisted_probe.routing.names import IdentityNames, NameTrouble, NoSuchName
 
 ANSWERS = "answers"
 HONEST = "honest"
@@ -21,15 +22,15 @@ _ANOTHER = "name another one with --resolver"
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
-def subject_of(server: tuple[str, int]) -> str:
+def subject_of(server: NameServer) -> str:
     """How lines name a resolver."""
     address, port = server
-    return f"resolver {address}" if port == DNS_PORT else f"resolver {address}:{port}"
+    return f"resolver {address if port == DNS_PORT else resolver_text(server)}"
 
 
 async def resolver_lines(
     names: IdentityNames,
-    server: tuple[str, int],
+    server: NameServer,
     *,
     seconds: Callable[[], float],
     rng: random.Random,
@@ -74,20 +75,4 @@ async def _honesty(names: IdentityNames, subject: str, rng: random.Random) -> Li
         Status.NOTE,
         "for a name that is not there it says that the name has no address",
         "no verdict depends on it; the texts will say 'neither MX nor address'",
-    )
-
-
-def subject_of_passed_over(address: str) -> str:
-    """How lines name one that cannot be asked."""
-    return f"resolver {address}"
-
-
-def passed_over_line(address: str) -> Line:
-    """A name server of this machine's that cannot be asked."""
-    return Line(
-        subject_of_passed_over(address),
-        ANSWERS,
-        Status.NOTE,
-        "it is not asked: only IPv4 resolvers can be",
-        "see that one with an IPv4 address is named too",
     )

@@ -47,13 +47,11 @@ def _absolute(path: Path | None) -> Path | None:
 
 @frozen(kw_only=True)
 class Checkup:
-    """What to look at. `passed_over` are name servers of the machine's that cannot be asked;
-    without a `spool` or an `exchanger` these are left alone."""
+    """What to look at. Without a `spool` or an `exchanger` these are left alone."""
 
     sources: tuple[Source, ...]
     reverse_path: str
     resolvers: tuple[tuple[str, int], ...]
-    passed_over: tuple[str, ...] = ()
     allow_networks: tuple[str, ...] = ()
     spool: Path | None = field(default=None, converter=_absolute)
     exchanger: HostAndPort | None = None
@@ -69,7 +67,6 @@ class Checkup:
                 *map(identity.subject_of, self.sources),
                 identity.subject_of_path(self.reverse_path),
                 *map(resolvers.subject_of, self.resolvers),
-                *map(resolvers.subject_of_passed_over, self.passed_over),
                 machine.subject_of(self.spool),
                 machine.MACHINE,
             )
@@ -143,7 +140,6 @@ async def _resolver_lines(reactor: Any, server: tuple[str, int]) -> list[Line]:
 def _machine_lines(checkup: Checkup, clock: float) -> list[Line]:
     now = time.time()
     return [
-        *(resolvers.passed_over_line(address) for address in checkup.passed_over),
         *(
             [machine.no_spool_line()]
             if checkup.spool is None
