@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from twisted_probe.routing.evidence import Evidence, Request, Trouble, is_final
+from twisted_probe.routing.evidence import Evidence, Request, Trouble
 from twisted_probe.routing.memory import Known
 from twisted_probe.smtp.conversation import SessionReport
 from twisted_probe.smtp.errors import (
@@ -364,14 +364,3 @@ def test_a_source_that_cannot_be_used_is_not_repeated() -> None:
     said = outcome(found)
     assert said.source == ONE.address
     assert said.retry == Retry(None, None, REVERSE_PATH, None, 1, NOW - 5)
-
-
-def test_what_settles_the_matter() -> None:
-    assert [reason for reason in Reason if is_final(reason)] == [
-        Reason.NO_SUCH_MAILBOX,
-        Reason.MAILBOX_DISABLED,
-        Reason.INVALID_ADDRESS,
-        Reason.NO_SUCH_DOMAIN,
-        Reason.NO_MAIL,
-        Reason.RELAY_DENIED,
-    ]

@@ -17,10 +17,11 @@ from twisted_probe.routing.exchangers import (
     find_route,
 )
 from twisted_probe.routing.names import MailExchanger, NameTrouble
+from twisted_probe.routing.networks import Networks
 from twisted_probe.sandbox.zone import Names, Trouble
 from twisted_probe.vocabulary.outcome import Reason
 
-from .town_square import Book, unshuffled
+from .town_square import NETWORKS, Book, unshuffled
 
 
 class Misaddressed(Book):
@@ -41,7 +42,8 @@ async def route(
     shuffle: Any = unshuffled,
 ) -> Route:
     book = names if isinstance(names, Book) else Book(names)
-    return await find_route(book, domain, families, shuffle)
+    networks = Networks([*NETWORKS, "192.0.3.0/24"])
+    return await find_route(book, domain, families, shuffle, networks.why_forbidden)
 
 
 def addresses(route: Route) -> list[str]:

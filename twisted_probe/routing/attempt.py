@@ -14,8 +14,8 @@ from attrs import evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from twisted_probe.routing.evidence import Evidence, Request, Trouble, is_final
-from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
+from twisted_probe.routing.evidence import Evidence, Request, Trouble
+from twisted_probe.routing.exchangers import NoExchanger, find_route
 from twisted_probe.routing.life import Life
 from twisted_probe.routing.memory import Known, Memory
 from twisted_probe.routing.names import Names
@@ -159,21 +159,19 @@ class Attempt:
                 self._domain,
                 tools.sources.families_for(self._wishes),
                 tools.rng.shuffle,
+                tools.networks.why_forbidden,
             )
         except NoExchanger as nobody:
-            return self.failed(nobody.reason, str(nobody), retry=not is_final(nobody.reason))
-        allowed = [each for each in route.exchangers if self._why_forbidden(each) is None]
-        if not allowed:
-            return self.failed(Reason.FORBIDDEN_EXCHANGER, self._forbidden(route), retry=False)
+            return self.failed(nobody.reason, str(nobody), retry=not nobody.is_final)
         self._site = route.site
         self._stop_if_held()
-        source = self._choose(route.site, allowed)
+        source = self._choose(route.site, route.exchangers)
         if source is None:
             return self._without_source(route.site)
         self._evidence.source = source
         if tools.control if self._wishes.control is None else self._wishes.control:
             self._evidence.known = await self._known(source)
-        reachable = [each for each in allowed if each.family == source.family]
+        reachable = [each for each in route.exchangers if each.family == source.family]
         self._evidence.exchangers = route.hosts
         held = None
         try:
@@ -216,16 +214,7 @@ class Attempt:
         wished = self._wishes.reverse_path
         return self._tools.reverse_path if wished is None else wished
 
-    def _why_forbidden(self, exchanger: Exchanger) -> str | None:
-        return self._tools.networks.why_forbidden(exchanger.address)
-
-    def _forbidden(self, route: Route) -> str:
-        return "never dialled: " + "; ".join(
-            f"{each.name} at {each.address} ({self._why_forbidden(each)})"
-            for each in route.exchangers
-        )
-
-    def _choose(self, site: str, exchangers: list[Exchanger]) -> Source | None:
+    def _choose(self, site: str, exchangers: Sequence[Exchanger]) -> Source | None:
         """The source of the attempt before, so that greylisting knows us again; else the next
         in turn that the site has not refused.
 
@@ -314,7 +303,7 @@ class Attempt:
             if tools.is_over:
                 raise SessionLost(_STOPPED, host=exchanger.address)
             # Asked of the very address that is dialled, at the moment when it is.
-            why = self._why_forbidden(exchanger)
+            why = tools.networks.why_forbidden(exchanger.address)
             if why is not None:
                 raise NoRoute(f"never dialled: {why}", host=exchanger.address)
             if tools.sources.named(source.address) is None:

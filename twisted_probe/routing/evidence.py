@@ -18,7 +18,7 @@ from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.finding import Finding, Label
-from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, TlsReport, Verdict
+from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, TlsReport
 from twisted_probe.vocabulary.reply import Reply, Stage
 from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
@@ -280,8 +280,3 @@ class Evidence:
             next_attempt_at=None if delay is None else now + delay,
             retry=None if delay is None else again,
         )
-
-
-def is_final(reason: Reason) -> bool:
-    """Whether a domain that has nobody to ask has settled the matter."""
-    return reason.verdict is Verdict.UNDELIVERABLE

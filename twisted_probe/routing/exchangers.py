@@ -1,23 +1,24 @@
 """Whom to ask: the exchangers of a domain, best first (RFC 5321 section 5.1).
 
 Knows MX records, null MX and implicit MX, and what it means for an address when there are none;
-not whether an exchanger may be dialled (`routing.networks`), nor when (`routing.sites`).
+not which addresses may be dialled (`routing.networks`), nor when (`routing.sites`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, MutableSequence
 from ipaddress import ip_address
+from typing import Any
 
 from attrs import define, field, frozen
 
 from twisted_probe.routing.names import MailExchanger, Names, NameTrouble, NoSuchName
 from twisted_probe.vocabulary.exchanger import Exchanger
-from twisted_probe.vocabulary.outcome import Reason
+from twisted_probe.vocabulary.outcome import Reason, Verdict
 
 #: Addresses tried for one recipient at a time; Postfix smtp_mx_address_limit.
 MAX_ADDRESSES = 5
-#: MX records looked at, the best ones; Postfix keeps 100 resource records.
+#: MX records looked at, the best ones, and addresses of each; Postfix keeps 100 resource records.
 MAX_RECORDS = 20
 _FAMILIES = frozenset((4, 6))
 
@@ -29,13 +30,21 @@ class NoExchanger(Exception):
         super().__init__(message)
         self.reason = reason
 
+    @property
+    def is_final(self) -> bool:
+        """Whether that has settled the matter."""
+        return (
+            self.reason is Reason.FORBIDDEN_EXCHANGER
+            or self.reason.verdict is Verdict.UNDELIVERABLE
+        )
+
 
 @frozen
 class Route:
     """The addresses to try, in order, and the site that politeness counts them under.
 
     `hosts` are the names of all exchangers among the preferences looked at, those too that could
-    not be looked up or have no address of our families: who speaks for the domain.
+    not be looked up, or have no address that we may and can dial: who speaks for the domain.
     """
 
     site: str
@@ -43,7 +52,9 @@ class Route:
     hosts: frozenset[str]
 
 
-Shuffle = Callable[[MutableSequence[MailExchanger]], None]
+Shuffle = Callable[[MutableSequence[Any]], None]
+#: What kind of address it is that must not be dialled; None for all others.
+WhyForbidden = Callable[[str], str | None]
 
 
 async def find_route(
@@ -51,20 +62,25 @@ async def find_route(
     domain: str,
     families: Collection[int],
     shuffle: Shuffle,
+    why_forbidden: WhyForbidden,
 ) -> Route:
     """Look up the exchangers of `domain` (A-labels, or an address literal in brackets).
 
-    The route has at most five addresses, of the `families` that sources have. Equal preferences
-    are put in the order that `shuffle` makes, once.
+    The route has at most five addresses, of the `families` that sources have and not forbidden.
+    Equal preferences, and the addresses of one host and family, are put in the order that
+    `shuffle` makes, once.
 
     Raises NoExchanger: no_such_domain (NXDOMAIN, or neither MX nor address), no_mail (null MX),
-    dns_error (trouble; never taken for "no MX"), source_unavailable (addresses, but none of a
-    family that we have).
+    dns_error (trouble; never taken for "no MX"), forbidden_exchanger (no address that may be
+    dialled), source_unavailable (addresses, but none of a family that we have).
     """
     if domain.startswith("["):
         exchanger = Exchanger(domain, domain[1:-1].removeprefix("IPv6:"))
         if exchanger.family not in families:
             raise _unreachable(domain)
+        why = why_forbidden(exchanger.address)
+        if why is not None:
+            raise _forbidden([f"{domain} ({why})"])
         return Route(domain, (exchanger,), frozenset((domain,)))
     try:
         records = list(await names.mail_exchangers(domain))
@@ -77,16 +93,26 @@ async def find_route(
         if all(not record.name for record in records):
             raise NoExchanger(Reason.NO_MAIL, "the domain takes no mail (null MX)")
         raise NoExchanger(Reason.NO_SUCH_DOMAIN, "no MX record of the domain names a host")
-    found = await _look_up(names, targets or [MailExchanger(0, domain)], families)
+    found = await _look_up(
+        names, targets or [MailExchanger(0, domain)], families, shuffle, why_forbidden
+    )
     if found.exchangers:
         site = ",".join(sorted({target.name for target in targets} or {domain}))
         return Route(site, tuple(found.exchangers[:MAX_ADDRESSES]), frozenset(found.hosts))
     if found.trouble is not None:
         raise NoExchanger(Reason.DNS_ERROR, str(found.trouble))
+    if found.forbidden:
+        raise _forbidden(found.forbidden)
     if found.hosts:
         raise _unreachable(domain)
     words = "no exchanger of the domain has an address" if targets else "neither MX nor address"
     raise NoExchanger(Reason.NO_SUCH_DOMAIN, words)
+
+
+def _forbidden(addresses: list[str]) -> NoExchanger:
+    return NoExchanger(
+        Reason.FORBIDDEN_EXCHANGER, f"never dialled: {'; '.join(addresses[:MAX_ADDRESSES])}"
+    )
 
 
 def _unreachable(domain: str) -> NoExchanger:
@@ -119,28 +145,38 @@ def _is_host_name(name: str) -> bool:
 
 @define
 class _Found:
-    """What the names of the targets lead to; `trouble` is the last one met."""
+    """What the names of the targets lead to; `forbidden` are those never dialled and why,
+    `trouble` is the last one met."""
 
     exchangers: list[Exchanger] = field(factory=list)
+    forbidden: list[str] = field(factory=list)
     hosts: set[str] = field(factory=set)
     trouble: NameTrouble | None = None
 
 
-async def _look_up(names: Names, targets: list[MailExchanger], families: Collection[int]) -> _Found:
+async def _look_up(
+    names: Names,
+    targets: list[MailExchanger],
+    families: Collection[int],
+    shuffle: Shuffle,
+    why_forbidden: WhyForbidden,
+) -> _Found:
     """The addresses of the targets, best first, until there are enough.
 
     A target without any address does not count: the next preference is the best one then. One
-    that could not be looked up, or that no source can reach, does count, so that a backup never
-    passes for the best.
+    that could not be looked up, that no source can reach, or that is forbidden does count, so
+    that a backup never passes for the best.
     """
     found = _Found()
     best: int | None = None
     for target in targets:
         try:
-            addresses, trouble = await _addresses(names, target.name, families)
+            addresses, trouble = await _addresses(names, target.name, families, shuffle)
             counts = bool(addresses) or trouble is not None
             if not counts:
-                others, trouble = await _addresses(names, target.name, _FAMILIES - {*families})
+                others, trouble = await _addresses(
+                    names, target.name, _FAMILIES - {*families}, shuffle
+                )
                 counts = bool(others) or trouble is not None
         except NoSuchName:
             continue
@@ -149,24 +185,32 @@ async def _look_up(names: Names, targets: list[MailExchanger], families: Collect
             continue
         found.hosts.add(target.name)
         best = target.preference if best is None else best
-        found.exchangers.extend(
-            Exchanger(target.name, address, target.preference, best=target.preference == best)
-            for address in addresses
-        )
+        for address in addresses:
+            why = why_forbidden(address)
+            if why is None:
+                is_best = target.preference == best
+                exchanger = Exchanger(target.name, address, target.preference, is_best)
+                found.exchangers.append(exchanger)
+            else:
+                found.forbidden.append(f"{target.name} at {address} ({why})")
         if len(found.exchangers) >= MAX_ADDRESSES:
             break
     return found
 
 
 async def _addresses(
-    names: Names, name: str, families: Collection[int]
+    names: Names, name: str, families: Collection[int], shuffle: Shuffle
 ) -> tuple[list[str], NameTrouble | None]:
     """The addresses of these families that `name` has, and the trouble with one of them."""
     addresses: list[str] = []
     trouble: NameTrouble | None = None
     for family in sorted(families):
         try:
-            addresses.extend(await names.addresses(name, family))
+            found = list((await names.addresses(name, family))[:MAX_RECORDS])
         except NameTrouble as error:
             trouble = error
+        else:
+            # What is kept does not come in turn, as it does from most resolvers.
+            shuffle(found)
+            addresses += found
     return addresses, trouble

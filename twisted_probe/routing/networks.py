@@ -7,7 +7,7 @@ connection, so that no name can be changed behind the check.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from attrs import field, frozen
@@ -57,16 +57,22 @@ def _networks(networks: Iterable[str | _Network]) -> tuple[_Network, ...]:
     return tuple(ip_network(network) for network in networks)
 
 
+def _is_nobodys(address: str) -> bool:
+    return False
+
+
 @frozen
 class Networks:
     """What may be dialled: everything public, and the networks that the operator allows.
 
-    `allowed` are CIDR texts or networks; a text that is none raises ValueError. `own` are this
-    machine's source addresses: mail for them would come back to us.
+    `allowed` are CIDR texts or networks; a text that is none raises ValueError. `own` are our
+    source addresses, and `is_own` says whether any other is this machine's: mail for them would
+    come back to us.
     """
 
     allowed: tuple[_Network, ...] = field(default=(), converter=_networks)
     own: frozenset[str] = frozenset()
+    is_own: Callable[[str], bool] = _is_nobodys
 
     def why_forbidden(self, address: str) -> str | None:
         """What kind of address `address` (a literal) is when it must not be dialled, or None."""
@@ -79,8 +85,10 @@ class Networks:
         for network, what in _FORBIDDEN:
             if network.version == plain.version and plain in network:
                 return what
-        # Nobody has such an address in the DNS who means well.
-        return None if plain is given else "IPv4-mapped"
+        if plain is not given:
+            # Nobody has such an address in the DNS who means well.
+            return "IPv4-mapped"
+        return "our own" if self.is_own(str(plain)) else None
 
 
 def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -16,6 +16,7 @@ from twisted_probe.routing.life import Life
 from twisted_probe.routing.name_servers import system_resolvers
 from twisted_probe.routing.names import DnsNames, Names, NameTrouble, NoSuchName
 from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.own_addresses import is_own
 from twisted_probe.smtp.errors import NoRoute, SessionError
 from twisted_probe.smtp.factory import ProbeFactory
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
@@ -47,7 +48,7 @@ def open_session(
     dialled, or NoRoute when the host has none that may be. Cancelling aborts.
     """
     names = DnsNames(reactor, system_resolvers()) if resolver is None else resolver
-    networks = Networks(allow_networks)
+    networks = Networks(allow_networks, frozenset((source.address,)), is_own)
     life = Life(reactor)
 
     async def run() -> ProbeProtocol:

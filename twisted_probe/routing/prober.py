@@ -22,6 +22,7 @@ from twisted_probe.routing.memory import Memory, MemoryInRam
 from twisted_probe.routing.name_servers import system_resolvers
 from twisted_probe.routing.names import DnsNames, Names
 from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.own_addresses import is_own
 from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
 from twisted_probe.routing.sources import Sources
@@ -103,7 +104,7 @@ class Prober:
             names=names,
             sources=pool,
             sites=Sites(reactor, limits),
-            networks=Networks(allow_networks, own=pool.addresses),
+            networks=Networks(allow_networks, pool.addresses, is_own),
             memory=MemoryInRam() if memory is None else memory,
             reverse_path=reverse_path,
             port=port,
@@ -152,7 +153,7 @@ class Prober:
         pool = tuple(sources)
         addresses = Sources(pool).addresses
         parse_reverse_path(reverse_path)
-        networks = Networks(allow_networks, own=addresses)
+        networks = Networks(allow_networks, addresses, is_own)
         names, wanted = self._tools.names, self._resolvers
         if wanted is not None:
             wanted = tuple(resolvers or system_resolvers())

@@ -213,7 +213,7 @@ async def takes_mail(names: IdentityNames, reverse_path: str, networks: Networks
             "set an address of yours that receives mail",
         )
     try:
-        route = await find_route(names, address.domain, (4, 6), lambda _: None)
+        route = await find_route(names, address.domain, (4, 6), lambda _: None, lambda _: None)
     except NoExchanger as nobody:
         advice = _LOOK_AT_RESOLVERS if nobody.reason is Reason.DNS_ERROR else _NOT_SERVED
         found = f"{address.domain}: {str(nobody).removeprefix(f'{address.domain}: ')}"
