@@ -42,14 +42,14 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """A message that says OK, and nothing of the name."""
+    """A message that says neither what the name has nor that it has nothing."""
 
 
 def read_answer(message: dns.Message, name: str, kind: int) -> Answer:
     """What `message`, whose code is OK or NXDOMAIN, says of the records of `kind` that `name` has.
 
     MX records become MailExchanger; A and AAAA, PTR and NS, and TXT become text. Raises NoAnswer
-    for a referral to other servers, and for CNAMEs that go round.
+    for a referral to other servers, for records of other names only, and for CNAMEs that go round.
     """
     known: list[Any] = [each for each in message.answers if each.cls == dns.IN]
     aliases = {_plain(each.name): each for each in known if each.type == dns.CNAME}
@@ -73,9 +73,10 @@ def read_answer(message: dns.Message, name: str, kind: int) -> Answer:
         return Answer((), ttl, alias_of=end, aliases=len(followed))
     authority: dict[int, Any] = {each.type: each for each in message.authority}
     start = authority.get(dns.SOA)
-    if message.rCode == dns.OK and start is None and dns.NS in authority:
-        # RFC 2308 section 2.2: whoever refers to others has not said that there is nothing.
-        raise NoAnswer("a referral")
+    if message.rCode == dns.OK and start is None and (dns.NS in authority or message.answers):
+        # RFC 2308 section 2.2: whoever refers to others, or speaks of something else, has not
+        # said that there is nothing.
+        raise NoAnswer("it says nothing of the name")
     # RFC 2308 section 5; without a start of authority it should not be kept at all.
     negative = 0 if start is None else min(_ttl(start), start.payload.minimum)
     exists = message.rCode != dns.ENAME

@@ -9,6 +9,7 @@ open and timers running.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Any
 
 from attrs import frozen
@@ -21,6 +22,9 @@ from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
 
 from twisted_probe.routing.name_servers import NameServer, is_ipv6
+
+#: RFC 1035 section 4.1.1: the number, the flags, and how many records each part has.
+_HEADER = Struct("!6H")
 
 
 class Garbage(Exception):
@@ -53,7 +57,14 @@ class Question:
             # Whatever twisted.names can raise: it is no message of the DNS.
             return None
         is_ours = message.id == self.id and message.answer and message.queries == [self.query]
-        return message if is_ours else None
+        return message if is_ours and _is_whole(message, data) else None
+
+
+def _is_whole(message: dns.Message, data: bytes) -> bool:
+    """Whether all records that it announces have come. twisted.names takes what there is, and an
+    answer that was cut off would be an empty one."""
+    _, _, _, answers, authority, _ = _HEADER.unpack_from(data)
+    return (len(message.answers), len(message.authority)) == (answers, authority)
 
 
 class _Datagram(DatagramProtocol):
