@@ -14,43 +14,54 @@ from attrs import field, frozen
 
 _Network = IPv4Network | IPv6Network
 
-#: network → what it is. IANA's special-purpose registries (RFC 6890 and its successors).
-_FORBIDDEN: tuple[tuple[_Network, str], ...] = tuple(
-    (ip_network(network), what)
-    for network, what in (
-        ("0.0.0.0/8", "this network"),
-        ("10.0.0.0/8", "private"),
-        ("100.64.0.0/10", "carrier-grade NAT"),
-        ("127.0.0.0/8", "loopback"),
-        ("169.254.0.0/16", "link-local, cloud metadata"),
-        ("172.16.0.0/12", "private"),
-        ("192.0.0.0/24", "protocol assignments"),
-        ("192.0.2.0/24", "documentation"),
-        ("192.88.99.0/24", "6to4 relay"),
-        ("192.168.0.0/16", "private"),
-        ("198.18.0.0/15", "benchmarks"),
-        ("198.51.100.0/24", "documentation"),
-        ("203.0.113.0/24", "documentation"),
-        ("224.0.0.0/4", "multicast"),
-        ("240.0.0.0/4", "reserved, broadcast"),
-        ("::/128", "unspecified"),
-        ("::1/128", "loopback"),
-        ("::/96", "IPv4-compatible"),
-        ("64:ff9b::/96", "NAT64"),
-        ("64:ff9b:1::/48", "NAT64"),
-        ("100::/64", "discard"),
-        ("100:0:0:1::/64", "dummy"),
-        ("2001::/23", "protocol assignments, Teredo"),
-        ("2001:db8::/32", "documentation"),
-        ("2002::/16", "6to4"),
-        ("3fff::/20", "documentation"),
-        ("5f00::/16", "segment routing"),
-        ("fc00::/7", "unique local"),
-        ("fe80::/10", "link-local"),
-        ("fec0::/10", "site-local"),
-        ("ff00::/8", "multicast"),
-    )
+#: network → what it is, the first one that fits. IANA's special-purpose registries (RFC 6890 and
+#: its successors).
+_TABLE = (
+    ("0.0.0.0/8", "this network"),
+    ("10.0.0.0/8", "private"),
+    ("100.64.0.0/10", "carrier-grade NAT"),
+    ("127.0.0.0/8", "loopback"),
+    ("169.254.0.0/16", "link-local, cloud metadata"),
+    ("172.16.0.0/12", "private"),
+    ("192.0.0.0/24", "protocol assignments"),
+    ("192.0.2.0/24", "documentation"),
+    ("192.88.99.0/24", "6to4 relay"),
+    ("192.168.0.0/16", "private"),
+    ("198.18.0.0/15", "benchmarks"),
+    ("198.51.100.0/24", "documentation"),
+    ("203.0.113.0/24", "documentation"),
+    ("224.0.0.0/4", "multicast"),
+    ("240.0.0.0/4", "reserved, broadcast"),
+    ("::/128", "unspecified"),
+    ("::1/128", "loopback"),
+    ("::/96", "IPv4-compatible"),
+    ("64:ff9b::/96", "NAT64"),
+    ("64:ff9b:1::/48", "NAT64"),
+    ("100::/64", "discard"),
+    ("100:0:0:1::/64", "dummy"),
+    ("2001::/23", "protocol assignments, Teredo"),
+    ("2001:db8::/32", "documentation"),
+    ("2002::/16", "6to4"),
+    ("3fff::/20", "documentation"),
+    ("5f00::/16", "segment routing"),
+    ("fc00::/7", "unique local"),
+    ("fe80::/10", "link-local"),
+    ("fec0::/10", "site-local"),
+    ("ff00::/8", "multicast"),
+    # What is left outside of 2000::/3 has never been given to anybody.
+    ("::/3", "reserved"),
+    ("4000::/2", "reserved"),
+    ("8000::/1", "reserved"),
 )
+#: version → network and mask as numbers, which are compared at every session, and what it is.
+_FORBIDDEN = {
+    version: [
+        (int(network.network_address), int(network.netmask), what)
+        for network, what in ((ip_network(text), what) for text, what in _TABLE)
+        if network.version == version
+    ]
+    for version in (4, 6)
+}
 
 
 def _networks(networks: Iterable[str | _Network]) -> tuple[_Network, ...]:
@@ -82,8 +93,9 @@ class Networks:
             return None
         if str(plain) in self.own:
             return "our own"
-        for network, what in _FORBIDDEN:
-            if network.version == plain.version and plain in network:
+        number = int(plain)
+        for network, mask, what in _FORBIDDEN[plain.version]:
+            if number & mask == network:
                 return what
         if plain is not given:
             # Nobody has such an address in the DNS who means well.
