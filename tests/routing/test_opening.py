@@ -138,6 +138,14 @@ def test_public_addresses_need_no_allowing() -> None:
         room.opened("192.0.2.1", allow_networks=())
 
 
+def test_our_own_address_is_not_dialled() -> None:
+    room = Room()
+    source = Source("8.8.4.4", helo="probe1.example.org")
+    with pytest.raises(NoRoute, match=r"8\.8\.4\.4 is never dialled \(our own\)"):
+        room.opened("8.8.4.4", source=source)
+    assert not room.square.dials
+
+
 def test_a_literal_of_the_other_family() -> None:
     """Row 57."""
     room = Room()

@@ -261,6 +261,97 @@ async def test_nobody_looks_for_ever_for_an_address() -> None:
     assert len(book.asked) == 1 + MAX_RECORDS
 
 
+async def test_nobody_waits_for_all_the_names_of_a_domain() -> None:
+    """One that could not be looked up takes the place of an address."""
+    hosts = [f"mx{number:03}.a.example" for number in range(200)]
+    book = Book(
+        {
+            "a.example": [f"MX 10 {host}" for host in hosts],
+            **dict.fromkeys(hosts, Trouble.SERVFAIL),
+        }
+    )
+    assert (await nobody(book, families={4}))[0] is Reason.DNS_ERROR
+    assert len(book.asked) == 1 + MAX_ADDRESSES
+
+
+async def test_one_exchanger_by_two_names() -> None:
+    """It is asked once, and it speaks for both."""
+    found = await route(
+        {
+            "a.example": ["MX 10 mx1.a.example", "MX 20 mx2.a.example", "MX 30 mx3.a.example"],
+            "mx1.a.example": ["A 192.0.2.1"],
+            "mx2.a.example": ["A 192.0.2.1"],
+            "mx3.a.example": ["A 192.0.2.1", "A 192.0.2.3"],
+        }
+    )
+    assert [(e.name, e.address, e.best) for e in found.exchangers] == [
+        ("mx1.a.example", "192.0.2.1", True),
+        ("mx3.a.example", "192.0.2.3", False),
+    ]
+    assert found.hosts == {"mx1.a.example", "mx3.a.example"}
+
+
+# --- Addresses that nobody may dial -----------------------------------------------------------
+
+
+async def test_forbidden_addresses_take_no_place() -> None:
+    """Row 140: others go on, of the same host and of the next one."""
+    inside = [f"A 10.0.0.{number}" for number in range(1, 15)]
+    found = await route(
+        {
+            "a.example": MX1_AND_MX2,
+            "mx1.a.example": [*inside, "A 192.0.2.1"],
+            "mx2.a.example": ["A 192.0.2.2"],
+        }
+    )
+    assert [(e.address, e.best) for e in found.exchangers] == [
+        ("192.0.2.1", True),
+        ("192.0.2.2", False),
+    ]
+
+
+async def test_a_backup_is_a_backup_behind_a_forbidden_one_too() -> None:
+    """Row 143."""
+    names = {
+        "a.example": MX1_AND_MX2,
+        "mx1.a.example": ["A 10.0.0.1"],
+        "mx2.a.example": ["A 192.0.2.2"],
+    }
+    found = await route(names)
+    assert [(e.address, e.best) for e in found.exchangers] == [("192.0.2.2", False)]
+    assert found.hosts == {"mx1.a.example", "mx2.a.example"}
+
+
+async def test_nobody_but_forbidden_ones() -> None:
+    names: Names = {
+        "a.example": MX1_AND_MX2,
+        "mx1.a.example": ["A 10.0.0.1"],
+        "mx2.a.example": ["AAAA ::1"],
+    }
+    assert await nobody(names) == (
+        Reason.FORBIDDEN_EXCHANGER,
+        "never dialled: mx1.a.example at 10.0.0.1 (private); mx2.a.example at ::1 (loopback)",
+    )
+    assert await nobody({}, "[127.0.0.1]") == (
+        Reason.FORBIDDEN_EXCHANGER,
+        "never dialled: [127.0.0.1] (loopback)",
+    )
+    # Who knows where the other one is.
+    reason, _ = await nobody({**names, "mx2.a.example": Trouble.SERVFAIL})
+    assert reason is Reason.DNS_ERROR
+
+
+async def test_a_host_of_many_addresses() -> None:
+    """Row 141: not all of them are looked at, and not the same ones first each time."""
+    names = {"a.example": [f"A 192.0.2.{number}" for number in range(200)]}
+    rng = random.Random(5)
+    orders = {tuple(addresses(await route(names, shuffle=rng.shuffle))) for _ in range(20)}
+    assert len(orders) > 10
+    assert {len(order) for order in orders} == {MAX_ADDRESSES}
+    seen = {int(address.rpartition(".")[2]) for order in orders for address in order}
+    assert seen <= set(range(MAX_RECORDS))
+
+
 # --- Nobody -----------------------------------------------------------------------------------
 
 
@@ -283,6 +374,19 @@ async def test_no_such_domain() -> None:
 async def test_no_records(names: Names, words: str) -> None:
     """Row 130."""
     assert await nobody(names) == (Reason.NO_SUCH_DOMAIN, words)
+
+
+def test_what_settles_the_matter() -> None:
+    """To be forbidden is no verdict on the address, and asking again would change nothing."""
+    assert [reason for reason in Reason if NoExchanger(reason, "").is_final] == [
+        Reason.NO_SUCH_MAILBOX,
+        Reason.MAILBOX_DISABLED,
+        Reason.INVALID_ADDRESS,
+        Reason.NO_SUCH_DOMAIN,
+        Reason.NO_MAIL,
+        Reason.RELAY_DENIED,
+        Reason.FORBIDDEN_EXCHANGER,
+    ]
 
 
 async def test_null_mx_alone() -> None:

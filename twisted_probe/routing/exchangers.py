@@ -145,13 +145,48 @@ def _is_host_name(name: str) -> bool:
 
 @define
 class _Found:
-    """What the names of the targets lead to; `forbidden` are those never dialled and why,
-    `trouble` is the last one met."""
+    """What the names of the targets lead to, best first.
 
+    `forbidden` are the addresses never dialled and why, `trouble` is the last one met, of
+    `troubled` targets. A target that could not be looked up, that no source can reach, or that
+    is forbidden is among the `hosts` and may be the best, so that a backup never passes for it.
+    """
+
+    why_forbidden: WhyForbidden
     exchangers: list[Exchanger] = field(factory=list)
     forbidden: list[str] = field(factory=list)
     hosts: set[str] = field(factory=set)
     trouble: NameTrouble | None = None
+    troubled: int = 0
+    best: int | None = None
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there are as many as are tried. One that could not be looked up counts: else a
+        domain could make us wait for all of its names."""
+        return len(self.exchangers) + self.troubled >= MAX_ADDRESSES
+
+    def note(
+        self, target: MailExchanger, addresses: list[str], trouble: NameTrouble | None
+    ) -> None:
+        """Keep what a target has led to."""
+        known = {exchanger.address for exchanger in self.exchangers}
+        fresh = [address for address in addresses if address not in known]
+        if addresses and not fresh and trouble is None:
+            return  # one that is there already, by another name
+        if trouble is not None:
+            self.trouble = trouble
+            self.troubled += 1
+        self.hosts.add(target.name)
+        self.best = target.preference if self.best is None else self.best
+        for address in fresh:
+            why = self.why_forbidden(address)
+            if why is None:
+                is_best = target.preference == self.best
+                exchanger = Exchanger(target.name, address, target.preference, is_best)
+                self.exchangers.append(exchanger)
+            else:
+                self.forbidden.append(f"{target.name} at {address} ({why})")
 
 
 async def _look_up(
@@ -163,37 +198,21 @@ async def _look_up(
 ) -> _Found:
     """The addresses of the targets, best first, until there are enough.
 
-    A target without any address does not count: the next preference is the best one then. One
-    that could not be looked up, that no source can reach, or that is forbidden does count, so
-    that a backup never passes for the best.
+    A target without any address does not count: the next preference is the best one then.
     """
-    found = _Found()
-    best: int | None = None
+    found = _Found(why_forbidden)
     for target in targets:
         try:
             addresses, trouble = await _addresses(names, target.name, families, shuffle)
-            counts = bool(addresses) or trouble is not None
-            if not counts:
-                others, trouble = await _addresses(
-                    names, target.name, _FAMILIES - {*families}, shuffle
-                )
-                counts = bool(others) or trouble is not None
+            others: list[str] = []
+            if not addresses and trouble is None:
+                rest = _FAMILIES - {*families}
+                others, trouble = await _addresses(names, target.name, rest, shuffle)
         except NoSuchName:
             continue
-        found.trouble = trouble or found.trouble
-        if not counts:
-            continue
-        found.hosts.add(target.name)
-        best = target.preference if best is None else best
-        for address in addresses:
-            why = why_forbidden(address)
-            if why is None:
-                is_best = target.preference == best
-                exchanger = Exchanger(target.name, address, target.preference, is_best)
-                found.exchangers.append(exchanger)
-            else:
-                found.forbidden.append(f"{target.name} at {address} ({why})")
-        if len(found.exchangers) >= MAX_ADDRESSES:
+        if addresses or others or trouble is not None:
+            found.note(target, addresses, trouble)
+        if found.is_enough:
             break
     return found
 
