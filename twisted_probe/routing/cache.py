@@ -16,8 +16,7 @@ from twisted.python.failure import Failure
 
 from twisted_probe.routing.answer import Answer
 
-#: Seconds for which an answer is kept at least and at most, whatever it says of itself; KumoMTA
-#: and others look at the DNS again after as long.
+#: Seconds for which an answer is kept at least and at most, whatever it says of itself.
 MIN_TTL, MAX_TTL = 60.0, 86400.0
 #: Seconds at most for a "no" (RFC 2308 section 5 says one to three hours).
 MAX_NEGATIVE_TTL = 3600.0

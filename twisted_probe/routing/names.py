@@ -23,7 +23,7 @@ from twisted_probe.vocabulary.dns import MailExchanger as MailExchanger
 from twisted_probe.vocabulary.dns import NameTrouble as NameTrouble
 from twisted_probe.vocabulary.dns import NoSuchName as NoSuchName
 
-#: CNAMEs followed from the name that was asked about; BIND follows as many.
+#: CNAMEs followed from the name that was asked about; a longer chain is a loop, or as good as one.
 MAX_CNAMES = 16
 
 
