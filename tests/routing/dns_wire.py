@@ -93,15 +93,16 @@ class _Port:
         self._wire.asked.append(asked)
         script = self._wire.servers.get(self._server)
         if script is None:
-            self._wire.callLater(0, self._protocol.connectionRefused)
+            for _ in range(2):
+                self._wire.callLater(0, self._protocol.connectionRefused)
             return
         assert not isinstance(script, Exception)
         for datagram in script(question):
             self._wire.callLater(0, self._arrive, datagram)
 
     def _arrive(self, datagram: bytes) -> None:
-        if self._is_open:
-            self._protocol.datagramReceived(datagram, (self._server, 53))
+        # What came together is handed over, although the first of it was enough.
+        self._protocol.datagramReceived(datagram, (self._server, 53))
 
     def stopListening(self) -> None:
         assert self._is_open

@@ -144,6 +144,26 @@ async def test_what_is_too_long_for_udp_comes_over_tcp() -> None:
         await nothing_is_left(2)
 
 
+async def test_who_says_it_twice_is_heard_once() -> None:
+    class Insistent(NameServer):
+        def buildProtocol(self, addr: Any) -> dns.DNSProtocol:
+            protocol = super().buildProtocol(addr)
+            write: Any = protocol.writeMessage
+
+            def twice(message: dns.Message) -> None:
+                write(message)
+                write(message)
+
+            protocol.writeMessage = twice  # type: ignore[method-assign]
+            return protocol
+
+    server = Insistent(NAMES, reactor)
+    async with listening(server.datagrams(), server) as port:
+        names = DnsNames(reactor, [("127.0.0.1", port)])
+        assert len(await names.mail_exchangers("crowd.example")) == 40
+        await server.guests.send_away()
+
+
 async def test_a_question_on_its_way_is_not_asked_twice() -> None:
     """Row 150."""
     async with served() as (names, server):
