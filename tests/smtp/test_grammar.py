@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twisted_probe.smtp.grammar import GrammarError, ReplyAssembler, ehlo_keywords
-from twisted_probe.smtp.limits import KEPT_LINE, MAX_LINE, MAX_REPLY, MAX_REPLY_LINES
+from twisted_probe.smtp.limits import (
+    KEPT_KEYWORDS,
+    KEPT_LINE,
+    KEPT_UNFINISHED,
+    LINE_COST,
+    MAX_LINE,
+    MAX_REPLY,
+    MAX_REPLY_LINES,
+)
 
 Parsed = tuple[int, tuple[bytes, ...]]
 
@@ -149,6 +157,22 @@ def test_as_many_octets_as_may_be() -> None:
     assert parse(*lines[1:], b"250 " + b"x" * (MAX_LINE - 4))
     with pytest.raises(GrammarError, match=f"more than {MAX_REPLY} octets"):
         parse(*lines, b"250")
+
+
+def test_what_is_kept_of_a_reply_that_is_not_finished_has_an_end() -> None:
+    """What does not fit is counted and not kept."""
+    texts = (b"x" * 230,) * MAX_REPLY_LINES
+    ((code, kept),) = parse(*render(250, texts))
+    assert code == 250
+    assert len(kept) == KEPT_UNFINISHED // (230 + LINE_COST)
+    assert parse(*render(250, texts), b"250 short")[1] == (250, (b"short",))
+
+
+def test_the_keywords_that_are_kept_have_an_end() -> None:
+    lines = (b"mx.example.net", *(b"X-%03d " % n + b"y" * 100 for n in range(100)))
+    keywords = ehlo_keywords(lines)
+    assert len(keywords) == KEPT_KEYWORDS // (105 + LINE_COST)
+    assert "X-000" in keywords
 
 
 # --- What holds for all of them ----------------------------------------------------------------

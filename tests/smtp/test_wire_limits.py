@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from twisted_probe.smtp.errors import ProtocolViolation
 from twisted_probe.smtp.limits import (
-    KEPT_LINE,
+    KEPT_LEAST,
+    KEPT_REPLY,
+    LINE_COST,
+    MAX_ANSWER,
     MAX_LINE,
     MAX_REPLY,
     MAX_REPLY_LINES,
@@ -52,7 +55,7 @@ def test_the_longest_line() -> None:
     wire = in_transaction()
     reply = outcome_of(wire.session.rcpt("ann@example.net"))
     wire.server(b"550 " + b"x" * (MAX_LINE - 5))
-    assert reply[0].lines == (b"x" * KEPT_LINE,)
+    assert reply[0].lines == (b"x" * (KEPT_REPLY - LINE_COST),)
 
 
 def test_an_endless_reply_of_short_lines() -> None:
@@ -92,22 +95,39 @@ def test_a_packet_of_thousands_of_lines(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_session_has_an_end() -> None:
+    """It grows with those that are asked."""
     wire = in_transaction(max_recipients=0)
-    kilobyte = b"550 " + b"x" * (KIB - 6) + b"\r\n"
-    for _ in range(MAX_SESSION // KIB - 1):
+    lines = b"550-" + b"x" * (KIB - 6) + b"\r\n"
+    said = 0
+    for n in range(1, 1000):
         reply = outcome_of(wire.session.rcpt("ann@example.net"))
-        wire.feed(kilobyte)
+        wire.feed(lines * 7 + b"550 no\r\n")
+        said += 7 * KIB + 8
+        if said > MAX_SESSION + n * MAX_ANSWER - KIB:
+            break
         assert reply[0].code == 550
-    reply = outcome_of(wire.session.rcpt("ann@example.net"))
-    wire.feed(kilobyte)
-    violated(reply, f"more than {MAX_SESSION} octets in one session")
+    violated(reply, f"more than {MAX_SESSION + n * MAX_ANSWER} octets in a session")
     assert wire.is_cut
+    assert 11 < n < 14
+
+
+def test_the_texts_that_are_kept_have_an_end() -> None:
+    """The first long ones are kept, and of every other one as much as says what it is."""
+    wire = in_transaction(max_recipients=0)
+    kept = []
+    for _ in range(100):
+        reply = outcome_of(wire.session.rcpt("ann@example.net"))
+        wire.server(b"550-" + b"x" * KIB, b"550 " + b"x" * (KIB - 30))
+        kept.append(sum(map(len, reply[0].lines)))
+    assert kept[0] > 1900
+    assert min(kept) == KEPT_LEAST - LINE_COST
+    assert sum(kept) < 32 * KIB
 
 
 def test_a_packet_beyond_the_session_is_not_even_parsed() -> None:
     wire = Wire()
     wire.feed(b"220 ok\r\n" + b"x" * MAX_SESSION)
-    violated(wire.greeted, "octets in one session")
+    violated(wire.greeted, "octets in a session")
     assert wire.session.greeting is None
 
 

@@ -134,7 +134,13 @@ class ProtocolViolation(SessionError):
 class OutOfStep(ProtocolViolation):
     """The replies are not those to our commands: more came than were asked for, or one that
     cannot be the answer. Any answer of the session may belong to another recipient; believe
-    none, those in `replies` neither."""
+    none, those in `replies` neither (`smtp.belief`)."""
+
+
+class Ourselves(SessionError):
+    """The exchanger greets with our own name: the domain's mail comes back to this machine."""
+
+    reason = Reason.FORBIDDEN_EXCHANGER
 
 
 class Refusal(Exception):

@@ -9,7 +9,14 @@ import re
 
 from attrs import define, field
 
-from twisted_probe.smtp.limits import KEPT_LINE, MAX_REPLY, MAX_REPLY_LINES
+from twisted_probe.smtp.limits import (
+    KEPT_KEYWORDS,
+    KEPT_LINE,
+    KEPT_UNFINISHED,
+    LINE_COST,
+    MAX_REPLY,
+    MAX_REPLY_LINES,
+)
 from twisted_probe.vocabulary.escaping import decoded
 
 # Bytes, never int(): int() takes b"+25", b" 25" and b"2_5", str.isdigit() full-width digits.
@@ -34,6 +41,8 @@ class ReplyAssembler:
     _code: bytes | None = None
     _lines: list[bytes] = field(factory=list)
     _size: int = 0
+    _count: int = 0
+    _room: int = KEPT_UNFINISHED
 
     @property
     def is_between_replies(self) -> bool:
@@ -54,25 +63,38 @@ class ReplyAssembler:
         self._size += len(line)
         if self._size > MAX_REPLY:
             raise GrammarError(f"a reply of more than {MAX_REPLY} octets")
-        if len(self._lines) == MAX_REPLY_LINES:
+        self._count += 1
+        if self._count > MAX_REPLY_LINES:
             raise GrammarError(f"a reply of more than {MAX_REPLY_LINES} lines")
         self._code = code
-        self._lines.append((text or b"")[:KEPT_LINE])
+        self._keep(text or b"")
         if separator == b"-":
             return None
         complete = int(code), tuple(self._lines)
-        self._code, self._lines, self._size = None, [], 0
+        self._code, self._lines = None, []
+        self._size, self._count, self._room = 0, 0, KEPT_UNFINISHED
         return complete
+
+    def _keep(self, text: bytes) -> None:
+        """What does not fit is counted and not kept; the first line always fits."""
+        text = text[:KEPT_LINE]
+        self._room -= len(text) + LINE_COST
+        if self._room >= 0:
+            self._lines.append(text)
 
 
 def ehlo_keywords(lines: tuple[bytes, ...]) -> dict[str, str]:
     """The keywords of an EHLO reply (RFC 5321 section 4.1.1.1) in upper case, with their
     parameters as they came. The first line is the exchanger's name; a repeated keyword and the
-    old `AUTH=` form are tolerated."""
+    old `AUTH=` form are tolerated. Those beyond `KEPT_KEYWORDS` octets are left out."""
     keywords: dict[str, str] = {}
+    room = KEPT_KEYWORDS
     for line in lines[1:]:
         match = _KEYWORD.match(line)
         if match is not None:
-            keyword, parameters = match.groups()
-            keywords.setdefault(decoded(keyword.upper()), decoded(parameters.strip()))
+            keyword, parameters = decoded(match[1].upper()), decoded(match[2].strip())
+            room -= len(keyword) + len(parameters) + LINE_COST
+            if room < 0:
+                break
+            keywords.setdefault(keyword, parameters)
     return keywords

@@ -17,8 +17,30 @@ KEPT_LINE = 2048
 MAX_REPLY = 32768
 #: Lines of one reply; EHLO replies have some thirty, rejections of Exim's callouts some ten.
 MAX_REPLY_LINES = 128
-#: Octets of one session; nobody has that much to say to a hundred recipients.
-MAX_SESSION = 1024 * 1024
+#: Octets that an exchanger may send in one session before anybody is asked, and for each
+#: recipient that is asked: 264 KiB for a hundred, of which honest ones use some 10.
+MAX_SESSION = 64 * 1024
+MAX_ANSWER = 2048
+#: Octets that are handed to the line splitter at once. It copies what is left of a packet for
+#: each line of it, so a packet of tiny lines costs the square of this, and no more.
+MAX_BITE = 1024
+
+# --- What is kept of it: less than 64 KiB for each connection ----------------------------------
+# 8 KiB of an unfinished line, 16 of an unfinished reply, 4 of keywords, 16 for a hundred replies
+# and 16 more for those of them that are long.
+
+#: Octets that a line costs beside its text, so that many short ones are not for free.
+LINE_COST = 16
+#: Octets of the reply that is being read, of which EHLO's keywords are taken.
+KEPT_UNFINISHED = 16 * 1024
+#: Octets of keywords and their parameters; Exchange's twenty have some 300.
+KEPT_KEYWORDS = 4096
+#: Octets of one reply that was read: as many as of its text are printed (vocabulary.escaping).
+KEPT_REPLY = 2048
+#: Octets that every reply may have, and that a session has beyond these: nine long rejections
+#: (`MAX_ERRORS`) are kept whole.
+KEPT_LEAST = 160
+KEPT_SPARE = 16 * 1024
 
 # --- What we may send ----------------------------------------------------------------------
 
@@ -31,6 +53,19 @@ MAX_RECIPIENTS = 100
 #: Rejections of one session; Postfix slows down every client from the tenth error on
 #: (smtpd_soft_error_limit).
 MAX_ERRORS = 9
+#: RSETs of one session; Exim refuses the twelfth (smtp_accept_max_nonmail).
+MAX_RESETS = 10
+
+# --- What a wait shows, in seconds -------------------------------------------------------------
+
+#: A reply to RCPT that comes at once, and one that is held back: Postfix sleeps a second from
+#: the tenth error on (smtpd_error_sleep_time), sendmail behind a BadRcptThrottle.
+QUICK = 0.2
+SLOW = 0.9
+#: Replies that have to be held back one after the other: one may be the network's doing.
+SLOW_IN_A_ROW = 3
+#: A silence in the middle of a pipeline that is long, where the replies before came faster.
+STALL = 5.0
 
 
 @frozen

@@ -1,7 +1,7 @@
 """One session on the wire: `ProbeProtocol`.
 
-Knows the state machine, the replies that are awaited, and the deadlines; not what a reply means
-(`verdict`) nor whom to ask next (`smtp.conversation`).
+Knows the state machine and the replies that are awaited; not what a reply means (`verdict`), what
+is believed of it (`smtp.belief`), nor whom to ask next (`smtp.conversation`).
 """
 # LineReceiver has no annotations.
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from twisted_probe.smtp import commands
 from twisted_probe.smtp.commands import Command
+from twisted_probe.smtp.deadline import Deadline
 from twisted_probe.smtp.errors import (
     OutOfOrder,
     OutOfStep,
@@ -32,14 +33,18 @@ from twisted_probe.smtp.errors import (
     TooManyRecipients,
 )
 from twisted_probe.smtp.grammar import GrammarError, ReplyAssembler, ehlo_keywords
+from twisted_probe.smtp.keeping import Keeping
 from twisted_probe.smtp.limits import (
     DEFAULT_TIMEOUTS,
+    MAX_ANSWER,
+    MAX_BITE,
     MAX_LINE,
     MAX_OUTSTANDING,
     MAX_RECIPIENTS,
     MAX_SESSION,
     Timeouts,
 )
+from twisted_probe.smtp.pace import Pace
 from twisted_probe.smtp.states import CLOSING, GROUPABLE, State, Verb, after, allows, is_foreign
 from twisted_probe.vocabulary.address import Address, parse_address, parse_reverse_path
 from twisted_probe.vocabulary.escaping import decoded
@@ -66,6 +71,7 @@ class _Group:
     awaited: deque[Command] = field(factory=deque)
     replies: list[Reply] = field(factory=list)
     outstanding: int = 0  # octets sent and not answered
+    together: bool = True  # whether commands may leave before those before are answered
 
 
 class ProbeProtocol(LineReceiver):
@@ -81,7 +87,8 @@ class ProbeProtocol(LineReceiver):
     and errbacks with a `SessionError` on trouble of the transport or the peer, also on one that
     has ended the session before. Misuse (`OutOfOrder`, `TooManyRecipients`, `UnsafeCommand`,
     `ForbiddenCommand`) raises at once and sends nothing. Cancelling a Deferred aborts the
-    connection. `greeted` fires with this protocol once the greeting was read.
+    connection. `greeted` fires with this protocol once the greeting was read. `pace` has watched
+    how long the replies took.
 
     One group of commands is awaited at a time. The next command leaves only after all that the
     peer sent was parsed, so that a reply nobody asked for cannot pass for the next one: it ends
@@ -107,21 +114,22 @@ class ProbeProtocol(LineReceiver):
         self.greeting: Reply | None = None
         self.keywords: dict[str, str] = {}
         self.recipients_asked = 0
+        self.helo_name = helo
+        self.pace = Pace()
         self.greeted: Deferred[ProbeProtocol] = Deferred(self._cancelled)
         self._clock = clock
-        self._helo = helo
         self._timeouts = timeouts
         self._max_recipients = max_recipients
         self._transcript = transcript
         self._closes_last = closes_last
         self._assembler = ReplyAssembler()
+        self._keeping = Keeping()
+        self._introduction: int | None = None  # the hash of what EHLO or HELO was answered
         self._group: _Group | None = None
         self._listening: _Group | None = None  # one without commands: a reply that comes unasked
         self._failure: SessionError | None = None
         self._octets = 0
-        self._timer: IDelayedCall | None = None
-        self._reply_due: float | None = None
-        self._session_due = 0.0
+        self._deadline = Deadline(clock, self._time_is_over)
         self._gone: Deferred[None] = Deferred(self._cancelled)
         self._is_gone = False
         self._waiting_for_the_end: list[Deferred[None]] = []
@@ -142,15 +150,23 @@ class ProbeProtocol(LineReceiver):
 
     def helo(self, *, extended: bool = True) -> Deferred[Reply]:
         """Say who we are: EHLO, and HELO on the same connection where EHLO is refused by
-        anything but a 421. With `extended` false HELO only. Fires with the last reply."""
+        anything but a 421. With `extended` false HELO only. Fires with the last reply; when the
+        session ends behind a refused EHLO, the error's `replies` have the refusal."""
         if not extended:
-            return self._single(commands.helo(self._helo))
-        return self._single(commands.ehlo(self._helo)).addCallback(self._fall_back)
+            return self._single(commands.helo(self.helo_name))
+        return self._single(commands.ehlo(self.helo_name)).addCallback(self._fall_back)
 
     def _fall_back(self, reply: Reply) -> Reply | Deferred[Reply]:
         if reply.is_positive or self.state is State.DISMISSED:
             return reply
-        return self._single(commands.helo(self._helo))
+
+        def with_refusal(failure: Failure) -> Failure:
+            error = failure.value
+            if not isinstance(error, SessionError):
+                return failure
+            return Failure(error.during(Stage.EHLO, (reply,)))
+
+        return self._single(commands.helo(self.helo_name)).addErrback(with_refusal)
 
     def mail(
         self, reverse_path: str | Address | None, *, smtputf8: bool = False
@@ -196,13 +212,15 @@ class ProbeProtocol(LineReceiver):
         heard: Deferred[tuple[Reply, ...]] = Deferred(self._cancelled)
         self._listening = _Group(deque(), heard)
         if self._group is None:
-            self._reply_due = self._clock.seconds() + self._timeouts.command
-            self._watch()
+            self._deadline.reply_due = self._clock.seconds() + self._timeouts.command
+            self._deadline.watch()
         return heard.addCallback(_only)
 
-    def group(self, group: Sequence[Command]) -> Deferred[tuple[Reply, ...]]:
+    def group(
+        self, group: Sequence[Command], *, together: bool = True
+    ) -> Deferred[tuple[Reply, ...]]:
         """Send commands in order: together where the exchanger offers PIPELINING and RFC 2920
-        allows it, else each after the reply to the one before.
+        allows it, else (and with `together` false) each after the reply to the one before.
 
         Fires with the replies, one for each command that was sent: those that a refused MAIL or
         a 421 has made senseless are not sent. Errbacks with a SessionError whose `replies` are
@@ -214,7 +232,8 @@ class ProbeProtocol(LineReceiver):
             return fail(self._failure.during(group[0].stage, ()))
         self._check(group)
         done: Deferred[tuple[Reply, ...]] = Deferred(self._cancelled)
-        self._group = _Group(deque(group), done)
+        self._group = _Group(deque(group), done, together=together)
+        self.pace.asks(self._clock.seconds())
         self._send()
         return done
 
@@ -233,8 +252,8 @@ class ProbeProtocol(LineReceiver):
             self.abort()
         else:
             leaving = self.group([commands.QUIT])
-            self._session_due = self._clock.seconds() + self._timeouts.quit
-            self._watch()
+            self._deadline.session_due = self._clock.seconds() + self._timeouts.quit
+            self._deadline.watch()
             try:
                 (reply,) = await leaving
             except SessionError as error:
@@ -301,17 +320,18 @@ class ProbeProtocol(LineReceiver):
                 self._write_down("C", command.line)
             if command.verb is Verb.RCPT:
                 self.recipients_asked += 1
-                self._session_due += self._timeouts.recipient
+                self._deadline.session_due += self._timeouts.recipient
         if packet:
-            self._reply_due = self._clock.seconds() + self._timeouts.command
-            self._watch()
+            self._deadline.reply_due = self._clock.seconds() + self._timeouts.command
+            self._deadline.watch()
             self._tcp.write(b"".join(packet))
 
     def _may_send(self, group: _Group, command: Command, state: State) -> bool:
         if not allows(state, command.verb):
             return False
         return not group.awaited or (
-            self.pipelining
+            group.together
+            and self.pipelining
             and group.awaited[-1].verb in GROUPABLE
             and group.outstanding + len(command.line) + 2 <= MAX_OUTSTANDING
         )
@@ -327,19 +347,22 @@ class ProbeProtocol(LineReceiver):
         """The connection stands: the clocks of the greeting and of the session start."""
         self.host = str(getattr(self._tcp.getPeer(), "host", ""))
         now = self._clock.seconds()
-        self._session_due = now + self._timeouts.session
-        self._reply_due = now + self._timeouts.greeting
-        self._watch()
+        self._deadline.session_due = now + self._timeouts.session
+        self._deadline.reply_due = now + self._timeouts.greeting
+        self._deadline.watch()
 
     def dataReceived(self, data: bytes) -> None:
         """Parse all that came; only then act on it."""
         if self._failure is not None:
             return
         self._octets += len(data)
-        if self._octets > MAX_SESSION:
-            self._violated(f"more than {MAX_SESSION} octets in one session")
-        else:
-            super().dataReceived(data)  # type: ignore[no-untyped-call]
+        allowed = MAX_SESSION + MAX_ANSWER * self.recipients_asked
+        if self._octets > allowed:
+            self._violated(f"more than {allowed} octets in a session")
+        for start in range(0, len(data), MAX_BITE):
+            if self._failure is not None:
+                break
+            super().dataReceived(data[start : start + MAX_BITE])  # type: ignore[no-untyped-call]
         self._act()
 
     def lineReceived(self, line: bytes) -> None:
@@ -373,27 +396,12 @@ class ProbeProtocol(LineReceiver):
     def _replied(self, code: int, lines: tuple[bytes, ...]) -> None:
         group = self._group
         if self.greeting is None:
-            self.greeting = Reply(code, lines, host=self.host, stage=Stage.GREETING)
+            self.greeting = self._reply(code, lines, Stage.GREETING)
             self.state = after(self.state, Verb.GREETING, code)
         elif group is not None and group.awaited:
-            command = group.awaited.popleft()
-            if is_foreign(command.verb, code):
-                self._fail(
-                    OutOfStep(
-                        f"{command.verb.value} was answered {Reply(code, lines)}", host=self.host
-                    )
-                )
-                group.awaited.appendleft(command)
-                return
-            group.outstanding -= len(command.line) + 2
-            group.replies.append(Reply(code, lines, host=self.host, stage=command.stage))
-            if command.verb in (Verb.EHLO, Verb.HELO):
-                is_extended = command.verb is Verb.EHLO and code // 100 == 2
-                self.keywords = ehlo_keywords(lines) if is_extended else {}
-            self.state = after(self.state, command.verb, code)
-            self._reply_due = self._clock.seconds() + self._timeouts.command
+            self._answered(group, code, lines)
         elif (hearing := self._hearing) is not None:
-            hearing.replies.append(Reply(code, lines, host=self.host))
+            hearing.replies.append(self._reply(code, lines, Stage.OTHER))
             self.state = after(self.state, Verb.LISTEN, code)
         elif code == CLOSING:
             # RFC 5321 section 3.8: the exchanger may say so at any time.
@@ -401,6 +409,29 @@ class ProbeProtocol(LineReceiver):
             self._fail(SessionLost(words, host=self.host, code=code))
         else:
             self._out_of_step(f"a reply that nobody asked for: {Reply(code, lines)}")
+
+    def _answered(self, group: _Group, code: int, lines: tuple[bytes, ...]) -> None:
+        command = group.awaited[0]
+        is_introduction = command.verb in (Verb.EHLO, Verb.HELO)
+        # A second reply to EHLO would be a yes to MAIL like any other.
+        is_echo = not is_introduction and len(lines) > 1 and hash(lines) == self._introduction
+        if is_echo or is_foreign(command.verb, code):
+            self._out_of_step(f"{command.verb.value} was answered {Reply(code, lines)}")
+            return
+        group.awaited.popleft()
+        group.outstanding -= len(command.line) + 2
+        group.replies.append(self._reply(code, lines, command.stage))
+        if is_introduction:
+            is_extended = command.verb is Verb.EHLO and code // 100 == 2
+            self.keywords = ehlo_keywords(lines) if is_extended else {}
+            self._introduction = hash(lines)
+        self.state = after(self.state, command.verb, code)
+        now = self._clock.seconds()
+        self._deadline.reply_due = now + self._timeouts.command
+        self.pace.heard(now, command.verb, code)
+
+    def _reply(self, code: int, lines: tuple[bytes, ...], stage: Stage) -> Reply:
+        return Reply(code, self._keeping.cut(lines), host=self.host, stage=stage)
 
     def _act(self) -> None:
         """All that came is parsed: tell who waits, or send what is next."""
@@ -421,7 +452,7 @@ class ProbeProtocol(LineReceiver):
             self._deliver_failure()
             return
         if self._listening is None or self._listening.replies:
-            self._reply_due = None
+            self._deadline.reply_due = None
         if group is not None:
             self._send()
             if group.awaited:
@@ -465,7 +496,7 @@ class ProbeProtocol(LineReceiver):
         if self._failure is None:
             self._failure = error
             self.clearLineBuffer()  # type: ignore[no-untyped-call]
-            self._stop_timer()
+            self._deadline.stop()
             self.state = State.CLOSED
             if not self._gone.called and self.transport is not None:
                 self._tcp.abortConnection()
@@ -473,6 +504,8 @@ class ProbeProtocol(LineReceiver):
     def _deliver_failure(self) -> None:
         failure, groups = self._failure, (self._group, self._listening)
         assert failure is not None
+        if self._group is not None:
+            self.pace.ended(self._clock.seconds(), in_vain=isinstance(failure, ReplyTimeout))
         self._group = self._listening = None
         if not self.greeted.called:
             self.greeted.errback(failure.during(Stage.GREETING, ()))
@@ -498,38 +531,11 @@ class ProbeProtocol(LineReceiver):
         if deferred is not self.greeted:
             self._deliver_failure()
 
-    # --- The one deadline --------------------------------------------------------------------
-
-    @property
-    def _due(self) -> float:
-        if self._reply_due is None:
-            return self._session_due
-        return min(self._reply_due, self._session_due)
-
-    def _watch(self) -> None:
-        """See to it that the timer rings at the deadline or before. One that rings too early
-        is set again, so a reply costs no timer of its own."""
-        due = self._due
-        if self._timer is not None and self._timer.active():
-            if self._timer.getTime() <= due:
-                return
-            self._timer.cancel()
-        self._timer = self._clock.callLater(max(0.0, due - self._clock.seconds()), self._rung)
-
-    def _rung(self) -> None:
-        self._timer = None
-        now = self._clock.seconds()
-        if now < self._due:
-            self._watch()
-            return
-        words = "the session's time is over" if now >= self._session_due else "no reply in time"
+    def _time_is_over(self) -> None:
+        is_all = self._deadline.is_of_the_session
+        words = "the session's time is over" if is_all else "no reply in time"
         self._fail(ReplyTimeout(words, host=self.host))
         self._deliver_failure()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
 
 
 def _check_order(state: State, verb: Verb) -> None:

@@ -77,12 +77,20 @@ CLOSING = 421
 #: A yes to something else: the help, the greeting, the goodbye. In the place of a yes to these
 #: commands it shows that the replies are out of step.
 FOREIGN = frozenset((211, 214, 220, 221))
-_WITH_250 = frozenset((Verb.EHLO, Verb.HELO, Verb.MAIL, Verb.RCPT, Verb.RSET))
+#: RFC 5321 section 4.2.3: 251 and 252 speak of a recipient.
+_OF_RCPT = FOREIGN | {251, 252}
+_FOREIGN_TO = {
+    Verb.EHLO: _OF_RCPT,
+    Verb.HELO: _OF_RCPT,
+    Verb.MAIL: _OF_RCPT,
+    Verb.RSET: _OF_RCPT,
+    Verb.RCPT: FOREIGN,
+}
 
 
 def is_foreign(verb: Verb, code: int) -> bool:
     """Whether `code` cannot be the answer to `verb`."""
-    return verb in _WITH_250 and code in FOREIGN
+    return code in _FOREIGN_TO.get(verb, ())
 
 
 def allows(state: State, verb: Verb) -> bool:
