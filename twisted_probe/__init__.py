@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from twisted_probe.smtp.factory import ProbeFactory
     from twisted_probe.smtp.limits import Timeouts
+    from twisted_probe.smtp.manner import Manner
     from twisted_probe.smtp.protocol import ProbeProtocol
     from twisted_probe.smtp.states import State
     from twisted_probe.verdict.classify import Context
@@ -58,6 +59,7 @@ _HOMES = {
     "Flags": "vocabulary.flags",
     "Greylisted": "smtp.errors",
     "Ladder": "verdict.ladder",
+    "Manner": "smtp.manner",
     "NoRoute": "smtp.errors",
     "OtherRefusal": "smtp.errors",
     "Outcome": "vocabulary.outcome",
@@ -101,6 +103,7 @@ __all__ = [
     "Flags",
     "Greylisted",
     "Ladder",
+    "Manner",
     "NoRoute",
     "OtherRefusal",
     "Outcome",

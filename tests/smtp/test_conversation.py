@@ -11,75 +11,42 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
 from twisted_probe.smtp.conversation import SessionReport, converse
-from twisted_probe.smtp.errors import OutOfStep, ProtocolViolation, ReplyTimeout, SessionLost
+from twisted_probe.smtp.errors import (
+    OutOfStep,
+    ProtocolViolation,
+    ReplyTimeout,
+    SessionLost,
+)
 from twisted_probe.smtp.limits import MAX_ERRORS, MAX_RECIPIENTS
-from twisted_probe.vocabulary.address import Address, parse_address
+from twisted_probe.smtp.manner import UNKNOWN_MANNER
+from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.reply import Stage
 
+from .talk import (
+    ANN,
+    BOB,
+    BYE,
+    CONTROL,
+    CY,
+    DAN,
+    EHLO,
+    FEWER,
+    JOSE,
+    MAIL,
+    MAIL_UTF8,
+    NO,
+    OK,
+    PROBE,
+    QUIT,
+    RSET,
+    TO_CONTROL,
+    ZOE,
+    Talk,
+    codes,
+    person,
+    to,
+)
 from .wire import HELO, HOST, Wire, dismissed, greeted, outcome_of
-
-PROBE = parse_address("probe@example.org")
-EHLO, MAIL, RSET, QUIT = f"EHLO {HELO}", "MAIL FROM:<probe@example.org>", "RSET", "QUIT"
-MAIL_UTF8 = f"{MAIL} SMTPUTF8"
-OK, NO, BYE = "250 2.1.5 Ok", "550 5.1.1 no such user", "221 2.0.0 Bye"
-FEWER = "452 4.5.3 too many recipients"
-
-
-def person(name: str) -> Address:
-    return parse_address(f"{name}@example.net")
-
-
-def to(name: str) -> str:
-    """What is said to ask about a person."""
-    return f"RCPT TO:<{name}@example.net>"
-
-
-ANN, BOB, CY, DAN = map(person, ("ann", "bob", "cy", "dan"))
-CONTROL = person("x7k2m9")
-TO_CONTROL = to("x7k2m9")
-JOSE, ZOE = person("josé"), person("zoë")
-
-
-class Talk(Wire):
-    """A conversation with a server that offers `keywords`, up to the end of its EHLO reply."""
-
-    def __init__(self, keywords: str, *recipients: Address, **options: Any) -> None:
-        self._control = options.pop("control", None)
-        max_errors = options.pop("max_errors", MAX_ERRORS)
-        super().__init__(**options)
-        self.server("220 mx.example.net ESMTP")
-        self.running = Deferred.fromCoroutine(
-            converse(self.session, recipients, PROBE, control=self._control, max_errors=max_errors)
-        )
-        self.reports = outcome_of(self.running)
-        self.client(EHLO)
-        lines = ["mx.example.net", *keywords.split()]
-        self.server(*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}")
-
-    def goes(self, *steps: tuple[str, str]) -> None:
-        """Client says …, server says …, one by one."""
-        for said, answer in steps:
-            self.client(said)
-            self.server(answer)
-
-    @property
-    def report(self) -> SessionReport:
-        """The report that the conversation ended with."""
-        (report,) = self.reports
-        assert isinstance(report, SessionReport)
-        return report
-
-    def says_goodbye(self) -> SessionReport:
-        """Client and server part as they should."""
-        self.client(QUIT)
-        self.server(BYE)
-        return self.report
-
-
-def codes(report: SessionReport) -> dict[str, int]:
-    """What was answered to whom."""
-    return {recipient.local: reply.code for recipient, reply in report.answers.items()}
-
 
 # --- As it should be ---------------------------------------------------------------------------
 
@@ -280,7 +247,7 @@ def test_rset_is_refused(keywords: str) -> None:
         talk.client(RSET, MAIL, to("bob"))
         talk.server("554 too many nonmail commands", "503 nested MAIL", OK)
     else:
-        talk.goes((MAIL, OK), (to("ann"), OK), (to("bob"), FEWER), (RSET, "554 no"))
+        talk.goes((MAIL, OK), (to("ann"), OK), (to("bob"), FEWER), (RSET, "502 no"))
     report = talk.says_goodbye()
     assert codes(report) == {"ann": 250}
     assert report.unanswered == (BOB,)
@@ -443,14 +410,15 @@ def test_the_connection_is_lost_behind_a_refused_mail() -> None:
 
 
 def test_some_are_never_answered() -> None:
-    """Rows 82 and 83."""
-    talk = Talk("PIPELINING", ANN, BOB)
-    talk.server(OK, OK)
+    """Row 83: one by one, the first who was not answered is the last that was asked."""
+    talk = Talk("", ANN, BOB)
+    talk.goes((MAIL, OK), (to("ann"), OK))
     talk.seconds_pass(60)
     report = talk.report
     assert codes(report) == {"ann": 250}
     assert isinstance(report.failure, ReplyTimeout)
     assert report.unanswered == (BOB,)
+    assert report.manner == UNKNOWN_MANNER
 
 
 def test_ehlo_is_never_answered() -> None:
@@ -526,6 +494,42 @@ def test_quit_gets_the_answer_of_somebody_else(farewell: str) -> None:
     talk.goes((QUIT, farewell))
     out_of_step(talk.report, ANN, BOB)
     assert "QUIT was answered" in str(talk.report.failure)
+
+
+@pytest.mark.parametrize("answer", ["550 5.1.1 no such user", "554 5.7.1 no", "501 5.1.3 no"])
+def test_rset_gets_the_answer_of_somebody_else(answer: str) -> None:
+    """Row 34: what could be said to a recipient says nothing of RSET."""
+    talk = Talk("PIPELINING", ANN, BOB)
+    talk.server(OK, OK, FEWER)
+    talk.client(MAIL, to("ann"), to("bob"), RSET, MAIL, to("bob"))
+    talk.server(answer, OK, OK)
+    talk.server(BYE)
+    out_of_step(talk.report, ANN, BOB)
+    assert "RSET was answered" in str(talk.report.failure)
+
+
+def test_who_is_named_keeps_the_answer() -> None:
+    talk = Talk("PIPELINING", ANN, BOB)
+    talk.server(OK, "550 5.1.1 <ANN@example.net>... User unknown", OK, "250 and another")
+    report = talk.report
+    assert codes(report) == {"ann": 550}
+    assert isinstance(report.failure, OutOfStep)
+    assert report.unanswered == (BOB,)
+
+
+def test_a_second_answer_to_ehlo() -> None:
+    """It comes when MAIL has left, and would be a yes to it."""
+    talk = Talk("8BITMIME", ANN)
+    talk.client(MAIL)
+    talk.server("250-mx.example.net", "250 8BITMIME")
+    out_of_step(talk.report, ANN)
+
+
+@pytest.mark.parametrize("code", [251, 252])
+def test_what_can_only_be_said_to_a_recipient_says_nothing_of_mail(code: int) -> None:
+    talk = Talk("", ANN)
+    talk.goes((MAIL, f"{code} fine"))
+    out_of_step(talk.report, ANN)
 
 
 def test_quit_gets_two_answers() -> None:

@@ -9,16 +9,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from twisted_probe.smtp import commands
+from twisted_probe.smtp.belief import complains_of_pipelining, refuses_reset, vouches
 from twisted_probe.smtp.commands import Command
-from twisted_probe.smtp.errors import OutOfStep, SessionError
-from twisted_probe.smtp.limits import MAX_ERRORS
+from twisted_probe.smtp.errors import (
+    Ourselves,
+    OutOfStep,
+    ProtocolViolation,
+    SessionError,
+    SessionLost,
+)
+from twisted_probe.smtp.limits import MAX_ERRORS, MAX_RESETS
+from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.smtp.protocol import ProbeProtocol
 from twisted_probe.smtp.states import CLOSING, State, Verb
 from twisted_probe.verdict.transaction import asks_for_fewer_recipients
 from twisted_probe.vocabulary.address import Address
+from twisted_probe.vocabulary.escaping import decoded
 from twisted_probe.vocabulary.outcome import TlsReport
 from twisted_probe.vocabulary.reply import Reply, Stage
 
@@ -32,12 +41,13 @@ GOODBYE = 221
 class SessionReport:
     """What one session brought.
 
-    `answers` has the reply to each recipient that was answered in step; only these may become
-    verdicts about a mailbox. `unanswered` go back, in order. `without_smtputf8` could not be
-    asked because the exchanger does not offer it. `refusal` is the reply that ended the session
-    for all: to the connection, EHLO or MAIL, or a 421. `failure` is the trouble that ended it.
-    `errors` counts the rejections that the exchanger has seen, `recipients_per_transaction` is
-    the ceiling that it showed.
+    `answers` has the reply to each recipient that was answered in step (`smtp.belief`); only
+    these may become verdicts about a mailbox. `unanswered` go back, in order.
+    `without_smtputf8` could not be asked because the exchanger does not offer it. `refusal` is
+    the reply that ended the session for all: to the connection, EHLO or MAIL, or a 421.
+    `failure` is the trouble that ended it. `errors` counts the rejections that the exchanger has
+    seen. `manner` is how to talk to it the next time: what was known before, and what this
+    session has shown.
     """
 
     answers: dict[Address, Reply]
@@ -46,8 +56,13 @@ class SessionReport:
     refusal: Reply | None = None
     failure: SessionError | None = None
     errors: int = 0
-    recipients_per_transaction: int | None = None
+    manner: Manner = UNKNOWN_MANNER
     tls: TlsReport | None = None
+
+    @property
+    def recipients_per_transaction(self) -> int | None:
+        """The ceiling that the exchanger has shown."""
+        return self.manner.recipients_per_transaction
 
 
 async def converse(
@@ -57,15 +72,19 @@ async def converse(
     *,
     control: Address | None = None,
     max_errors: int = MAX_ERRORS,
+    manner: Manner = UNKNOWN_MANNER,
 ) -> SessionReport:
     """Ask about `recipients`, then about `control`, in as few transactions as can be, and quit.
 
-    `session` was greeted and has said nothing yet. The conversation stops after `max_errors`
-    rejections or as many recipients as the session may have (one of either kept for the
+    `session` was greeted and has said nothing yet; `manner` is what earlier sessions have shown
+    of the exchanger. The conversation stops after `max_errors` rejections, or as many as the
+    exchanger bears, or as many recipients as the session may have (one of each kept for the
     control), before exchangers begin to punish. It gives a report whatever happens and raises
     only CancelledError, after the connection was aborted.
     """
-    talk = _Conversation(session, reverse_path, control, max_errors)
+    if manner.error_limit is not None:
+        max_errors = min(max_errors, manner.error_limit)
+    talk = _Conversation(session, reverse_path, control, max_errors, manner)
     try:
         await talk.run(recipients)
     except SessionError as error:
@@ -87,14 +106,17 @@ class _Conversation:
     reverse_path: Address | None
     control: Address | None
     max_errors: int
+    manner: Manner
     answers: dict[Address, Reply] = field(factory=dict)
     without_smtputf8: list[Address] = field(factory=list)
     refusal: Reply | None = None
     failure: SessionError | None = None
+    last: Reply | None = None  # of those to groups
     errors: int = 0
-    ceiling: int | None = None  # recipients that one transaction may have
+    resets: int = 0
     asked: int = 0  # recipients that the open transaction has
     is_wide: bool = False  # whether the open transaction is one with SMTPUTF8
+    is_grouped: bool = False  # whether commands have left together
     is_over: bool = False
 
     async def run(self, recipients: Sequence[Address]) -> None:
@@ -102,41 +124,78 @@ class _Conversation:
         assert greeting is not None
         self._heed(greeting)
         if not self.is_over:
-            self._heed(await self.session.helo())
+            self._look_at_the_name(greeting)
+            self._heed(await self._introduce())
         plain = deque(recipient for recipient in recipients if not recipient.needs_smtputf8)
         wide = deque(recipient for recipient in recipients if recipient.needs_smtputf8)
         if not self.is_over and "SMTPUTF8" not in self.session.keywords:
             self.without_smtputf8.extend(wide)
             wide.clear()
-        kept = 0 if self.control is None else 1
+        # Where there is room for one only, it is for a recipient.
+        kept = 0 if self.control is None or self._left() < 2 else 1
         await self._ask(plain, kept, is_wide=False)
         await self._ask(wide, kept, is_wide=True)
         if self.control is not None and self.answers:
             await self._ask(deque([self.control]), 0, is_wide=self.is_wide)
+
+    def _look_at_the_name(self, greeting: Reply) -> None:
+        """Postfix compares the names too ("mail loops back to myself"). Later replies may repeat
+        our name out of politeness."""
+        name = decoded(greeting.lines[0]).partition(" ")[0].rstrip(".")
+        if name.lower() == self.session.helo_name.lower():
+            words = f"the exchanger greets with our own name: {greeting}"
+            raise Ourselves(words, host=self.session.host, stage=Stage.GREETING)
+
+    async def _introduce(self) -> Reply:
+        try:
+            return await self.session.helo(extended=self.manner.extended)
+        except SessionLost as error:
+            if error.replies:
+                # It has refused EHLO and hung up, before HELO or upon it.
+                self.manner = evolve(self.manner, extended=False)
+            raise
 
     def _heed(self, reply: Reply) -> None:
         """A reply that speaks of nobody in particular: a no ends the session for all."""
         if not reply.is_positive:
             self.refusal = reply
             self.is_over = True
+            if self.is_grouped and complains_of_pipelining(reply):
+                self._forgo_pipelining()
 
     async def _ask(self, queue: deque[Address], kept: int, *, is_wide: bool) -> None:
         """Ask those in `queue`, in windows as large as the errors and recipients that are left,
         so that not even a window of nothing but rejections touches those `kept` for later."""
         while queue and not self.is_over and (room := self._left() - kept) > 0:
             opening = self._opening(is_wide)
-            if self.ceiling is not None:
-                room = min(room, self.ceiling - (0 if opening else self.asked))
+            if len(opening) > 1:
+                if self.resets == MAX_RESETS:
+                    return
+                self.resets += 1
+            ceiling = self.manner.recipients_per_transaction
+            if ceiling is not None:
+                room = min(room, ceiling - (0 if opening else self.asked))
             window = [queue.popleft() for _ in range(min(room, len(queue)))]
-            group = [*opening, *(commands.rcpt(recipient) for recipient in window)]
-            try:
-                replies = await self.session.group(group)
-            except SessionError as error:
-                self._note(opening, window, error.replies)
-                raise
-            queue.extendleft(reversed(self._note(opening, window, replies)))
+            queue.extendleft(reversed(await self._exchange(opening, window)))
             if opening:
                 self.is_wide = is_wide
+
+    async def _exchange(self, opening: list[Command], window: list[Address]) -> list[Address]:
+        """One group, and what came of it; gives back those who must be asked once more."""
+        group = [*opening, *(commands.rcpt(recipient) for recipient in window)]
+        together = self.manner.pipelining and self.session.pipelining and len(group) > 1
+        self.is_grouped = self.is_grouped or together
+        try:
+            replies = await self.session.group(group, together=together)
+        except SessionError as error:
+            self._note(opening, window, error.replies)
+            if together:
+                self._look_for_loss(window, error)
+            raise
+        again = self._note(opening, window, replies)
+        if together and self.session.state is State.DISMISSED:
+            self._look_for_loss(window)
+        return again
 
     def _left(self) -> int:
         return min(self.max_errors - self.errors, self.session.recipients_left)
@@ -146,7 +205,8 @@ class _Conversation:
         mail = commands.mail(self.reverse_path, smtputf8=is_wide)
         if self.session.state is not State.TRANSACTION:
             return [mail]
-        is_full = self.ceiling is not None and self.asked >= self.ceiling
+        ceiling = self.manner.recipients_per_transaction
+        is_full = ceiling is not None and self.asked >= ceiling
         return [commands.RSET, mail] if is_full or is_wide is not self.is_wide else []
 
     def _note(
@@ -157,11 +217,15 @@ class _Conversation:
         After a refused MAIL the replies to RCPT say nothing (RFC 2920 section 3.1), whatever
         they are.
         """
-        self.errors += sum(not reply.is_positive for reply in replies)
+        if replies:
+            self.last = replies[-1]
+        self.errors += sum(_is_rejection(reply) for reply in replies)
         if opening:
             self.asked = 0
         for command, reply in zip(opening, replies, strict=False):
-            if command.verb is Verb.RSET and not reply.is_positive and reply.code != CLOSING:
+            if command.verb is Verb.RSET and _is_rejection(reply):
+                if not refuses_reset(reply):
+                    raise self.out_of_step(f"RSET was answered {reply}", Stage.OTHER)
                 # Another session will do: the exchanger has refused nobody.
                 self.is_over = True
                 break
@@ -172,26 +236,78 @@ class _Conversation:
                 break
             if reply.code == CLOSING:
                 self._heed(reply)
-            elif reply.code == BAD_SEQUENCE or reply.code_class == 3:
+            elif self._is_no_answer(reply):
                 raise self.out_of_step(f"RCPT after MAIL was answered {reply}", Stage.RCPT)
             elif self.asked and asks_for_fewer_recipients(reply):
-                self.ceiling = self.asked
+                self.manner = evolve(self.manner, recipients_per_transaction=self.asked)
                 again.append(recipient)
             else:
                 self.asked += 1
                 self.answers[recipient] = reply
         return again
 
+    def _is_no_answer(self, reply: Reply) -> bool:
+        """Whether the reply to a RCPT can be none to a recipient of an open transaction."""
+        return (
+            reply.code == BAD_SEQUENCE
+            or reply.code_class == 3
+            or (self.is_grouped and complains_of_pipelining(reply))
+        )
+
+    # --- Doubt -------------------------------------------------------------------------------
+
+    def _look_for_loss(self, window: list[Address], failure: SessionError | None = None) -> None:
+        """A group that was sent together did not come to its end."""
+        is_stalled = self.session.pace.is_stalled
+        if is_stalled:
+            # The exchanger waits for us: commands were lost, and nobody knows which.
+            self._disbelieve(window)
+        is_dropped = isinstance(failure, SessionLost) and failure.code is None
+        if is_stalled or (is_dropped and not self._was_rejected_last):
+            self._forgo_pipelining()
+
+    def _disbelieve(self, recipients: Sequence[Address]) -> None:
+        for recipient in recipients:
+            reply = self.answers.get(recipient)
+            if reply is not None and not vouches(reply, recipient, self.reverse_path):
+                del self.answers[recipient]
+
+    def _forgo_pipelining(self) -> None:
+        self.manner = evolve(self.manner, pipelining=False)
+
     def out_of_step(self, words: str, stage: Stage) -> OutOfStep:
         return OutOfStep(f"out of step, {words}", host=self.session.host, stage=stage)
 
+    # --- The end -----------------------------------------------------------------------------
+
     def end(self, failure: SessionError) -> None:
-        """The session failed. Out of step, nothing that was answered is believed."""
+        """The session failed."""
         self.failure = failure
         if isinstance(failure, OutOfStep):
-            self.answers.clear()
+            self._disbelieve(tuple(self.answers))
+        if self.is_grouped and isinstance(failure, ProtocolViolation):
+            self._forgo_pipelining()
+
+    def _error_limit(self) -> int | None:
+        """The rejections that a session with this exchanger may have, as this one has shown."""
+        codes = [each.code for each in (self.refusal, self.failure) if each is not None]
+        if self.errors and CLOSING in codes:
+            return self.errors
+        if isinstance(self.failure, SessionLost) and self._was_rejected_last:
+            # The connection went with the last one.
+            return max(1, self.errors - 1)
+        slowed_after = self.session.pace.slowed_after
+        # Behind as many, QUIT would be held back as well.
+        return None if slowed_after is None else max(1, slowed_after - 1)
+
+    @property
+    def _was_rejected_last(self) -> bool:
+        return self.refusal is None and self.last is not None and _is_rejection(self.last)
 
     def report(self, recipients: Sequence[Address]) -> SessionReport:
+        limit = self._error_limit()
+        if limit is not None and limit < (self.manner.error_limit or limit + 1):
+            self.manner = evolve(self.manner, error_limit=limit)
         done = self.answers.keys() | set(self.without_smtputf8)
         return SessionReport(
             answers=self.answers,
@@ -200,5 +316,10 @@ class _Conversation:
             refusal=self.refusal,
             failure=self.failure,
             errors=self.errors,
-            recipients_per_transaction=self.ceiling,
+            manner=self.manner,
         )
+
+
+def _is_rejection(reply: Reply) -> bool:
+    """Whether the exchanger counts it as an error of ours; a 421 is the end of its counting."""
+    return not reply.is_positive and reply.code != CLOSING
