@@ -34,6 +34,7 @@ from twisted_probe.smtp.errors import (
 )
 from twisted_probe.smtp.factory import ProbeFactory
 from twisted_probe.smtp.limits import Timeouts
+from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address, parse_reverse_path
@@ -275,9 +276,10 @@ class Attempt:
         troubled = 0
         for exchanger in exchangers:
             elsewhere: list[Address] = []
+            manner = UNKNOWN_MANNER
             while left:
                 async with self._tools.ports.held(source, exchanger.address):
-                    report = await self._session(site, exchanger, source, left)
+                    report = await self._session(site, exchanger, source, left, manner)
                 elsewhere += self._evidence.note(report, exchanger, self._tools.now())
                 left = list(report.unanswered)
                 self._open = {*elsewhere, *left}
@@ -285,14 +287,21 @@ class Attempt:
                 troubled += is_troubled and _was_connected(report)
                 if self._evidence.is_blocked or troubled >= MAX_TROUBLED_SESSIONS:
                     return
-                if not report.answers:
+                # A session that brought nothing is repeated only where it can be done otherwise.
+                manner, before = report.manner, manner
+                if not report.answers and (manner == before or self._tools.is_over):
                     if is_troubled and not _may_go_elsewhere(report):
                         return
                     break
             left = elsewhere + left
 
     async def _session(
-        self, site: str, exchanger: Exchanger, source: Source, recipients: Sequence[Address]
+        self,
+        site: str,
+        exchanger: Exchanger,
+        source: Source,
+        recipients: Sequence[Address],
+        manner: Manner,
     ) -> SessionReport:
         """One session, from the slot to the end of the connection."""
         tools = self._tools
@@ -319,9 +328,12 @@ class Attempt:
                 reverse_path,
                 control=self._control_to_ask(exchanger),
                 max_errors=tools.limits.errors_per_session,
+                manner=manner,
             )
         except SessionError as error:
-            return SessionReport(answers={}, unanswered=tuple(recipients), failure=error)
+            return SessionReport(
+                answers={}, unanswered=tuple(recipients), failure=error, manner=manner
+            )
         except CancelledError:
             # Whoever cancels hears of it when nothing of the session is left.
             await factory.closed()
