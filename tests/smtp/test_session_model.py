@@ -1,0 +1,381 @@
+"""A model of the session: an exchanger that does anything, and what must hold whatever it does.
+
+The exchanger has a truth of its own. It takes the commands in order, answers the next one rightly
+or wrongly, in any pieces, answers too often, loses a command, says what nobody asked for, hangs up
+or falls silent. The other side is `converse`, on a transport and a clock in memory.
+
+`TWISTED_PROBE_EXAMPLES` in the environment is the number of examples, for longer runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import Any
+
+from attrs import define
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from twisted.internet.error import ConnectionDone, ConnectionLost
+
+from twisted_probe.smtp.conversation import SessionReport, converse
+from twisted_probe.smtp.errors import OutOfStep
+from twisted_probe.smtp.limits import MAX_OUTSTANDING, MAX_RECIPIENTS, STALL
+from twisted_probe.smtp.manner import Manner
+from twisted_probe.testing import results_of
+from twisted_probe.testing.wire import Wire
+from twisted_probe.vocabulary.address import Address, parse_address
+from twisted_probe.vocabulary.reply import Reply
+
+from .holding import MOST, held
+
+EXAMPLES = int(os.environ.get("TWISTED_PROBE_EXAMPLES", "150"))
+STEPS = 30
+
+PROBE = parse_address("probe@example.org")
+#: A local part's first letter is what becomes of it.
+TRUTH = {"g": "250 2.1.5 Ok", "b": "550 5.1.1 Unknown", "t": "450 4.2.0 Later"}
+PEOPLE = st.lists(
+    st.sampled_from([f"{letter}{n}" for letter in TRUTH for n in range(8)] + ["gé", "bé"]),
+    min_size=1,
+    max_size=14,
+    unique=True,
+).map(lambda names: [parse_address(f"{name}@example.net") for name in names])
+MANNERS = st.builds(
+    Manner,
+    extended=st.booleans(),
+    pipelining=st.booleans(),
+    error_limit=st.none() | st.integers(1, 4),
+    recipients_per_transaction=st.none() | st.integers(1, 4),
+)
+ODD = st.sampled_from(
+    [250, 251, 252, 211, 220, 221, 354, 421, 450, 451, 452, 500, 501, 503, 550, 554]
+)
+PAUSES = st.sampled_from([0.0, 0.1, 1.0, 1.5, 4.0, 11.0, 45.0, 70.0])
+
+
+@define(eq=False)
+class Said:
+    """A command of the client's, and the text of the reply that stands in its place."""
+
+    line: str
+    reply: str | None = None
+    meant: str | None = None  # the text of the reply that the exchanger gave to this very command
+
+    @property
+    def verb(self) -> str:
+        return self.line.partition(" ")[0]
+
+    @property
+    def local(self) -> str:
+        return self.line.partition("<")[2].partition("@")[0]
+
+
+class Session(RuleBasedStateMachine):
+    """One session; every rule is something that the exchanger does."""
+
+    @initialize(
+        people=PEOPLE,
+        control=st.booleans(),
+        keywords=st.sets(st.sampled_from(["PIPELINING", "SMTPUTF8", "SIZE 1000"])),
+        manner=MANNERS,
+        max_errors=st.integers(1, 9),
+        ceiling=st.none() | st.integers(1, 5),
+        names=st.booleans(),
+    )
+    def dials(
+        self,
+        people: list[Address],
+        control: bool,
+        keywords: set[str],
+        manner: Manner,
+        max_errors: int,
+        ceiling: int | None,
+        names: bool,
+    ) -> None:
+        self.people = people
+        self.control = parse_address("bcontrol@example.net") if control else None
+        self.keywords = sorted(keywords)
+        self.manner = manner
+        self.max_errors = max_errors
+        self.ceiling = ceiling
+        self.names = names
+        self.wire = Wire()
+        self.said: list[Said] = []
+        self.todo: deque[Said] = deque()  # what the exchanger has not dealt with
+        self.is_greeted = False
+        self.is_introduced = False
+        self.taken: int | None = None  # recipients of the open transaction
+        self.count = 0
+        self.replies = 0  # those behind the greeting
+        self.surplus = self.lost = 0
+        self.slowest = self.waited = 0.0
+        self.results: list[Any] = []
+        self.is_grouped = "PIPELINING" in keywords and manner.pipelining
+        results_of(self.wire.session.greeted)
+
+    # --- What the exchanger does -------------------------------------------------------------
+
+    @precondition(lambda self: not self.is_greeted)
+    @rule(line=st.sampled_from(["220 mx.example.net", "220-mx\r\n220 hi", "554 no", "421 busy"]))
+    def greets(self, line: str) -> None:
+        self.is_greeted = True
+        self.feed(line.encode() + b"\r\n", [])
+        if self.wire.is_open:
+            self.results = results_of(
+                converse(
+                    self.wire.session,
+                    self.people,
+                    PROBE,
+                    control=self.control,
+                    max_errors=self.max_errors,
+                    manner=self.manner,
+                )
+            )
+            self.listen()
+
+    @precondition(lambda self: self.todo)
+    @rule(number=st.integers(1, 6), cuts=st.lists(st.integers(0, 200), max_size=4))
+    def answers(self, number: int, cuts: list[int]) -> None:
+        """Rightly, in any pieces, several at once."""
+        texts = []
+        for _ in range(min(number, len(self.todo))):
+            command = self.todo.popleft()
+            command.meant = self.right(command)
+            texts.append(command.meant)
+        self.speak(texts, cuts)
+
+    @precondition(lambda self: self.todo)
+    @rule()
+    def answers_all(self) -> None:
+        while self.todo and self.wire.is_open:
+            self.answers(len(self.todo), [])
+
+    @precondition(lambda self: self.todo)
+    @rule(code=ODD)
+    def answers_oddly(self, code: int) -> None:
+        command = self.todo.popleft()
+        command.meant = self.numbered(f"{code} odd")
+        self.speak([command.meant])
+
+    @precondition(lambda self: self.is_greeted and not self.lost)
+    @rule(code=ODD, late=st.booleans())
+    def says_one_too_many(self, code: int, late: bool) -> None:
+        """On its own, or right behind a right answer."""
+        texts = [self.numbered(f"{code} surplus")]
+        if self.todo and not late:
+            command = self.todo.popleft()
+            command.meant = self.right(command)
+            texts.insert(0, command.meant)
+        self.surplus += 1
+        self.speak(texts)
+
+    @precondition(lambda self: self.todo and not self.surplus)
+    @rule()
+    def loses_a_command(self) -> None:
+        self.todo.popleft()
+        self.lost += 1
+
+    @precondition(lambda self: self.is_greeted)
+    @rule(
+        octets=st.sampled_from([b"250OK\r\n", b"\r\n", b"2", b"250-\r\n", b"\x00\xff", b"x" * 9000])
+    )
+    def says_what_is_no_reply(self, octets: bytes) -> None:
+        self.feed(octets, None)
+
+    @rule(lines=st.integers(1, 200), width=st.integers(0, 3000))
+    def floods(self, lines: int, width: int) -> None:
+        self.feed((b"250-" + b"x" * width + b"\r\n") * lines, None)
+
+    @rule(seconds=PAUSES)
+    def pauses(self, seconds: float) -> None:
+        if self.todo or not self.is_greeted:
+            self.waited += seconds
+        self.wire.seconds_pass(seconds)
+        self.listen()
+
+    @rule(kind=st.sampled_from([ConnectionDone, ConnectionLost]))
+    def hangs_up(self, kind: type[Exception]) -> None:
+        self.wire.closes(kind)
+        self.listen()
+
+    # --- How it speaks -----------------------------------------------------------------------
+
+    def numbered(self, text: str) -> str:
+        """No two replies are alike."""
+        self.count += 1
+        return f"{text} #{self.count}"
+
+    def right(self, command: Said) -> str:
+        """The right answer, and the state that it leads to."""
+        if command.verb in ("EHLO", "HELO"):
+            self.is_introduced, self.taken = True, None
+            words = ["mx", *self.keywords] if command.verb == "EHLO" else ["mx"]
+            lines = [f"250-{word}" for word in words]
+            lines[-1] = lines[-1].replace("-", " ", 1)
+            return "\r\n".join(lines)
+        if command.verb == "QUIT":
+            return "221 bye"
+        if command.verb == "RSET":
+            self.taken = None
+            return self.numbered("250 2.0.0 Ok")
+        if command.verb == "MAIL":
+            self.taken = 0
+            return self.numbered("250 2.1.0 Ok")
+        if self.taken is None:
+            return self.numbered("503 5.5.1 need MAIL")
+        if self.ceiling is not None and self.taken >= self.ceiling:
+            return self.numbered("452 4.5.3 too many recipients")
+        self.taken += 1
+        whose = f" <{command.local}@example.net>" if self.names else ""
+        return self.numbered(TRUTH[command.local[0]] + whose)
+
+    def speak(self, texts: list[str], cuts: list[int] | None = None) -> None:
+        octets = b"".join(text.encode() + b"\r\n" for text in texts)
+        marks = sorted(cut % (len(octets) + 1) for cut in cuts or [])
+        first = True
+        for begin, end in zip([0, *marks], [*marks, len(octets)], strict=True):
+            self.feed(octets[begin:end], texts if first else [])
+            first = False
+
+    def feed(self, octets: bytes, texts: list[str] | None) -> None:
+        """Send octets; `texts` are the replies in them, in the place of the next commands."""
+        for text in texts or []:
+            if self.replies < len(self.said):
+                self.said[self.replies].reply = text
+            self.replies += 1
+        self.slowest, self.waited = max(self.slowest, self.waited), 0.0
+        if self.wire.is_open:
+            self.wire.feed(octets)
+        self.listen()
+
+    # --- What the client may do --------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Take what the client has said since, and look whether it might."""
+        for line in self.wire.client_said():
+            assert self.is_greeted
+            command = Said(line)
+            assert not self.said or self.said[-1].verb != "QUIT"
+            awaited = self.said[self.replies :]
+            if awaited:
+                assert self.is_grouped
+                assert all(each.verb in ("MAIL", "RCPT", "RSET") for each in awaited)
+                octets = sum(len(each.line.encode()) + 2 for each in [*awaited, command])
+                assert octets <= MAX_OUTSTANDING
+            self.is_in_order(command)
+            self.said.append(command)
+            self.todo.append(command)
+
+    def is_in_order(self, command: Said) -> None:
+        """MAIL needs EHLO, RCPT needs MAIL that was not refused, and so on."""
+        verbs = [each.verb for each in self.said]
+        if command.verb in ("EHLO", "HELO"):
+            assert set(verbs) <= {"EHLO"}
+            assert command.verb == "HELO" or self.manner.extended
+            return
+        assert command.verb in ("MAIL", "RCPT", "RSET", "QUIT")
+        if command.verb == "MAIL":
+            assert verbs[-1] in ("EHLO", "HELO", "RSET")
+        elif command.verb == "RCPT":
+            *_, mail = (each for each in self.said if each.verb == "MAIL")
+            assert "RSET" not in verbs[self.said.index(mail) :]
+            assert mail.reply is None or mail.reply.startswith("2")
+
+    # --- What must hold ----------------------------------------------------------------------
+
+    @invariant()
+    def little_is_held(self) -> None:
+        if hasattr(self, "wire"):
+            answers = self.report.answers.values() if self.results else ()
+            assert held(self.wire.session, answers) <= MOST
+
+    @property
+    def report(self) -> SessionReport:
+        (report,) = self.results
+        assert isinstance(report, SessionReport), report
+        return report
+
+    def teardown(self) -> None:
+        """It ends by itself, and then everybody has one answer or none."""
+        if not hasattr(self, "wire"):
+            return
+        waited = 0
+        while self.wire.is_open:
+            self.wire.seconds_pass(30)
+            self.listen()
+            waited += 30
+            assert waited <= 600 + 60 + 2 * MAX_RECIPIENTS
+        self.waited += min(waited, 60)
+        assert not self.wire.clock.getDelayedCalls()
+        if not self.results:
+            return
+        report = self.report
+        went_back = [*report.unanswered, *report.without_smtputf8]
+        answered = [each for each in report.answers if each != self.control]
+        assert sorted(each.text for each in [*went_back, *answered]) == sorted(
+            each.text for each in self.people
+        )
+        assert len([each for each in self.said if each.verb == "RCPT"]) <= MAX_RECIPIENTS
+        for recipient, reply in report.answers.items():
+            self.is_an_answer(recipient, reply)
+            if self.is_beyond_doubt:
+                self.is_the_truth(recipient, reply)
+        if isinstance(report.failure, OutOfStep):
+            for recipient, reply in report.answers.items():
+                assert f"<{recipient.text}>" in reply.text
+
+    def is_an_answer(self, recipient: Address, reply: Reply) -> None:
+        """The reply stands in the place of a RCPT for that recipient, behind an accepted MAIL."""
+        places = [
+            number
+            for number, each in enumerate(self.said)
+            if each.reply is not None and each.verb == "RCPT" and each.local == recipient.local
+            if each.reply.endswith(reply.text.rpartition(" ")[2])
+        ]
+        assert places
+        *_, mail = (each for each in self.said[: places[-1]] if each.verb == "MAIL")
+        assert mail.reply is not None
+        assert mail.reply.startswith("250")
+
+    @property
+    def is_beyond_doubt(self) -> bool:
+        """Whether the exchanger has given itself away, where it answered the wrong command.
+
+        One who says a reply too many and hangs up before the last shows cannot be found out,
+        nor one who loses a command and hangs up as if it had been the end.
+        """
+        farewell = self.said[-1] if self.said else None
+        is_over = farewell is not None and farewell.verb == "QUIT" and farewell.reply is not None
+        if self.lost:
+            return not is_over and self.slowest <= 1.5 and self.waited > STALL
+        return is_over or not self.surplus
+
+    def is_the_truth(self, recipient: Address, reply: Reply) -> None:
+        """The exchanger meant this reply for this recipient."""
+        number = reply.text.rpartition(" ")[2]
+        assert any(
+            each.meant is not None and each.meant.endswith(number)
+            for each in self.said
+            if each.verb == "RCPT" and each.local == recipient.local
+        )
+
+
+def test_whatever_the_exchanger_does() -> None:
+    run_state_machine_as_test(
+        Session,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
