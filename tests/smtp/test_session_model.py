@@ -37,7 +37,7 @@ from twisted_probe.vocabulary.reply import Reply
 
 from .holding import MOST, held
 
-EXAMPLES = int(os.environ.get("TWISTED_PROBE_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("TWISTED_PROBE_EXAMPLES", "500"))
 STEPS = 30
 
 PROBE = parse_address("probe@example.org")
@@ -52,12 +52,22 @@ PEOPLE = st.lists(
 MANNERS = st.builds(
     Manner,
     extended=st.booleans(),
-    pipelining=st.booleans(),
-    error_limit=st.none() | st.integers(1, 4),
-    recipients_per_transaction=st.none() | st.integers(1, 4),
+    pipelining=st.sampled_from([True, True, False]),
+    error_limit=st.none() | st.integers(1, 9),
+    recipients_per_transaction=st.none() | st.integers(1, 14),
 )
 ODD = st.sampled_from(
     [250, 251, 252, 211, 220, 221, 354, 421, 450, 451, 452, 500, 501, 503, 550, 554]
+)
+KEYWORDS = st.sampled_from(
+    [[], ["PIPELINING"], ["PIPELINING", "SMTPUTF8"], ["SIZE 1000", "PIPELINING"], ["SMTPUTF8"]]
+)
+NO_REPLIES = st.sampled_from([b"250OK\r\n", b"\r\n", b"2", b"250-\r\n", b"\x00\xff", b"x" * 9000])
+GREETINGS = st.sampled_from(["220 mx"] * 7 + ["220-mx\r\n220 hi", "554 no", "421 busy"])
+#: What one exchanger is capable of. Few at once, or no session gets anywhere.
+MISDEEDS = st.sets(
+    st.sampled_from(["odd", "surplus", "loss", "no reply", "flood", "hang up", "long pause"]),
+    max_size=2,
 )
 PAUSES = st.sampled_from([0.0, 0.1, 1.0, 1.5, 4.0, 11.0, 45.0, 70.0])
 
@@ -85,34 +95,36 @@ class Session(RuleBasedStateMachine):
     @initialize(
         people=PEOPLE,
         control=st.booleans(),
-        keywords=st.sets(st.sampled_from(["PIPELINING", "SMTPUTF8", "SIZE 1000"])),
+        keywords=KEYWORDS,
         manner=MANNERS,
-        max_errors=st.integers(1, 9),
+        max_errors=st.sampled_from([9, 9, 9, 4, 2, 1]),
         ceiling=st.none() | st.integers(1, 5),
         names=st.booleans(),
+        greeting=GREETINGS,
+        misdeeds=MISDEEDS,
     )
     def dials(
         self,
         people: list[Address],
         control: bool,
-        keywords: set[str],
+        keywords: list[str],
         manner: Manner,
         max_errors: int,
         ceiling: int | None,
         names: bool,
+        greeting: str,
+        misdeeds: set[str],
     ) -> None:
         self.people = people
         self.control = parse_address("bcontrol@example.net") if control else None
-        self.keywords = sorted(keywords)
+        self.keywords = keywords
         self.manner = manner
-        self.max_errors = max_errors
         self.ceiling = ceiling
         self.names = names
         self.wire = Wire()
         self.said: list[Said] = []
         self.todo: deque[Said] = deque()  # what the exchanger has not dealt with
-        self.is_greeted = False
-        self.is_introduced = False
+        self.misdeeds = misdeeds
         self.taken: int | None = None  # recipients of the open transaction
         self.count = 0
         self.replies = 0  # those behind the greeting
@@ -121,28 +133,30 @@ class Session(RuleBasedStateMachine):
         self.results: list[Any] = []
         self.is_grouped = "PIPELINING" in keywords and manner.pipelining
         results_of(self.wire.session.greeted)
+        self.wire.feed(greeting.encode() + b"\r\n")
+        self.results = results_of(
+            converse(
+                self.wire.session,
+                people,
+                PROBE,
+                control=self.control,
+                max_errors=max_errors,
+                manner=manner,
+            )
+        )
+        self.listen()
 
     # --- What the exchanger does -------------------------------------------------------------
 
-    @precondition(lambda self: not self.is_greeted)
-    @rule(line=st.sampled_from(["220 mx.example.net", "220-mx\r\n220 hi", "554 no", "421 busy"]))
-    def greets(self, line: str) -> None:
-        self.is_greeted = True
-        self.feed(line.encode() + b"\r\n", [])
-        if self.wire.is_open:
-            self.results = results_of(
-                converse(
-                    self.wire.session,
-                    self.people,
-                    PROBE,
-                    control=self.control,
-                    max_errors=self.max_errors,
-                    manner=self.manner,
-                )
-            )
-            self.listen()
+    def may(self, misdeed: str) -> bool:
+        return self.wire.is_open and misdeed in self.misdeeds
 
-    @precondition(lambda self: self.todo)
+    @precondition(lambda self: not self.wire.is_open)
+    @rule()
+    def does_nothing(self) -> None:
+        """It is over."""
+
+    @precondition(lambda self: self.todo and self.wire.is_open)
     @rule(number=st.integers(1, 6), cuts=st.lists(st.integers(0, 200), max_size=4))
     def answers(self, number: int, cuts: list[int]) -> None:
         """Rightly, in any pieces, several at once."""
@@ -153,23 +167,30 @@ class Session(RuleBasedStateMachine):
             texts.append(command.meant)
         self.speak(texts, cuts)
 
-    @precondition(lambda self: self.todo)
-    @rule()
-    def answers_all(self) -> None:
-        while self.todo and self.wire.is_open:
-            self.answers(len(self.todo), [])
+    @precondition(lambda self: self.todo and self.wire.is_open)
+    @rule(times=st.integers(1, 8))
+    def answers_all(self, times: int) -> None:
+        """All that it was asked until now, a few times over."""
+        for _ in range(times):
+            self.answers_some(len(self.todo))
 
-    @precondition(lambda self: self.todo)
+    def answers_some(self, number: int) -> None:
+        for _ in range(number):
+            if self.todo and self.wire.is_open:
+                self.answers(1, [])
+
+    @precondition(lambda self: self.todo and self.may("odd"))
     @rule(code=ODD)
     def answers_oddly(self, code: int) -> None:
         command = self.todo.popleft()
         command.meant = self.numbered(f"{code} odd")
         self.speak([command.meant])
 
-    @precondition(lambda self: self.is_greeted and not self.lost)
-    @rule(code=ODD, late=st.booleans())
-    def says_one_too_many(self, code: int, late: bool) -> None:
+    @precondition(lambda self: self.may("surplus") and not self.lost)
+    @rule(before=st.integers(0, 4), code=ODD, late=st.booleans())
+    def says_one_too_many(self, before: int, code: int, late: bool) -> None:
         """On its own, or right behind a right answer."""
+        self.answers_some(before)
         texts = [self.numbered(f"{code} surplus")]
         if self.todo and not late:
             command = self.todo.popleft()
@@ -178,30 +199,36 @@ class Session(RuleBasedStateMachine):
         self.surplus += 1
         self.speak(texts)
 
-    @precondition(lambda self: self.todo and not self.surplus)
-    @rule()
-    def loses_a_command(self) -> None:
-        self.todo.popleft()
-        self.lost += 1
+    @precondition(lambda self: self.todo and self.may("loss") and not self.surplus)
+    @rule(before=st.integers(0, 4), behind=st.integers(0, 6))
+    def loses_a_command(self, before: int, behind: int) -> None:
+        """And answers some before it and behind it."""
+        self.answers_some(before)
+        if self.todo:
+            self.todo.popleft()
+            self.lost += 1
+        self.answers_some(behind)
 
-    @precondition(lambda self: self.is_greeted)
-    @rule(
-        octets=st.sampled_from([b"250OK\r\n", b"\r\n", b"2", b"250-\r\n", b"\x00\xff", b"x" * 9000])
-    )
+    @precondition(lambda self: self.may("no reply"))
+    @rule(octets=NO_REPLIES)
     def says_what_is_no_reply(self, octets: bytes) -> None:
         self.feed(octets, None)
 
+    @precondition(lambda self: self.may("flood"))
     @rule(lines=st.integers(1, 200), width=st.integers(0, 3000))
     def floods(self, lines: int, width: int) -> None:
         self.feed((b"250-" + b"x" * width + b"\r\n") * lines, None)
 
+    @precondition(lambda self: self.wire.is_open)
     @rule(seconds=PAUSES)
     def pauses(self, seconds: float) -> None:
-        if self.todo or not self.is_greeted:
-            self.waited += seconds
+        if seconds > 1.5 and not self.may("long pause"):
+            return
+        self.waited += seconds
         self.wire.seconds_pass(seconds)
         self.listen()
 
+    @precondition(lambda self: self.may("hang up"))
     @rule(kind=st.sampled_from([ConnectionDone, ConnectionLost]))
     def hangs_up(self, kind: type[Exception]) -> None:
         self.wire.closes(kind)
@@ -217,7 +244,7 @@ class Session(RuleBasedStateMachine):
     def right(self, command: Said) -> str:
         """The right answer, and the state that it leads to."""
         if command.verb in ("EHLO", "HELO"):
-            self.is_introduced, self.taken = True, None
+            self.taken = None
             words = ["mx", *self.keywords] if command.verb == "EHLO" else ["mx"]
             lines = [f"250-{word}" for word in words]
             lines[-1] = lines[-1].replace("-", " ", 1)
@@ -262,7 +289,6 @@ class Session(RuleBasedStateMachine):
     def listen(self) -> None:
         """Take what the client has said since, and look whether it might."""
         for line in self.wire.client_said():
-            assert self.is_greeted
             command = Said(line)
             assert not self.said or self.said[-1].verb != "QUIT"
             awaited = self.said[self.replies :]
@@ -294,9 +320,8 @@ class Session(RuleBasedStateMachine):
 
     @invariant()
     def little_is_held(self) -> None:
-        if hasattr(self, "wire"):
-            answers = self.report.answers.values() if self.results else ()
-            assert held(self.wire.session, answers) <= MOST
+        answers = self.report.answers.values() if self.results else ()
+        assert held(self.wire.session, answers) <= MOST
 
     @property
     def report(self) -> SessionReport:
@@ -306,8 +331,6 @@ class Session(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """It ends by itself, and then everybody has one answer or none."""
-        if not hasattr(self, "wire"):
-            return
         waited = 0
         while self.wire.is_open:
             self.wire.seconds_pass(30)
@@ -316,8 +339,6 @@ class Session(RuleBasedStateMachine):
             assert waited <= 600 + 60 + 2 * MAX_RECIPIENTS
         self.waited += min(waited, 60)
         assert not self.wire.clock.getDelayedCalls()
-        if not self.results:
-            return
         report = self.report
         went_back = [*report.unanswered, *report.without_smtputf8]
         answered = [each for each in report.answers if each != self.control]
