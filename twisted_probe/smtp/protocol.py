@@ -72,6 +72,7 @@ class _Group:
     replies: list[Reply] = field(factory=list)
     outstanding: int = 0  # octets sent and not answered
     together: bool = True  # whether commands may leave before those before are answered
+    ahead: State | None = None  # where it leads if all that is awaited gets accepted
 
 
 class ProbeProtocol(LineReceiver):
@@ -306,9 +307,11 @@ class ProbeProtocol(LineReceiver):
         assert group is not None
         if not group.waiting:
             return
-        state = self.state  # as it will be if all that is awaited gets accepted
-        for sent in group.awaited:
-            state = after(state, sent.verb, 250)
+        state = group.ahead
+        if state is None:
+            state = self.state
+            for sent in group.awaited:
+                state = after(state, sent.verb, 250)
         packet = []
         while group.waiting and self._may_send(group, group.waiting[0], state):
             command = group.waiting.popleft()
@@ -321,6 +324,7 @@ class ProbeProtocol(LineReceiver):
             if command.verb is Verb.RCPT:
                 self.recipients_asked += 1
                 self._deadline.session_due += self._timeouts.recipient
+        group.ahead = state
         if packet:
             self._deadline.reply_due = self._clock.seconds() + self._timeouts.command
             self._deadline.watch()
@@ -426,6 +430,8 @@ class ProbeProtocol(LineReceiver):
             self.keywords = ehlo_keywords(lines) if is_extended else {}
             self._introduction = hash(lines)
         self.state = after(self.state, command.verb, code)
+        if code // 100 != 2:
+            group.ahead = None
         now = self._clock.seconds()
         self._deadline.reply_due = now + self._timeouts.command
         self.pace.heard(now, command.verb, code)
