@@ -32,7 +32,6 @@ LONG_REPLIES = (
 )
 
 
-@pytest.mark.xfail(strict=True, reason="each reply of a group is kept with up to 32 KiB of text")
 def test_long_replies_are_not_all_held() -> None:
     assert check_session(LONG_REPLIES) <= MAX_HELD
 

@@ -263,7 +263,8 @@ class _Conversation:
             # The exchanger waits for us: commands were lost, and nobody knows which.
             self._disbelieve(window)
         is_dropped = isinstance(failure, SessionLost) and failure.code is None
-        if is_stalled or (is_dropped and not self._was_rejected_last):
+        has_reason = self.refusal is not None or self._was_rejected_last
+        if is_stalled or (is_dropped and not has_reason):
             self._forgo_pipelining()
 
     def _disbelieve(self, recipients: Sequence[Address]) -> None:
