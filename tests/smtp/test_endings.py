@@ -314,3 +314,17 @@ def test_after_quit_the_session_is_over() -> None:
     (error,) = outcome_of(wire.session.mail(""))
     assert isinstance(error, SessionLost)
     assert error.text == "the session has ended with QUIT; open another one"
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_the_end_can_be_waited_for(is_over: bool) -> None:
+    wire = ready()
+    if is_over:
+        wire.closes()
+    told, given_up = wire.session.closed(), wire.session.closed()
+    if not is_over:
+        given_up.cancel()
+        assert isinstance(outcome_of(given_up)[0], CancelledError)
+        assert not told.called
+        wire.closes()
+    assert outcome_of(told) == [None]

@@ -196,6 +196,17 @@ def test_what_is_on_its_way_is_bounded() -> None:
     assert codes(replies) == [250] * 201
 
 
+def test_rejections_on_the_way_stop_nothing() -> None:
+    wire = ready("PIPELINING", max_recipients=0)
+    group = [MAIL, *(rcpt(f"{n:060}") for n in range(100))]
+    replies = outcome_of(wire.session.group(group))
+    answers = iter(["250 Ok", *["550 no"] * 100])
+    while not replies:
+        for _ in wire.client_said():
+            wire.server(next(answers))
+    assert codes(replies) == [250, *[550] * 100]
+
+
 def test_a_command_that_just_fits() -> None:
     wire = in_transaction("PIPELINING", max_recipients=0)
     line = b"RCPT TO:<%s@example.net>"

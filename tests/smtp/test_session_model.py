@@ -10,6 +10,7 @@ or falls silent. The other side is `converse`, on a transport and a clock in mem
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from typing import Any
 
@@ -37,6 +38,7 @@ from twisted_probe.vocabulary.reply import Reply
 
 from .holding import MOST, held
 
+_NUMBER = re.compile(r" #\d+$")
 EXAMPLES = int(os.environ.get("TWISTED_PROBE_EXAMPLES", "500"))
 STEPS = 30
 
@@ -187,9 +189,11 @@ class Session(RuleBasedStateMachine):
         self.speak([command.meant])
 
     @precondition(lambda self: self.may("surplus") and not self.lost)
-    @rule(before=st.integers(0, 4), code=ODD, late=st.booleans())
-    def says_one_too_many(self, before: int, code: int, late: bool) -> None:
-        """On its own, or right behind a right answer."""
+    @rule(
+        before=st.integers(0, 4), code=ODD, late=st.booleans(), behind=st.sampled_from([0, 1, 40])
+    )
+    def says_one_too_many(self, before: int, code: int, late: bool, behind: int) -> None:
+        """On its own, or right behind a right answer; and rightly goes on."""
         self.answers_some(before)
         texts = [self.numbered(f"{code} surplus")]
         if self.todo and not late:
@@ -198,6 +202,7 @@ class Session(RuleBasedStateMachine):
             texts.insert(0, command.meant)
         self.surplus += 1
         self.speak(texts)
+        self.answers_some(behind)
 
     @precondition(lambda self: self.todo and self.may("loss") and not self.surplus)
     @rule(before=st.integers(0, 4), behind=st.integers(0, 6))
@@ -356,11 +361,15 @@ class Session(RuleBasedStateMachine):
 
     def is_an_answer(self, recipient: Address, reply: Reply) -> None:
         """The reply stands in the place of a RCPT for that recipient, behind an accepted MAIL."""
+        number = _NUMBER.search(reply.text)
+        if number is None:
+            assert "flood" in self.misdeeds  # and it was cut away
+            return
         places = [
-            number
-            for number, each in enumerate(self.said)
+            place
+            for place, each in enumerate(self.said)
             if each.reply is not None and each.verb == "RCPT" and each.local == recipient.local
-            if each.reply.endswith(reply.text.rpartition(" ")[2])
+            if each.reply.endswith(number[0])
         ]
         assert places
         *_, mail = (each for each in self.said[: places[-1]] if each.verb == "MAIL")
@@ -371,20 +380,24 @@ class Session(RuleBasedStateMachine):
     def is_beyond_doubt(self) -> bool:
         """Whether the exchanger has given itself away, where it answered the wrong command.
 
-        One who says a reply too many and hangs up before the last shows cannot be found out,
-        nor one who loses a command and hangs up as if it had been the end.
+        One who says a reply too many and hangs up before the last shows cannot be found out, nor
+        one whose last one says goodbye to a RCPT, nor one who loses a command and hangs up as if
+        it had been the end.
         """
         farewell = self.said[-1] if self.said else None
-        is_over = farewell is not None and farewell.verb == "QUIT" and farewell.reply is not None
+        reply = farewell.reply if farewell is not None and farewell.verb == "QUIT" else None
         if self.lost:
-            return not is_over and self.slowest <= 1.5 and self.waited > STALL
-        return is_over or not self.surplus
+            return reply is None and self.slowest <= 1.5 and self.waited > STALL
+        if not self.surplus:
+            return True
+        assert farewell is not None
+        return reply is not None and (reply == farewell.meant or reply[:3] not in ("221", "421"))
 
     def is_the_truth(self, recipient: Address, reply: Reply) -> None:
         """The exchanger meant this reply for this recipient."""
-        number = reply.text.rpartition(" ")[2]
-        assert any(
-            each.meant is not None and each.meant.endswith(number)
+        number = _NUMBER.search(reply.text)
+        assert number is None or any(
+            each.meant is not None and each.meant.endswith(number[0])
             for each in self.said
             if each.verb == "RCPT" and each.local == recipient.local
         )
