@@ -23,6 +23,8 @@ from .talk import (
     CONTROL,
     CY,
     DAN,
+    EHLO,
+    FEWER,
     MAIL,
     NO,
     OK,
@@ -211,6 +213,20 @@ def test_a_ceiling_that_was_known() -> None:
     assert talk.says_goodbye().unanswered == ()
 
 
+def test_one_that_counts_those_whom_it_refuses() -> None:
+    """It is asked for as many as it takes, and each time one too many."""
+    talk = Talk("PIPELINING", ANN, BOB, CY, manner=Manner(recipients_per_transaction=1))
+    talk.client(MAIL, to("ann"))
+    talk.server(OK, NO)
+    talk.client(to("bob"))
+    talk.server(FEWER)
+    talk.client(RSET, MAIL, to("bob"))
+    talk.server(OK, OK, OK)
+    talk.client(RSET, MAIL, to("cy"))
+    talk.server(OK, OK, NO)
+    assert codes(talk.says_goodbye()) == {"ann": 550, "bob": 250, "cy": 550}
+
+
 def test_rsets_have_an_end() -> None:
     """Exim refuses the twelfth."""
     people = [person(f"u{n}") for n in range(20)]
@@ -265,6 +281,19 @@ def test_helo_first() -> None:
     wire.client(QUIT)
     wire.server(BYE)
     assert reports[0].manner == Manner(extended=False)
+
+
+def test_it_answers_ehlo_with_our_own_name() -> None:
+    """Row 19."""
+    wire = greeted()
+    reports = outcome_of(converse(wire.session, [ANN], PROBE))
+    wire.client(EHLO)
+    wire.server(f"250-{HELO} at your service", "250 PIPELINING")
+    wire.client(QUIT)
+    wire.server(BYE)
+    (report,) = reports
+    assert isinstance(report.failure, Ourselves)
+    assert report.failure.stage is Stage.EHLO
 
 
 @pytest.mark.parametrize("name", [HELO, HELO.upper() + "."])

@@ -114,7 +114,8 @@ class _Conversation:
     last: Reply | None = None  # of those to groups
     errors: int = 0
     resets: int = 0
-    asked: int = 0  # recipients that the open transaction has
+    asked: int = 0  # recipients of the open transaction, and those of them that it has taken
+    taken: int = 0
     is_wide: bool = False  # whether the open transaction is one with SMTPUTF8
     is_grouped: bool = False  # whether commands have left together
     is_over: bool = False
@@ -125,7 +126,9 @@ class _Conversation:
         self._heed(greeting)
         if not self.is_over:
             self._look_at_the_name(greeting)
-            self._heed(await self._introduce())
+            introduction = await self._introduce()
+            self._look_at_the_name(introduction)
+            self._heed(introduction)
         plain = deque(recipient for recipient in recipients if not recipient.needs_smtputf8)
         wide = deque(recipient for recipient in recipients if recipient.needs_smtputf8)
         if not self.is_over and "SMTPUTF8" not in self.session.keywords:
@@ -138,13 +141,13 @@ class _Conversation:
         if self.control is not None and self.answers:
             await self._ask(deque([self.control]), 0, is_wide=self.is_wide)
 
-    def _look_at_the_name(self, greeting: Reply) -> None:
-        """Postfix compares the names too ("mail loops back to myself"). Later replies may repeat
-        our name out of politeness."""
-        name = decoded(greeting.lines[0]).partition(" ")[0].rstrip(".")
-        if name.lower() == self.session.helo_name.lower():
-            words = f"the exchanger greets with our own name: {greeting}"
-            raise Ourselves(words, host=self.session.host, stage=Stage.GREETING)
+    def _look_at_the_name(self, reply: Reply) -> None:
+        """An exchanger says its own name first (RFC 5321 section 4.2); Postfix compares it too
+        ("mail loops back to myself")."""
+        name = decoded(reply.lines[0]).partition(" ")[0].rstrip(".")
+        if reply.is_positive and name.lower() == self.session.helo_name.lower():
+            words = f"the exchanger greets with our own name: {reply}"
+            raise Ourselves(words, host=self.session.host, stage=reply.stage)
 
     async def _introduce(self) -> Reply:
         try:
@@ -174,7 +177,7 @@ class _Conversation:
                 self.resets += 1
             ceiling = self.manner.recipients_per_transaction
             if ceiling is not None:
-                room = min(room, ceiling - (0 if opening else self.asked))
+                room = min(room, ceiling - (0 if opening else self.taken))
             window = [queue.popleft() for _ in range(min(room, len(queue)))]
             queue.extendleft(reversed(await self._exchange(opening, window)))
             if opening:
@@ -206,7 +209,7 @@ class _Conversation:
         if self.session.state is not State.TRANSACTION:
             return [mail]
         ceiling = self.manner.recipients_per_transaction
-        is_full = ceiling is not None and self.asked >= ceiling
+        is_full = ceiling is not None and self.taken >= ceiling
         return [commands.RSET, mail] if is_full or is_wide is not self.is_wide else []
 
     def _note(
@@ -221,7 +224,7 @@ class _Conversation:
             self.last = replies[-1]
         self.errors += sum(_is_rejection(reply) for reply in replies)
         if opening:
-            self.asked = 0
+            self.asked = self.taken = 0
         for command, reply in zip(opening, replies, strict=False):
             if command.verb is Verb.RSET and _is_rejection(reply):
                 if not refuses_reset(reply):
@@ -239,10 +242,13 @@ class _Conversation:
             elif self._is_no_answer(reply):
                 raise self.out_of_step(f"RCPT after MAIL was answered {reply}", Stage.RCPT)
             elif self.asked and asks_for_fewer_recipients(reply):
+                # Whether it counts those whom it refused, nobody knows: this one is full.
                 self.manner = evolve(self.manner, recipients_per_transaction=self.asked)
+                self.taken = self.asked
                 again.append(recipient)
             else:
                 self.asked += 1
+                self.taken += reply.is_positive
                 self.answers[recipient] = reply
         return again
 
