@@ -367,3 +367,16 @@ def test_cancelling_after_the_greeting_changes_nothing() -> None:
     dial.attempt.cancel()
     assert not dial.transport.disconnected
     assert len(dial.results) == 1
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_the_end_of_what_it_came_to(stands: bool) -> None:
+    dial = Dial()
+    if stands:
+        dial.stands()
+    ended = outcome_of(dial.factory.closed())
+    assert ended == ([] if stands else [None])
+    if stands:
+        dial.session.connectionLost()
+        assert ended == [None]
+        assert isinstance(dial.results[0], SessionLost)

@@ -22,7 +22,7 @@ class Pace:
 
     is_stalled: bool = False
     _since: float = 0.0  # when the reply that is due began to be awaited
-    _longest: float = 0.0  # of the group in hand
+    _longest: float = 0.0  # of the group in hand; what came at once does not count
     _rejections: int = 0
     _is_quick: bool = True  # whether recipients were answered at once until it became slow
     _slow: int = 0  # slow replies in a row
@@ -34,19 +34,26 @@ class Pace:
 
     def heard(self, now: float, verb: Verb, code: int) -> None:
         """A command of the group in hand was answered."""
-        wait = now - self._since
+        wait, self._since = now - self._since, now
+        self.is_stalled = False
+        if wait >= QUICK:
+            self._waited(wait, verb)
+        elif verb is Verb.RCPT:
+            self._slow = 0
+        if code >= 300 and code != CLOSING and verb is Verb.RCPT:
+            self._rejections += 1
+
+    def _waited(self, wait: float, verb: Verb) -> None:
         self.is_stalled = self._is_out_of_proportion(wait)
-        self._since, self._longest = now, max(self._longest, wait)
+        self._longest = max(self._longest, wait)
         if verb is not Verb.RCPT:
             return
-        if wait >= SLOW:
-            if not self._slow:
-                self._before = self._rejections
-            self._slow += 1
-        else:
-            self._slow = 0
-            self._is_quick = self._is_quick and wait < QUICK
-        self._rejections += code // 100 != 2 and code != CLOSING
+        if wait < SLOW:
+            self._slow, self._is_quick = 0, False
+            return
+        if not self._slow:
+            self._before = self._rejections
+        self._slow += 1
 
     def ended(self, now: float, *, in_vain: bool) -> None:
         """The session ended while replies were awaited; `in_vain`: their time was over."""
