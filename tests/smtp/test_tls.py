@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 
-from twisted_probe.smtp.tls import Handshake, TlsClient, trouble
+from twisted_probe.smtp.tls import Handshake, Tls, TlsClient, trouble
 from twisted_probe.vocabulary.outcome import TlsReport
 
 NAME = "mx.example.net"
@@ -30,7 +30,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def client(authority: trustme.CA, tmp_path: Path) -> TlsClient:
-    return TlsClient(ca_file=str(trusted(authority, tmp_path)))
+    return TlsClient(Tls(ca_file=str(trusted(authority, tmp_path))))
 
 
 def trusted(authority: trustme.CA, directory: Path) -> Path:
@@ -186,7 +186,7 @@ def test_old_versions_only_where_allowed(
     with pytest.raises(SSL.Error) as refused:
         shake(client, context)
     assert trouble(refused.value) == "unsupported protocol"
-    lenient = TlsClient(ca_file=str(trusted(authority, tmp_path)), allow_old=True)
+    lenient = TlsClient(Tls(ca_file=str(trusted(authority, tmp_path)), allow_old=True))
     report = shake(lenient, context)
     assert report.verified
     assert report.problem == f"weak: {report.version} is older than TLSv1.2"
@@ -202,13 +202,13 @@ def test_handshakes_share_the_context(client: TlsClient) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.pem"):
-        TlsClient(ca_file=str(tmp_path / "none.pem"))
+        TlsClient(Tls(ca_file=str(tmp_path / "none.pem")))
 
 
 def test_a_file_without_authorities(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing\n")
     with pytest.raises(ValueError, match=r"empty\.pem holds no certificate in PEM"):
-        TlsClient(ca_file=str(tmp_path / "empty.pem"))
+        TlsClient(Tls(ca_file=str(tmp_path / "empty.pem")))
 
 
 @pytest.mark.parametrize(

@@ -57,32 +57,40 @@ class TlsMode(Enum):
 
 @frozen
 class Tls:
-    """How sessions are encrypted: `mode`, and the `client` that makes the handshakes."""
+    """How sessions are encrypted.
 
-    mode: TlsMode
-    client: TlsClient
+    `ca_file` holds the authorities to trust, in PEM; None for those of this machine. `allow_old`
+    takes TLS 1.0 and 1.1 too, and what was a cipher then.
+    """
+
+    mode: TlsMode = TlsMode.OPPORTUNISTIC
+    ca_file: str | None = None
+    allow_old: bool = False
+
+
+DEFAULT_TLS = Tls()
 
 
 class TlsClient:
-    """Makes handshakes; all of them share one context.
+    """Makes the handshakes that `tls` wants; all of them share one context.
 
-    `ca_file` holds the authorities to trust, in PEM; None for those of this machine. `allow_old`
-    takes TLS 1.0 and 1.1 too, and what was a cipher then. Raises OSError for a file that cannot
-    be read, and ValueError for one that holds no certificate.
+    Raises OSError for a file of authorities that cannot be read, and ValueError for one that
+    holds no certificate.
     """
 
-    def __init__(self, *, ca_file: str | None = None, allow_old: bool = False) -> None:
+    def __init__(self, tls: Tls = DEFAULT_TLS) -> None:
+        self.tls = tls
         context = SSL.Context(SSL.TLS_METHOD)
-        context.set_min_proto_version(SSL.TLS1_VERSION if allow_old else SSL.TLS1_2_VERSION)
-        if allow_old:
+        context.set_min_proto_version(SSL.TLS1_VERSION if tls.allow_old else SSL.TLS1_2_VERSION)
+        if tls.allow_old:
             # OpenSSL 3 signs nothing for TLS 1.0 and 1.1 above this level.
             context.set_cipher_list(b"DEFAULT:@SECLEVEL=0")
         context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 34 KiB less for each idle session
-        if ca_file is None:
+        if tls.ca_file is None:
             context.set_default_verify_paths()
         else:
-            _trust(context, ca_file)
+            _trust(context, tls.ca_file)
         context.set_verify(SSL.VERIFY_PEER, _record)
         self._context = context
 
