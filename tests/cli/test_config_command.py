@@ -11,7 +11,7 @@ import pytest
 from tests.daemon.processes import MAILPROBE, run
 from tests.daemon.running import town_of, up
 from twisted_probe.cli import main
-from twisted_probe.daemon.settings import SETTINGS
+from twisted_probe.daemon.settings import REPEATED, SETTINGS
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.street import House
 from twisted_probe.sandbox.temper import residents
@@ -29,6 +29,10 @@ helo = "probe1.example.org"
 address = "127.0.0.22"
 helo = "probe2.example.org"
 port = 4000
+
+[[site]]
+name = ".example.net"
+tls = "never"
 
 [limits]
 per_site = 2
@@ -137,8 +141,8 @@ def test_every_setting_its_value_and_its_origin(file: Path, capsys: Captured) ->
     out, err = capsys.readouterr()
     assert err == ""
     shown = rows(out)
-    names = [setting.name for setting in SETTINGS if setting.table != "source"]
-    assert [name for name in shown if not name.startswith("source[")] == names
+    names = [setting.name for setting in SETTINGS if setting.table not in REPEATED]
+    assert [name for name in shown if not name.endswith("]")] == names
     assert shown["spool"] == (f'"{file.parent}/spool"', str(file))
     assert shown["port"] == ("2525", "command line")
     assert shown["limits.per_site"] == ("2", str(file))
@@ -153,6 +157,7 @@ def test_every_setting_its_value_and_its_origin(file: Path, capsys: Captured) ->
         '{address = "127.0.0.22", helo = "probe2.example.org", port = 4000}',
         str(file),
     )
+    assert shown["site[1]"] == ('{name = ".example.net", tls = "never"}', str(file))
 
 
 def test_all_options_of_the_daemon(file: Path, capsys: Captured) -> None:
@@ -182,13 +187,11 @@ def test_nothing_is_told(capsys: Captured) -> None:
 def test_in_json(file: Path, capsys: Captured) -> None:
     assert main(["config", "--show", "--config", str(file), "--json"]) == 0
     shown: dict[str, Any] = json.loads(capsys.readouterr().out)
-    names = dict.fromkeys(setting.name for setting in SETTINGS if setting.table != "source")
-    assert list(shown) == [
-        name if name in names else "source"
-        for name in dict.fromkeys(
-            setting.name if setting.table != "source" else "source" for setting in SETTINGS
+    assert list(shown) == list(
+        dict.fromkeys(
+            setting.table if setting.table in REPEATED else setting.name for setting in SETTINGS
         )
-    ]
+    )
     assert shown["limits.per_site"] == {"value": 2, "from": str(file)}
     assert shown["helo"] == {"value": None, "from": "default"}
     assert shown["source"]["value"][1] == {

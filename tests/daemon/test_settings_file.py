@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from twisted_probe.daemon.config import (
     COMMAND_LINE,
@@ -18,8 +19,10 @@ from twisted_probe.daemon.config import (
     read_told,
 )
 from twisted_probe.daemon.preparation import prepare
+from twisted_probe.routing.overrides import Override
 from twisted_probe.routing.sites import Limits
 from twisted_probe.smtp.limits import Timeouts
+from twisted_probe.smtp.tls import Tls, TlsMode
 from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.verdict.rules import default_rules
 from twisted_probe.vocabulary.source import Source
@@ -76,6 +79,18 @@ recipients_per_session = 50
 [retry]
 greylist = [1, 2.5]
 temporary = []
+
+[tls]
+mode = "required"
+ca_file = "authorities.pem"
+allow_old = true
+
+[[site]]
+name = "MX.example.net"
+
+[[site]]
+name = ".example.org"
+tls = "never"
 """
 
 RULES = """
@@ -87,8 +102,14 @@ ground = "our own exchangers"
 """
 
 
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path: Path, authority: trustme.CA) -> Path:
+    authority.cert_pem.write_to_path(str(tmp_path / "authorities.pem"))
     return tmp_path / "mailprobe.toml"
 
 
@@ -141,6 +162,11 @@ def test_every_key(file: Path) -> None:
             recipients_per_session=50,
         ),
         ladder=Ladder(greylist=(1, 2.5), temporary=()),
+        tls=Tls(TlsMode.REQUIRED, str(file.parent / "authorities.pem"), allow_old=True),
+        sites=(
+            Override(name="mx.example.net"),
+            Override(name=".example.org", tls=TlsMode.NEVER),
+        ),
     )
 
 
@@ -188,7 +214,7 @@ def test_the_prober_is_told_all_that_concerns_it(file: Path) -> None:
     config = read(file, ALL)
     assert set(config.probing) == {
         *("sources", "reverse_path", "resolvers", "port", "allow_networks"),
-        *("control", "timeouts", "limits", "ladder", "rules"),
+        *("control", "timeouts", "limits", "ladder", "rules", "tls", "sites"),
     }
     assert config.probing["limits"] is config.limits
 
@@ -410,6 +436,49 @@ WRONG_SOURCES = {
 @pytest.mark.parametrize(("text", "words"), WRONG_SOURCES.values(), ids=WRONG_SOURCES.keys())
 def test_wrong_sources(file: Path, text: str, words: str) -> None:
     assert refusal(file, GOOD + text).startswith(f"{file}: {words}")
+
+
+WRONG_SITES = {
+    "no table": (
+        'site = "mx.example.net"',
+        'site = "mx.example.net": expected [[site]] on a line of its own for each site, and its '
+        "keys below",
+    ),
+    "no name": (
+        '[[site]]\ntls = "never"',
+        'site[1]: it has no name; expected name = "NAME", of an exchanger or of many',
+    ),
+    "no host's name": (
+        '[[site]]\nname = "*.example.net"',
+        'site[1].name = "*.example.net": expected a host name, or the end of one behind a full '
+        "stop (",
+    ),
+    "another mode": (
+        '[[site]]\nname = ".example.net"\ntls = "always"',
+        'site[1].tls = "always": expected "never" or "opportunistic" or "required"',
+    ),
+    "the same one twice": (
+        '[[site]]\nname = ".example.net"\n[[site]]\nname = ".Example.NET"',
+        "site[2] (.example.net): it is named twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), WRONG_SITES.values(), ids=WRONG_SITES.keys())
+def test_wrong_sites(file: Path, text: str, words: str) -> None:
+    before, after = (text + "\n", "") if text.startswith("site") else ("", text)
+    assert refusal(file, before + GOOD + SOURCE + after).startswith(f"{file}: {words}")
+
+
+def test_authorities_that_are_not_there(file: Path) -> None:
+    message = refusal(file, GOOD + SOURCE + '[tls]\nca_file = "none.pem"')
+    assert message == f"{file.parent}/none.pem: it cannot be read: No such file or directory"
+
+
+def test_authorities_that_are_none(file: Path) -> None:
+    (file.parent / "none.pem").write_text("nothing\n")
+    message = refusal(file, GOOD + SOURCE + '[tls]\nca_file = "none.pem"')
+    assert message == f"{file.parent}/none.pem holds no certificate in PEM"
 
 
 def test_what_is_missing_would_have_been_in_the_file(file: Path) -> None:

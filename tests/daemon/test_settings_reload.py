@@ -168,6 +168,21 @@ async def test_limits_and_timeouts(tmp_path: Path) -> None:
         assert max(session.verbs.count("RCPT") for session in record.sessions) == 3
 
 
+async def test_tls_and_sites(tmp_path: Path, log: Log) -> None:
+    async with up(town_of(quick())) as town:
+        daemon = Daemon(town, tmp_path)
+        daemon.write()
+        async with at_work(daemon) as service:
+            daemon.write(
+                '[tls]\nmode = "required"\n[[site]]\nname = "mx.quick.example"\ntls = "never"\n'
+                '[[site]]\nname = ".example.net"\n'
+            )
+            await service.reload()
+    said = " ".join(log.lines)
+    assert "tls.mode was opportunistic, is required" in said
+    assert "site was none, is mx.quick.example (tls never), .example.net" in said
+
+
 async def test_rules(tmp_path: Path, log: Log) -> None:
     moon = Temper(mailboxes=residents("ann"), unknown="550 5.7.999 the moon is full")
     async with up(town_of(House("mx.moon.example", "127.0.1.1", moon))) as town:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from twisted_probe.daemon.config import read_config
-from twisted_probe.daemon.settings import BY_NAME, SETTINGS, SOURCE, TABLES, Setting
+from twisted_probe.daemon.settings import BY_NAME, REPEATED, SETTINGS, TABLES, Setting
 from twisted_probe.vocabulary.kinds import Unfit
 from twisted_probe.vocabulary.toml_text import parsed, written
 
@@ -17,12 +17,13 @@ FILE = Path(__file__).parent.parent.parent / "tap" / "mailprobe.toml"
 TEXT = FILE.read_text("utf-8")
 
 _KEY = re.compile(r"#?([a-z_]+) = ")
+_TABLE = re.compile(r"#?\[+([a-z]+)\]+")
 
 
 def uncommented() -> str:
     """The file with every key in force."""
     return "".join(
-        line[1:] if line.startswith("#") and _KEY.match(line) else line
+        line[1:] if line.startswith("#") and (_KEY.match(line) or _TABLE.match(line)) else line
         for line in TEXT.splitlines(keepends=True)
     )
 
@@ -37,9 +38,9 @@ def values() -> dict[str, Any]:
     for key, value in document().items():
         if key in TABLES:
             found |= {f"{key}.{name}": each for name, each in value.items()}
-        elif key == SOURCE:
-            (source,) = value
-            found |= {f"{key}.{name}": each for name, each in source.items()}
+        elif key in REPEATED:
+            (entry,) = value
+            found |= {f"{key}.{name}": each for name, each in entry.items()}
         else:
             found[key] = value
     return found
@@ -51,7 +52,7 @@ def comments() -> dict[str, str]:
     table = ""
     words: list[str] = []
     for line in TEXT.splitlines():
-        if match := re.fullmatch(r"\[+([a-z]+)\]+", line):
+        if match := _TABLE.fullmatch(line):
             table, words = f"{match[1]}.", []
         elif match := _KEY.match(line):
             found[table + match[1]], words = " ".join(words), []
@@ -98,7 +99,7 @@ class TestEachKey:
 
     def test_it_is_in_force_only_where_it_has_to_be_set(self, setting: Setting) -> None:
         wanted = {"spool", "reverse_path", "source.address", "source.helo"}
-        table, key = f"\n[[{setting.table}]]" if setting.table == SOURCE else "", setting.key
+        table, key = f"[[{setting.table}]]\n" if setting.table in REPEATED else "", setting.key
         part = TEXT[TEXT.index(table) :] if table else TEXT
         if setting.table in TABLES:
             part = TEXT[TEXT.index(f"\n[{setting.table}]") :]

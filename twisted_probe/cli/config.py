@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted_probe.cli import EXIT_USAGE, settings_of
 from twisted_probe.daemon.config import DEFAULT, ConfigError, Told, read_config, read_told
-from twisted_probe.daemon.settings import SETTINGS, SOURCE
+from twisted_probe.daemon.settings import REPEATED, SETTINGS, SITE, SOURCE
 from twisted_probe.routing.name_servers import resolver_text, system_resolvers
+from twisted_probe.routing.overrides import Override
 from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.toml_text import written
 
@@ -78,14 +79,14 @@ def _show(settings: dict[str, Any], *, as_json: bool) -> int:
 
 def _found(told: Told) -> Iterator[tuple[str, Any, str]]:
     """Every setting by its name, its value as the file would have it, and where it came from."""
-    sources_shown = False
+    shown = set()
     for setting in SETTINGS:
-        if setting.table != SOURCE:
+        if setting.table not in REPEATED:
             yield setting.name, _plain(told, setting.name), _origin(told, setting.name)
-        elif not sources_shown:
-            sources_shown = True
-            sources = [_of_source(source) for source in told[SOURCE]]
-            yield SOURCE, sources, told.values[SOURCE].origin
+        elif setting.table not in shown:
+            shown.add(setting.table)
+            entries = [_ENTRIES[setting.table](entry) for entry in told[setting.table]]
+            yield setting.table, entries, told.values[setting.table].origin
 
 
 def _plain(told: Told, name: str) -> Any:
@@ -104,6 +105,13 @@ def _of_source(source: Source) -> dict[str, Any]:
     return {"address": source.address, "helo": source.helo, "port": source.port}
 
 
+def _of_site(site: Override) -> dict[str, Any]:
+    return {"name": site.name} | ({} if site.tls is None else {"tls": site.tls.value})
+
+
+_ENTRIES: dict[str, Callable[[Any], dict[str, Any]]] = {SOURCE: _of_source, SITE: _of_site}
+
+
 def _origin(told: Told, name: str) -> str:
     origin = told.values[name].origin
     if origin == DEFAULT and name == "resolvers":
@@ -114,14 +122,14 @@ def _origin(told: Told, name: str) -> str:
 def _print_table(told: Told) -> None:
     rows = [_HEAD]
     for name, value, origin in _found(told):
-        if name == SOURCE and value:
+        if name in REPEATED and value:
             # One is told from another by its address; a long line of them is not read by anybody.
             rows += [
-                (f"{SOURCE}[{number}]", written(source), origin)
-                for number, source in enumerate(value, 1)
+                (f"{name}[{number}]", written(entry), origin)
+                for number, entry in enumerate(value, 1)
             ]
         else:
-            is_set = value is not None and (name != SOURCE or value)
+            is_set = value is not None and (name not in REPEATED or value)
             rows.append((name, written(value), origin) if is_set else (name, NOT_SET, NOT_SET))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -15,14 +15,24 @@ from typing import Any
 from attrs import field, fields, frozen
 
 from twisted_probe.daemon.config_file import ConfigFile, read_bytes, read_file
-from twisted_probe.daemon.settings import BY_NAME, LOG_FORMATS, SETTINGS, SOURCE, ConfigError
+from twisted_probe.daemon.settings import (
+    BY_NAME,
+    LOG_FORMATS,
+    REPEATED,
+    SETTINGS,
+    SITE,
+    SOURCE,
+    ConfigError,
+)
 from twisted_probe.jobs.access import group_number
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.job_file import reverse_path_text
 from twisted_probe.routing.name_servers import parse_resolver, system_resolvers
 from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.overrides import Override
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, Timeouts
+from twisted_probe.smtp.tls import DEFAULT_TLS, Tls, TlsClient, TlsMode
 from twisted_probe.verdict.ladder import DEFAULT_LADDER, Ladder
 from twisted_probe.verdict.rules import RuleError, Rules, rules_with
 from twisted_probe.vocabulary.escaping import escaped
@@ -62,6 +72,8 @@ _PROBING = (
     "limits",
     "ladder",
     "rules",
+    "tls",
+    "sites",
 )
 
 
@@ -76,7 +88,8 @@ class Config:
     `spool` is kept as an absolute path: twistd may change the directory later. `spool_group` is
     the name or number of the group whose users may drop jobs; None leaves them to the daemon's
     own user. `rules` are the package's with the operator's own before them; None are the
-    package's. `told` has where each value came from, None where the Config was not read.
+    package's. `sites` is what holds at some exchangers otherwise than at all. `told` has where
+    each value came from, None where the Config was not read.
     """
 
     spool: Path = field(converter=_absolute)
@@ -91,6 +104,8 @@ class Config:
     ladder: Ladder = DEFAULT_LADDER
     deadline: float = JOB_DEADLINE
     rules: Rules | None = None
+    tls: Tls = DEFAULT_TLS
+    sites: tuple[Override, ...] = ()
     spool_group: str | None = None
     log_format: str = "text"
     log_addresses: bool = False
@@ -118,7 +133,8 @@ class Value:
 
 @frozen
 class Told:
-    """What is in force: a `Value` for each setting by its name, and one for all of "source".
+    """What is in force: a `Value` for each setting by its name, one for all of "source" and one
+    for all of "site".
 
     `file` is the configuration file as messages call it, None where there is none.
     """
@@ -216,7 +232,9 @@ def read_told(
     _check_texts(said)
     read = None if file is None else read_file(Path(file))
     values = {
-        setting.name: Value(setting.default) for setting in SETTINGS if setting.table != SOURCE
+        setting.name: Value(setting.default)
+        for setting in SETTINGS
+        if setting.table not in REPEATED
     }
     if read is not None:
         values |= {name: Value(value, read.title) for name, value in read.values.items()}
@@ -230,6 +248,10 @@ def read_told(
         values[SOURCE] = Value(_file_sources(read, helo), read.title)
     else:
         values[SOURCE] = Value(())
+    if read is not None and read.sites is not None:
+        values[SITE] = Value(read.sites, read.title)
+    else:
+        values[SITE] = Value(())
     return Told(values, None if read is None else read.title)
 
 
@@ -244,7 +266,7 @@ def _apply_rfc(values: dict[str, Value]) -> None:
 
 def probing_of(told: Told) -> dict[str, Any]:
     """What a Prober is told, as the arguments of its constructor. Raises ConfigError where
-    something is missing, and for rules that cannot be read."""
+    something is missing, and for files of rules or authorities that cannot be read."""
     if not told[SOURCE]:
         raise ConfigError(
             f"{told.named(SOURCE)}: no source address is given; nothing is ever sent from an "
@@ -266,6 +288,8 @@ def probing_of(told: Told) -> dict[str, Any]:
         "limits": _made(Limits, told, "limits"),
         "ladder": _made(Ladder, told, "retry"),
         "rules": read_rules(told),
+        "tls": _read_tls(told),
+        "sites": told[SITE],
     }
 
 
@@ -285,6 +309,20 @@ def read_rules(told: Told) -> Rules | None:
         raise ConfigError(f"{escaped(path)}: it is not UTF-8") from None
     except RuleError as error:
         raise ConfigError(f"{escaped(path)}: {error}") from None
+
+
+def _read_tls(told: Told) -> Tls:
+    path = told["tls.ca_file"]
+    tls = Tls(TlsMode(told["tls.mode"]), path, told["tls.allow_old"])
+    try:
+        TlsClient(tls)
+    except OSError as error:
+        raise ConfigError(
+            f"{escaped(path)}: it cannot be read: {error.strerror or error}"
+        ) from None
+    except ValueError as error:
+        raise ConfigError(escaped(str(error))) from None
+    return tls
 
 
 # --- What the command line says ----------------------------------------------------------------

@@ -5,13 +5,22 @@ Knows how the file is read and where its tables belong; not what wins over it (`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from twisted_probe.daemon.settings import BY_NAME, SOURCE, TABLES, ConfigError, kinds_of
+from twisted_probe.daemon.settings import (
+    BY_NAME,
+    REPEATED,
+    SITE,
+    SOURCE,
+    TABLES,
+    ConfigError,
+    kinds_of,
+)
+from twisted_probe.routing.overrides import Override
+from twisted_probe.smtp.tls import TlsMode
 from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.toml_text import (
     MAX_DOCUMENT,
@@ -22,7 +31,7 @@ from twisted_probe.vocabulary.toml_text import (
 )
 
 #: The settings that are paths: relative ones are looked for beside the file that names them.
-_PATHS = ("spool", "rules")
+_PATHS = ("spool", "rules", "tls.ca_file")
 
 
 @frozen
@@ -36,12 +45,13 @@ class FileSource:
 
 @frozen
 class ConfigFile:
-    """What a file says: values by the full name of their setting, and the sources, None where it
-    names none. `title` is how messages call the file."""
+    """What a file says: values by the full name of their setting, and the sources and sites,
+    None where it names none. `title` is how messages call the file."""
 
     title: str
     values: dict[str, Any]
     sources: tuple[FileSource, ...] | None
+    sites: tuple[Override, ...] | None
 
 
 def read_file(path: Path) -> ConfigFile:
@@ -50,17 +60,18 @@ def read_file(path: Path) -> ConfigFile:
     data = read_bytes(path)
     try:
         document = parsed(data, title)
-        plain = {key: value for key, value in document.items() if key not in (*TABLES, SOURCE)}
-        values = read_table(plain, kinds_of(""), title, known=(*BY_NAME, *TABLES, SOURCE))
+        plain = {key: value for key, value in document.items() if key not in (*TABLES, *REPEATED)}
+        values = read_table(plain, kinds_of(""), title, known=(*BY_NAME, *TABLES, *REPEATED))
         for table in TABLES:
             values |= _read_table(document, table, title)
         sources = _read_sources(document, title)
+        sites = _read_sites(document, title)
     except TomlProblem as problem:
         raise ConfigError(str(problem)) from None
     for name in _PATHS:
         if name in values:
             values[name] = str(path.absolute().parent / values[name])
-    return ConfigFile(title, values, sources)
+    return ConfigFile(title, values, sources, sites)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -85,20 +96,41 @@ def _read_table(document: dict[str, Any], table: str, title: str) -> dict[str, A
 
 
 def _read_sources(document: dict[str, Any], title: str) -> tuple[FileSource, ...] | None:
-    if SOURCE not in document:
+    found = _read_repeated(document, SOURCE, "address", "one of this machine's", title)
+    return None if found is None else tuple(FileSource(**values) for values in found)
+
+
+def _read_sites(document: dict[str, Any], title: str) -> tuple[Override, ...] | None:
+    found = _read_repeated(document, SITE, "name", "of an exchanger or of many", title)
+    if found is None:
         return None
-    return tuple(_each_source(document[SOURCE], title))
+    names = [values["name"] for values in found]
+    for number, name in enumerate(names, 1):
+        if name in names[: number - 1]:
+            raise TomlProblem(f"{title}: {SITE}[{number}] ({name}): it is named twice")
+    for values in found:
+        if "tls" in values:
+            values["tls"] = TlsMode(values["tls"])
+    return tuple(Override(**values) for values in found)
 
 
-def _each_source(found: object, title: str) -> Iterator[FileSource]:
+def _read_repeated(
+    document: dict[str, Any], table: str, key: str, which: str, title: str
+) -> list[dict[str, Any]] | None:
+    """The values of each [[table]], all of which have the `key`; None where there is none."""
+    if table not in document:
+        return None
+    found = document[table]
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        expected = "[[source]] on a line of its own for each source, and its keys below"
-        raise wrong_value(title, SOURCE, found, expected)
+        expected = f"[[{table}]] on a line of its own for each {table}, and its keys below"
+        raise wrong_value(title, table, found, expected)
+    read = []
     for number, entry in enumerate(found, 1):
-        values = read_table(entry, kinds_of(SOURCE), title, f"{SOURCE}[{number}].")
-        if "address" not in values:
+        values = read_table(entry, kinds_of(table), title, f"{table}[{number}].")
+        if key not in values:
             raise TomlProblem(
-                f'{title}: {SOURCE}[{number}]: it has no address; expected address = "ADDRESS", '
-                "one of this machine's"
+                f"{title}: {table}[{number}]: it has no {key}; expected "
+                f'{key} = "{key.upper()}", {which}'
             )
-        yield FileSource(**values)
+        read.append(values)
+    return read

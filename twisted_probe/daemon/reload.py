@@ -13,7 +13,8 @@ from typing import Any
 from attrs import evolve, frozen
 
 from twisted_probe.daemon.config import Config, check_sources
-from twisted_probe.daemon.settings import BY_NAME, SETTINGS, SOURCE
+from twisted_probe.daemon.settings import BY_NAME, REPEATED, SETTINGS, SITE, SOURCE
+from twisted_probe.routing.overrides import Override
 from twisted_probe.verdict.rules import Rule, default_rules
 from twisted_probe.vocabulary.escaping import cut, escaped
 from twisted_probe.vocabulary.source import Source
@@ -83,17 +84,20 @@ def _plain(config: Config) -> dict[str, Any]:
         "timeouts": config.timeouts,
         "limits": config.limits,
         "retry": config.ladder,
+        "tls": config.tls,
     }
     found = {
         setting.name: getattr(tables[setting.table], setting.key)
         for setting in SETTINGS
         # The common HELO and the RFC's minimums are in force as what they make.
-        if setting.table != SOURCE and setting.name not in ("helo", "rules", "timeouts.rfc")
+        if setting.table not in REPEATED and setting.name not in ("helo", "rules", "timeouts.rfc")
     }
     # The operator's own; those of the package come behind them.
     rules = () if config.rules is None else config.rules.rows
     found["rules"] = rules[: max(0, len(rules) - len(default_rules().rows))]
+    found["tls.mode"] = config.tls.mode.value
     found[SOURCE] = config.sources
+    found[SITE] = config.sites
     return found
 
 
@@ -108,6 +112,8 @@ def _word(value: Any) -> str:
         return f"{value.address} ({value.helo})"
     if isinstance(value, Rule):
         return value.name
+    if isinstance(value, Override):
+        return value.name if value.tls is None else f"{value.name} (tls {value.tls.value})"
     if isinstance(value, tuple):
         return ":".join(map(str, value))
     if isinstance(value, bool):

@@ -16,6 +16,7 @@ from twisted_probe.jobs.job_file import DEADLINE, REVERSE_PATH
 from twisted_probe.routing.name_servers import parse_resolver
 from twisted_probe.routing.sites import DEFAULT_LIMITS
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS
+from twisted_probe.smtp.tls import DEFAULT_TLS, TlsMode
 from twisted_probe.verdict.ladder import GREYLIST_STEPS, TEMPORARY_STEPS
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.kinds import Choice, Flag, Kind, ListOf, Number, Text, Whole
@@ -80,9 +81,19 @@ def _word(text: str) -> str:
     return text
 
 
+def _exchanger(text: str) -> str:
+    """A host name, or the end of one behind a full stop."""
+    name = text.lower()
+    problem = helo_name_problem(f"any{name}" if name.startswith(".") else name)
+    if problem is not None:
+        raise ValueError(problem)
+    return name
+
+
 #: How the log is written: lines for people, or a JSON object a line.
 LOG_FORMATS = ("text", "json")
 
+TLS_MODES = Choice(tuple(mode.value for mode in TlsMode))
 HELO = Text("a fully qualified host name", _helo)
 
 #: Shorter than this, no answer comes from another machine.
@@ -396,13 +407,61 @@ SETTINGS: tuple[Setting, ...] = (
         unit="seconds",
         reason="Postfix begins with 300 s and ends at 4000 s between two attempts",
     ),
+    Setting(
+        table="tls",
+        key="mode",
+        meaning="Whether sessions are encrypted (STARTTLS): never; opportunistic, where it is "
+        "offered and as far as it works; or required, which asks nobody without it, nor where the "
+        "certificate does not verify.",
+        kind=TLS_MODES,
+        default=DEFAULT_TLS.mode.value,
+        unit="one of three words",
+        reason="addresses are personal data, and no mailbox is judged by its exchanger's "
+        "certificate; results say what the certificate was worth",
+    ),
+    Setting(
+        table="tls",
+        key="ca_file",
+        meaning="A file of the authorities to trust, in PEM. A relative path is looked for beside "
+        "this file.",
+        kind=Text("the path of a file", _path),
+        unit="path",
+        reason="without it they are those that this machine trusts",
+    ),
+    Setting(
+        table="tls",
+        key="allow_old",
+        meaning="Whether TLS 1.0 and 1.1 are taken too, and the ciphers of their time.",
+        kind=Flag(),
+        default=DEFAULT_TLS.allow_old,
+        unit="true or false",
+        reason="RFC 8996 retired them; results say where they were used",
+    ),
+    Setting(
+        table="site",
+        key="name",
+        meaning="The exchangers that this is about: the name of one, or, behind a full stop, the "
+        "end of their names.",
+        kind=Text("a host name, or the end of one behind a full stop", _exchanger),
+        unit="host name",
+        reason="the longest name that fits an exchanger is the one that counts",
+    ),
+    Setting(
+        table="site",
+        key="tls",
+        meaning="What tls.mode is there.",
+        kind=TLS_MODES,
+        unit="one of three words",
+        reason="one exchanger's handshake may be broken, another's must not be missing",
+    ),
 )
 
 #: The settings by their names.
 BY_NAME = {setting.name: setting for setting in SETTINGS}
-#: The tables of the file; [[source]] may be there many times.
-TABLES = ("timeouts", "limits", "retry")
-SOURCE = "source"
+#: The tables of the file, and those that may be there many times.
+TABLES = ("timeouts", "limits", "retry", "tls")
+SOURCE, SITE = "source", "site"
+REPEATED = (SOURCE, SITE)
 
 
 def kinds_of(table: str) -> dict[str, Kind]:

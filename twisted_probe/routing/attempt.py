@@ -20,6 +20,7 @@ from twisted_probe.routing.life import Life
 from twisted_probe.routing.memory import Known, Memory
 from twisted_probe.routing.names import Names
 from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.overrides import Overrides
 from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.ports import Ports
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites, Slot
@@ -35,6 +36,7 @@ from twisted_probe.smtp.errors import (
 from twisted_probe.smtp.factory import ProbeFactory
 from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
+from twisted_probe.smtp.tls import TlsClient
 from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address, parse_reverse_path
@@ -75,6 +77,8 @@ class Tools:
     life: Life | None = None
     limits: Limits = DEFAULT_LIMITS
     rules: Rules | None = None
+    tls: TlsClient = field(factory=TlsClient)
+    overrides: Overrides = field(factory=Overrides)
 
     def now(self) -> float:
         """Seconds of the reactor's clock."""

@@ -22,11 +22,13 @@ from twisted_probe.routing.memory import Memory, MemoryInRam
 from twisted_probe.routing.name_servers import system_resolvers
 from twisted_probe.routing.names import DnsNames, Names
 from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.overrides import Override, Overrides
 from twisted_probe.routing.own_addresses import is_own
 from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
 from twisted_probe.routing.sources import Sources
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
+from twisted_probe.smtp.tls import DEFAULT_TLS, Tls, TlsClient
 from twisted_probe.verdict.ladder import DEFAULT_LADDER, Ladder
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import (
@@ -64,9 +66,11 @@ class Prober:
     although they are not public. `control` false asks no random recipient, so a domain that
     accepts everybody goes unnoticed. `timeouts`, `limits` and `ladder` are in seconds. `pauses`
     is what is paused, and may change at any time (then call `recheck`). `rules` read the replies
-    in the place of the package's own.
+    in the place of the package's own. `tls` says how sessions are encrypted, and `sites` what
+    holds at some exchangers otherwise.
 
-    Raises ValueError for a source, reverse-path, resolver or network that is none.
+    Raises ValueError for a source, reverse-path, resolver, network or file of authorities that is
+    none, and OSError for such a file that cannot be read.
     """
 
     def __init__(
@@ -87,6 +91,8 @@ class Prober:
         rng: random.Random | None = None,
         pauses: Pauses | None = None,
         rules: Rules | None = None,
+        tls: Tls = DEFAULT_TLS,
+        sites: Iterable[Override] = (),
     ) -> None:
         pool = Sources(sources)
         parse_reverse_path(reverse_path)
@@ -116,6 +122,8 @@ class Prober:
             life=Life(reactor),
             limits=limits,
             rules=rules,
+            tls=TlsClient(tls),
+            overrides=Overrides(sites),
         )
 
     @property
@@ -141,6 +149,8 @@ class Prober:
         limits: Limits = DEFAULT_LIMITS,
         ladder: Ladder = DEFAULT_LADDER,
         rules: Rules | None = None,
+        tls: Tls = DEFAULT_TLS,
+        sites: Iterable[Override] = (),
     ) -> None:
         """Be told everything anew, as by the constructor; what is left out has its default.
 
@@ -172,6 +182,8 @@ class Prober:
             ladder=ladder,
             limits=limits,
             rules=rules,
+            tls=self._tools.tls if tls == self._tools.tls.tls else TlsClient(tls),
+            overrides=Overrides(sites),
         )
         self._tools.sites.limit(limits)
 
