@@ -36,7 +36,7 @@ from twisted_probe.smtp.errors import (
 from twisted_probe.smtp.factory import ProbeFactory
 from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
-from twisted_probe.smtp.tls import TlsClient
+from twisted_probe.smtp.tls import Encryption, TlsClient, TlsMode
 from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address, parse_reverse_path
@@ -333,6 +333,7 @@ class Attempt:
                 control=self._control_to_ask(exchanger),
                 max_errors=tools.limits.errors_per_session,
                 manner=manner,
+                encryption=self._encryption(exchanger),
             )
         except SessionError as error:
             return SessionReport(
@@ -344,6 +345,16 @@ class Attempt:
             raise
         finally:
             slot.release()
+
+    def _encryption(self, exchanger: Exchanger) -> Encryption | None:
+        client = self._tools.tls
+        override = self._tools.overrides.at(exchanger.name)
+        mode = client.tls.mode if override is None else override.tls or client.tls.mode
+        if mode is TlsMode.NEVER:
+            return None
+        # The name of an address literal is the address in brackets.
+        name = exchanger.address if exchanger.name.startswith("[") else exchanger.name
+        return Encryption(client, name, is_required=mode is TlsMode.REQUIRED)
 
     async def _slot(self, site: str, exchanger: Exchanger) -> Slot:
         """Wait for the turn of a session, as long as nothing is paused that it needs."""

@@ -25,6 +25,7 @@ _VERBS = {verb.value.encode(): verb for verb in Verb if verb.value.isalpha()}
 _STAGES = {
     Verb.EHLO: Stage.EHLO,
     Verb.HELO: Stage.EHLO,
+    Verb.STARTTLS: Stage.STARTTLS,
     Verb.MAIL: Stage.MAIL,
     Verb.RCPT: Stage.RCPT,
 }
@@ -83,5 +84,6 @@ def rcpt(recipient: Address) -> Command:
     return Command(b"RCPT TO:<" + recipient.forward_path + b">")
 
 
+STARTTLS = Command(b"STARTTLS")
 RSET = Command(b"RSET")
 QUIT = Command(b"QUIT")

@@ -20,11 +20,13 @@ from twisted_probe.smtp.errors import (
     ProtocolViolation,
     SessionError,
     SessionLost,
+    TlsFailed,
 )
 from twisted_probe.smtp.limits import MAX_ERRORS, MAX_RESETS
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.smtp.protocol import ProbeProtocol
 from twisted_probe.smtp.states import CLOSING, State, Verb
+from twisted_probe.smtp.tls import Encryption
 from twisted_probe.verdict.transaction import asks_for_fewer_recipients
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.escaping import decoded
@@ -47,7 +49,7 @@ class SessionReport:
     the reply that ended the session for all: to the connection, EHLO or MAIL, or a 421.
     `failure` is the trouble that ended it. `errors` counts the rejections that the exchanger has
     seen. `manner` is how to talk to it the next time: what was known before, and what this
-    session has shown.
+    session has shown. `tls` is what was found where STARTTLS was offered and wanted.
     """
 
     answers: dict[Address, Reply]
@@ -73,18 +75,20 @@ async def converse(
     control: Address | None = None,
     max_errors: int = MAX_ERRORS,
     manner: Manner = UNKNOWN_MANNER,
+    encryption: Encryption | None = None,
 ) -> SessionReport:
     """Ask about `recipients`, then about `control`, in as few transactions as can be, and quit.
 
     `session` was greeted and has said nothing yet; `manner` is what earlier sessions have shown
-    of the exchanger. The conversation stops after `max_errors` rejections, or as many as the
+    of the exchanger, `encryption` what to do about STARTTLS (None: leave it). The conversation
+    stops after `max_errors` rejections, or as many as the
     exchanger bears, or as many recipients as the session may have (one of each kept for the
     control), before exchangers begin to punish. It gives a report whatever happens and raises
     only CancelledError, after the connection was aborted.
     """
     if manner.error_limit is not None:
         max_errors = min(max_errors, manner.error_limit)
-    talk = _Conversation(session, reverse_path, control, max_errors, manner)
+    talk = _Conversation(session, reverse_path, control, max_errors, manner, encryption)
     try:
         await talk.run(recipients)
     except SessionError as error:
@@ -107,6 +111,7 @@ class _Conversation:
     control: Address | None
     max_errors: int
     manner: Manner
+    encryption: Encryption | None
     answers: dict[Address, Reply] = field(factory=dict)
     without_smtputf8: list[Address] = field(factory=list)
     refusal: Reply | None = None
@@ -119,6 +124,7 @@ class _Conversation:
     is_wide: bool = False  # whether the open transaction is one with SMTPUTF8
     is_grouped: bool = False  # whether commands have left together
     is_over: bool = False
+    tls: TlsReport | None = None
 
     async def run(self, recipients: Sequence[Address]) -> None:
         greeting = self.session.greeting
@@ -126,9 +132,9 @@ class _Conversation:
         self._heed(greeting)
         if not self.is_over:
             self._look_at_the_name(greeting)
-            introduction = await self._introduce()
-            self._look_at_the_name(introduction)
-            self._heed(introduction)
+            await self._introduce()
+        if not self.is_over and self.encryption is not None:
+            await self._encrypt(self.encryption)
         plain = deque(recipient for recipient in recipients if not recipient.needs_smtputf8)
         wide = deque(recipient for recipient in recipients if recipient.needs_smtputf8)
         if not self.is_over and "SMTPUTF8" not in self.session.keywords:
@@ -149,14 +155,50 @@ class _Conversation:
             words = f"the exchanger greets with our own name: {reply}"
             raise Ourselves(words, host=self.session.host, stage=reply.stage)
 
-    async def _introduce(self) -> Reply:
+    async def _introduce(self) -> None:
+        """Say who we are, and hear who the exchanger is."""
         try:
-            return await self.session.helo(extended=self.manner.extended)
+            reply = await self.session.helo(extended=self.manner.extended)
         except SessionLost as error:
             if error.replies:
                 # It has refused EHLO and hung up, before HELO or upon it.
                 self.manner = evolve(self.manner, extended=False)
             raise
+        self._look_at_the_name(reply)
+        self._heed(reply)
+
+    async def _encrypt(self, encryption: Encryption) -> None:
+        """STARTTLS, where it is offered and has not failed before; or no session at all, where
+        it is required."""
+        if "STARTTLS" not in self.session.keywords:
+            if encryption.is_required:
+                raise self._without_tls("the exchanger offers no STARTTLS")
+            return
+        if not (self.manner.starttls or encryption.is_required):
+            self.tls = TlsReport(problem="an earlier handshake with the exchanger failed")
+            return
+        handshake = encryption.client.handshake(encryption.name)
+        try:
+            reply = await self.session.starttls(handshake)
+        except TlsFailed:
+            self._forgo_tls(encryption)
+            raise
+        if self.session.state is State.DISMISSED:
+            self._heed(reply)
+            return
+        self.tls = self.session.tls or TlsReport(problem=f"STARTTLS was answered {reply}")
+        if encryption.is_required and not self.tls.verified:
+            raise self._without_tls(self.tls.problem or "")
+        if self.session.tls is not None:
+            await self._introduce()
+
+    def _forgo_tls(self, encryption: Encryption) -> None:
+        if not encryption.is_required:
+            self.manner = evolve(self.manner, starttls=False)
+
+    def _without_tls(self, words: str) -> TlsFailed:
+        host = self.session.host
+        return TlsFailed(f"TLS is required, and {words}", host=host, stage=Stage.STARTTLS)
 
     def _heed(self, reply: Reply) -> None:
         """A reply that speaks of nobody in particular: a no ends the session for all."""
@@ -294,6 +336,10 @@ class _Conversation:
             self._disbelieve(tuple(self.answers))
         if self.is_grouped and isinstance(failure, ProtocolViolation):
             self._forgo_pipelining()
+        is_lost = isinstance(failure, SessionLost) and failure.code is None
+        if self.encryption and self.session.tls and is_lost and not self.answers:
+            # As Postfix does: in plaintext once more, but only for those whom nobody answered.
+            self._forgo_tls(self.encryption)
 
     def _error_limit(self) -> int | None:
         """The rejections that a session with this exchanger may have, as this one has shown."""
@@ -324,6 +370,7 @@ class _Conversation:
             failure=self.failure,
             errors=self.errors,
             manner=self.manner,
+            tls=self.tls,
         )
 
 

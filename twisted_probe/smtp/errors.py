@@ -125,6 +125,12 @@ class SessionLost(SessionError):
     reason = Reason.CONNECTION_LOST
 
 
+class TlsFailed(SessionError):
+    """No encrypted session could be had: the handshake failed, or what is required is missing."""
+
+    reason = Reason.TLS_FAILED
+
+
 class ProtocolViolation(SessionError):
     """The peer does not speak SMTP, or answered what was not asked. The connection was cut."""
 

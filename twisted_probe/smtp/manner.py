@@ -14,13 +14,15 @@ class Manner:
     """What to do and what to leave; the defaults are for an exchanger that nobody knows.
 
     `extended`: begin with EHLO; false for one that hangs up on it. `pipelining`: send commands
-    in groups where that is offered; false for one that offers it and breaks. `error_limit`: the
+    in groups where that is offered; false for one that offers it and breaks. `starttls`: begin
+    TLS where that is offered; false for one whose handshakes fail. `error_limit`: the
     rejections of one session from which on it punishes, and `recipients_per_transaction`: as
     many as it takes; None while no session has met either.
     """
 
     extended: bool = True
     pipelining: bool = True
+    starttls: bool = True
     error_limit: int | None = None
     recipients_per_transaction: int | None = None
 

@@ -14,11 +14,17 @@ from collections.abc import Callable, Sequence
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHandshakeListener,
+    IReactorTime,
+    ITLSTransport,
+)
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from twisted_probe.smtp import commands
 from twisted_probe.smtp.commands import Command
@@ -30,6 +36,7 @@ from twisted_probe.smtp.errors import (
     ReplyTimeout,
     SessionError,
     SessionLost,
+    TlsFailed,
     TooManyRecipients,
 )
 from twisted_probe.smtp.grammar import GrammarError, ReplyAssembler, ehlo_keywords
@@ -46,8 +53,10 @@ from twisted_probe.smtp.limits import (
 )
 from twisted_probe.smtp.pace import Pace
 from twisted_probe.smtp.states import CLOSING, GROUPABLE, State, Verb, after, allows, is_foreign
+from twisted_probe.smtp.tls import Handshake, trouble
 from twisted_probe.vocabulary.address import Address, parse_address, parse_reverse_path
 from twisted_probe.vocabulary.escaping import decoded
+from twisted_probe.vocabulary.outcome import TlsReport
 from twisted_probe.vocabulary.reply import Reply, Stage
 
 _log = Logger()
@@ -75,6 +84,17 @@ class _Group:
     ahead: State | None = None  # where it leads if all that is awaited gets accepted
 
 
+@define
+class _Shaking:
+    """A handshake, and who waits for its end."""
+
+    handshake: Handshake
+    reply: Reply
+    done: Deferred[Reply]
+    turn: IDelayedCall | None = None
+
+
+@implementer(IHandshakeListener)
 class ProbeProtocol(LineReceiver):
     """The HELO/MAIL/RCPT state machine of one session.
 
@@ -114,6 +134,7 @@ class ProbeProtocol(LineReceiver):
         self.host = ""
         self.greeting: Reply | None = None
         self.keywords: dict[str, str] = {}
+        self.tls: TlsReport | None = None
         self.recipients_asked = 0
         self.helo_name = helo
         self.pace = Pace()
@@ -128,6 +149,7 @@ class ProbeProtocol(LineReceiver):
         self._introduction: int | None = None  # the hash of what EHLO or HELO was answered
         self._group: _Group | None = None
         self._listening: _Group | None = None  # one without commands: a reply that comes unasked
+        self._shaking: _Shaking | None = None
         self._failure: SessionError | None = None
         self._octets = 0
         self._deadline = Deadline(clock, self._time_is_over)
@@ -168,6 +190,43 @@ class ProbeProtocol(LineReceiver):
             return Failure(error.during(Stage.EHLO, (reply,)))
 
         return self._single(commands.helo(self.helo_name)).addErrback(with_refusal)
+
+    def starttls(self, handshake: Handshake) -> Deferred[Reply]:
+        """Say STARTTLS and, behind a 220, make the handshake (RFC 3207).
+
+        Fires with the reply; where it was the 220, `tls` is what was found of the certificate,
+        nothing is known of the exchanger any more, and it is time to say who we are again.
+        Errbacks with TlsFailed when there was a yes and no handshake came of it. Raises
+        OutOfOrder before EHLO, within a transaction, and in a session that has TLS.
+        """
+        if self.tls is not None:
+            raise OutOfOrder("the session is encrypted already")
+        return self._single(commands.STARTTLS).addCallback(self._shake_hands, handshake)
+
+    def _shake_hands(self, reply: Reply, handshake: Handshake) -> Reply | Deferred[Reply]:
+        if not reply.is_positive:
+            return reply
+        shaken: Deferred[Reply] = Deferred(self._cancelled)
+        self._shaking = _Shaking(handshake, reply, shaken)
+        self.keywords, self._introduction = {}, None
+        self._deadline.reply_due = self._clock.seconds() + self._timeouts.command
+        self._deadline.watch()
+        self._tcp.startTLS(handshake)
+        return shaken
+
+    def handshakeCompleted(self) -> None:
+        """See `IHandshakeListener`. What the exchanger has sent right behind its handshake comes
+        before the reactor's next turn, and nothing has been asked by then."""
+        shaking = self._shaking
+        if shaking is not None and self._failure is None:
+            self.tls = shaking.handshake.report()
+            shaking.turn = self._clock.callLater(0, self._encrypted)
+
+    def _encrypted(self) -> None:
+        shaking, self._shaking = self._shaking, None
+        assert shaking is not None
+        self._deadline.reply_due = None
+        shaking.done.callback(shaking.reply)
 
     def mail(
         self, reverse_path: str | Address | None, *, smtputf8: bool = False
@@ -281,7 +340,11 @@ class ProbeProtocol(LineReceiver):
 
     @property
     def _is_busy(self) -> bool:
-        return self._group is not None or self._listening is not None
+        return bool(self._group or self._listening or self._shaking)
+
+    @property
+    def _is_in_handshake(self) -> bool:
+        return self._shaking is not None and self.tls is None
 
     @property
     def _hearing(self) -> _Group | None:
@@ -343,8 +406,8 @@ class ProbeProtocol(LineReceiver):
     # --- What the peer says ------------------------------------------------------------------
 
     @property
-    def _tcp(self) -> ITCPTransport:
-        transport: ITCPTransport = self.transport  # type: ignore[assignment]
+    def _tcp(self) -> ITLSTransport:
+        transport: ITLSTransport = self.transport  # type: ignore[assignment]
         return transport
 
     def connectionMade(self) -> None:
@@ -476,9 +539,11 @@ class ProbeProtocol(LineReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection has ended, by whichever side."""
-        words = _ENDS.get(reason.type, reason.getErrorMessage().rstrip("."))
+        words = _ENDS.get(reason.type) or trouble(reason)
         if self.state is State.CLOSED:
             words = "the session has ended with QUIT; open another one"
+        if self._is_in_handshake:
+            self._fail(TlsFailed(f"the handshake failed: {words}", host=self.host))
         self._fail(SessionLost(words, host=self.host))
         self._deliver_failure()
         if not self._gone.called:
@@ -510,11 +575,16 @@ class ProbeProtocol(LineReceiver):
     def _deliver_failure(self) -> None:
         failure, groups = self._failure, (self._group, self._listening)
         assert failure is not None
+        shaking, self._shaking = self._shaking, None
         if self._group is not None:
             self.pace.ended(self._clock.seconds(), in_vain=isinstance(failure, ReplyTimeout))
         self._group = self._listening = None
         if not self.greeted.called:
             self.greeted.errback(failure.during(Stage.GREETING, ()))
+        if shaking is not None:
+            if shaking.turn is not None:
+                shaking.turn.cancel()
+            shaking.done.errback(failure.during(Stage.STARTTLS, ()))
         for group in groups:
             if group is not None:
                 pending = group.awaited or group.waiting
@@ -533,6 +603,8 @@ class ProbeProtocol(LineReceiver):
             self._group = None
         if self._listening is not None and self._listening.done is deferred:
             self._listening = None
+        if self._shaking is not None and self._shaking.done is deferred:
+            self._shaking = None
         self._fail(SessionLost("the session was cancelled by this side", host=self.host))
         if deferred is not self.greeted:
             self._deliver_failure()
@@ -540,6 +612,8 @@ class ProbeProtocol(LineReceiver):
     def _time_is_over(self) -> None:
         is_all = self._deadline.is_of_the_session
         words = "the session's time is over" if is_all else "no reply in time"
+        if self._is_in_handshake and not is_all:
+            self._fail(TlsFailed("the handshake did not end in time", host=self.host))
         self._fail(ReplyTimeout(words, host=self.host))
         self._deliver_failure()
 

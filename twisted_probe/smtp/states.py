@@ -28,6 +28,7 @@ class Verb(Enum):
     LISTEN = "(listen)"
     EHLO = "EHLO"
     HELO = "HELO"
+    STARTTLS = "STARTTLS"
     MAIL = "MAIL"
     RCPT = "RCPT"
     RSET = "RSET"
@@ -50,6 +51,8 @@ TABLE = MappingProxyType(
         (State.GREETED, Verb.QUIT): State.CLOSED,
         (State.READY, Verb.EHLO): State.READY,
         (State.READY, Verb.HELO): State.READY,
+        # RFC 3207 section 4.2: behind the handshake all begins anew.
+        (State.READY, Verb.STARTTLS): State.GREETED,
         (State.READY, Verb.MAIL): State.TRANSACTION,
         (State.READY, Verb.RSET): State.READY,
         (State.READY, Verb.NOOP): State.READY,
@@ -85,6 +88,8 @@ _FOREIGN_TO = {
     Verb.MAIL: _OF_RCPT,
     Verb.RSET: _OF_RCPT,
     Verb.RCPT: FOREIGN,
+    # RFC 3207 section 4: the only yes is a 220.
+    Verb.STARTTLS: _OF_RCPT - {220} | {250},
 }
 
 

@@ -18,6 +18,7 @@ from service_identity.hazmat import DNSPattern, IPAddressPattern
 from service_identity.pyopenssl import extract_patterns, verify_hostname, verify_ip_address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_probe.vocabulary.escaping import decoded
@@ -97,6 +98,17 @@ class TlsClient:
     def handshake(self, name: str) -> Handshake:
         """A handshake with the exchanger of this name, or literal address."""
         return Handshake(name, self._context)
+
+
+@frozen
+class Encryption:
+    """What one session does about STARTTLS: `client` makes the handshake, `name` is the
+    exchanger's, which its certificate is held against. `is_required`: nobody is asked without
+    it."""
+
+    client: TlsClient
+    name: str
+    is_required: bool = False
 
 
 def _trust(context: SSL.Context, ca_file: str) -> None:
@@ -186,12 +198,13 @@ class Handshake:
         return None
 
 
-def trouble(error: BaseException) -> str:
-    """Why a handshake failed, in OpenSSL's words, safe to print."""
+def trouble(failure: Failure) -> str:
+    """Why a connection with TLS ended, in OpenSSL's words where they are, safe to print."""
+    error = failure.value
     reasons: Iterable[object] = ()
     if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
         reasons = (reason for _, _, reason in error.args[0] if reason)
-    words = ", ".join(map(str, reasons)) or str(error) or type(error).__name__
+    words = ", ".join(map(str, reasons)) or failure.getErrorMessage().rstrip(".")
     return decoded(words.encode(), 200)
 
 
