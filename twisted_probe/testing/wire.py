@@ -106,6 +106,12 @@ class Wire:
         self.clock.advance(seconds)
         self.clock.advance(0)
 
+    def encrypts(self) -> None:
+        """The server makes the handshake that the client has asked for; nothing is encrypted."""
+        if self.transport.handshake is None:
+            raise AssertionError("the client has not asked for a handshake")
+        self.session.handshakeCompleted()
+
     def closes(self, reason: type[Exception] = ConnectionDone) -> None:
         """The server closes the connection."""
         if not self.transport.gone:
@@ -141,6 +147,11 @@ class WireTransport(StringTransport):
         self.gone = False
         self.aborted = False
         self.is_stuck = False
+        self.handshake: object = None
+
+    def startTLS(self, handshake: object, normal: bool = True) -> None:
+        """The client wants a handshake; `Wire.encrypts` says when it is done."""
+        self.handshake = handshake
 
     def write(self, data: bytes) -> None:
         """The client says something."""
