@@ -11,9 +11,12 @@ from twisted_probe.routing.memory import (
     ACCEPTED_LATELY,
     CATCH_ALL_NO,
     CATCH_ALL_YES,
+    MANNER_LIFE,
     Known,
+    Learned,
     MemoryInRam,
 )
+from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.vocabulary.reply import Reply, Stage
 
 YES = Reply(250, (b"2.1.5 Ok",), stage=Stage.RCPT)
@@ -65,3 +68,18 @@ def test_how_long_an_accepted_recipient_vouches() -> None:
     later = known.fresh(1000.0 + ACCEPTED_LATELY + 1)
     assert (later.accepted_at, later.control_reply) == (None, None)
     assert Known("x").fresh(1e12) == Known("x")
+
+
+def test_what_an_exchanger_has_taught() -> None:
+    memory = MemoryInRam()
+    assert now(memory.learned("192.0.2.25")) is None
+    learned = Learned(Manner(pipelining=False), at=1000.0)
+    assert now(memory.learn("192.0.2.25", learned)) is None
+    assert now(memory.learned("192.0.2.25")) is learned
+    assert now(memory.learned("192.0.2.26")) is None
+
+
+def test_how_long_an_exchanger_is_as_it_was() -> None:
+    learned = Learned(Manner(starttls=False), at=1000.0)
+    assert learned.fresh(1000.0 + MANNER_LIFE) == Manner(starttls=False)
+    assert learned.fresh(1000.0 + MANNER_LIFE + 1) == UNKNOWN_MANNER

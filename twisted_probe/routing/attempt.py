@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted_probe.routing.evidence import Evidence, Request, Trouble
 from twisted_probe.routing.exchangers import NoExchanger, find_route
 from twisted_probe.routing.life import Life
-from twisted_probe.routing.memory import Known, Memory
+from twisted_probe.routing.memory import Known, Learned, Memory
 from twisted_probe.routing.names import Names
 from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.overrides import Overrides
@@ -32,6 +32,7 @@ from twisted_probe.smtp.errors import (
     SessionError,
     SessionLost,
     SourceUnavailable,
+    TlsFailed,
 )
 from twisted_probe.smtp.factory import ProbeFactory
 from twisted_probe.smtp.limits import Timeouts
@@ -280,7 +281,7 @@ class Attempt:
         troubled = 0
         for exchanger in exchangers:
             elsewhere: list[Address] = []
-            manner = UNKNOWN_MANNER
+            manner = await self._manner(exchanger)
             while left:
                 async with self._tools.ports.held(source, exchanger.address):
                     report = await self._session(site, exchanger, source, left, manner)
@@ -293,6 +294,8 @@ class Attempt:
                     return
                 # A session that brought nothing is repeated only where it can be done otherwise.
                 manner, before = report.manner, manner
+                if manner != before:
+                    await self._learn(exchanger, before, report)
                 if not report.answers and (manner == before or self._tools.is_over):
                     if is_troubled and not _may_go_elsewhere(report):
                         return
@@ -345,6 +348,18 @@ class Attempt:
             raise
         finally:
             slot.release()
+
+    async def _manner(self, exchanger: Exchanger) -> Manner:
+        """The manner that earlier sessions have advised."""
+        learned = await self._tools.memory.learned(exchanger.address)
+        return UNKNOWN_MANNER if learned is None else learned.fresh(self._tools.now())
+
+    async def _learn(self, exchanger: Exchanger, before: Manner, report: SessionReport) -> None:
+        manner = report.manner
+        if not isinstance(report.failure, TlsFailed):
+            # A session that was lost under TLS says nothing of the next handshake.
+            manner = evolve(manner, starttls=before.starttls)
+        await self._tools.memory.learn(exchanger.address, Learned(manner, self._tools.now()))
 
     def _encryption(self, exchanger: Exchanger) -> Encryption | None:
         client = self._tools.tls

@@ -1,4 +1,5 @@
-"""What must outlive a session: the control of each domain and what it showed.
+"""What must outlive a session: the control of each domain and what it showed, and the manner in
+which each exchanger wants to be talked to.
 
 Knows the contract, and a version of it in RAM; the ledger's will be in `jobs`. It is asked once
 for a batch, never for each recipient.
@@ -7,12 +8,16 @@ for a batch, never for each recipient.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, succeed
 
+from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.vocabulary.reply import Reply
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 _HOUR = 3600.0
 #: Seconds that a domain stays known to accept everybody. Exim: callout_domain_positive_expire.
@@ -21,7 +26,10 @@ CATCH_ALL_YES = 7 * 24 * _HOUR
 CATCH_ALL_NO = 3 * _HOUR
 #: Seconds that an accepted recipient vouches for the exchanger's judgement.
 ACCEPTED_LATELY = 7 * 24 * _HOUR
-#: Domains kept in RAM.
+#: Seconds that an exchanger is taken to be as it has shown itself; Postfix believes a good
+#: answer of verify(8) as long (address_verify_positive_refresh_time).
+MANNER_LIFE = 7 * 24 * _HOUR
+#: Domains kept in RAM, and as many exchangers.
 MAX_DOMAINS = 100_000
 
 
@@ -50,8 +58,21 @@ class Known:
         return known
 
 
+@frozen
+class Learned:
+    """The manner that an exchanger's sessions have advised, and when the last of them did."""
+
+    manner: Manner
+    at: float
+
+    def fresh(self, now: float) -> Manner:
+        """The manner, if it is not too old to be believed."""
+        return UNKNOWN_MANNER if now - self.at > MANNER_LIFE else self.manner
+
+
 class Memory(Protocol):
-    """Where `Known` is kept. `remember` fires once it is kept as safely as it will be."""
+    """Where `Known` and `Learned` are kept. What keeps them fires once they are kept as safely
+    as they will be."""
 
     def recall(self, domain: str, source: str) -> Deferred[Known | None]:
         """What is known of `domain` from `source` (an address)."""
@@ -61,25 +82,56 @@ class Memory(Protocol):
         """Keep it in the place of what was known."""
         ...
 
+    def learned(self, address: str) -> Deferred[Learned | None]:
+        """What the exchanger at this address has taught."""
+        ...
+
+    def learn(self, address: str, learned: Learned) -> Deferred[None]:
+        """Keep it in the place of what it has taught before."""
+        ...
+
 
 class MemoryInRam:
-    """A `Memory` that ends with the process; the least recently used domains go first."""
+    """A `Memory` that ends with the process; what was least recently used goes first."""
 
     def __init__(self, max_domains: int = MAX_DOMAINS) -> None:
-        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
-        self._max = max_domains
+        self._known: _Lately[tuple[str, str], Known] = _Lately(max_domains)
+        self._learned: _Lately[str, Learned] = _Lately(max_domains)
 
     def recall(self, domain: str, source: str) -> Deferred[Known | None]:
         """See `Memory`."""
-        known = self._known.get((domain, source))
-        if known is not None:
-            self._known.move_to_end((domain, source))
-        return succeed(known)
+        return succeed(self._known.get((domain, source)))
 
     def remember(self, domain: str, source: str, known: Known) -> Deferred[None]:
         """See `Memory`."""
-        self._known[domain, source] = known
-        self._known.move_to_end((domain, source))
-        if len(self._known) > self._max:
-            self._known.popitem(last=False)
+        self._known.put((domain, source), known)
         return succeed(None)
+
+    def learned(self, address: str) -> Deferred[Learned | None]:
+        """See `Memory`."""
+        return succeed(self._learned.get(address))
+
+    def learn(self, address: str, learned: Learned) -> Deferred[None]:
+        """See `Memory`."""
+        self._learned.put(address, learned)
+        return succeed(None)
+
+
+class _Lately(Generic[_K, _V]):
+    """As many things as were used last."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._things: OrderedDict[_K, _V] = OrderedDict()
+
+    def get(self, key: _K) -> _V | None:
+        thing = self._things.get(key)
+        if thing is not None:
+            self._things.move_to_end(key)
+        return thing
+
+    def put(self, key: _K, thing: _V) -> None:
+        self._things[key] = thing
+        self._things.move_to_end(key)
+        if len(self._things) > self._most:
+            self._things.popitem(last=False)
