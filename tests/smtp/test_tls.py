@@ -13,6 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import StringTransport
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from twisted_probe.smtp.tls import Handshake, Tls, TlsClient, trouble
@@ -73,18 +77,21 @@ def self_signed(bits: int, holder: x509.GeneralName = _HOST) -> SSL.Context:
 
 
 def shake(client: TlsClient, context: SSL.Context, name: str = NAME) -> TlsReport:
-    """Both ends of one handshake, without a network."""
+    """Both ends of one handshake, without a network; ours as Twisted holds it."""
     handshake = client.handshake(name)
-    ours = handshake.clientConnectionForTLS(None)  # type: ignore[arg-type]
-    ours.set_connect_state()
+    ours = TLSMemoryBIOFactory(handshake, True, Factory.forProtocol(Protocol)).buildProtocol(None)
+    transport = StringTransport()
+    ours.makeConnection(transport)
     theirs = SSL.Connection(context, None)
     theirs.set_accept_state()
-    for _ in range(4):
-        for speaker, hearer in ((ours, theirs), (theirs, ours)):
-            with contextlib.suppress(SSL.WantReadError):
-                speaker.do_handshake()
-            with contextlib.suppress(SSL.WantReadError):
-                hearer.bio_write(speaker.bio_read(1 << 16))
+    for _ in range(2):
+        theirs.bio_write(transport.value())
+        transport.clear()
+        with contextlib.suppress(SSL.WantReadError):
+            theirs.do_handshake()
+        with contextlib.suppress(SSL.WantReadError):
+            ours.dataReceived(theirs.bio_read(1 << 16))
+    ours.connectionLost(Failure(ConnectionDone()))
     return handshake.report()
 
 

@@ -124,11 +124,18 @@ def _record(
     connection: SSL.Connection, certificate: X509, number: int, depth: int, is_good: int
 ) -> bool:
     """OpenSSL's question whether to go on: always, and what was wrong is written down."""
-    handshake = connection.get_app_data()
-    assert isinstance(handshake, Handshake)
+    assert isinstance(connection, _Connection)
     if not is_good:
-        handshake.note(certificate, number, depth)
+        connection.handshake.note(certificate, number, depth)
     return True
+
+
+class _Connection(SSL.Connection):
+    """A connection that knows its handshake; its app data are Twisted's."""
+
+    def __init__(self, context: SSL.Context, handshake: Handshake) -> None:
+        super().__init__(context, None)
+        self.handshake = handshake
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -143,8 +150,7 @@ class Handshake:
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """The connection that Twisted feeds."""
-        connection = self._connection = SSL.Connection(self._context, None)
-        connection.set_app_data(self)
+        connection = self._connection = _Connection(self._context, self)
         if not _is_literal(self._name):
             # RFC 6066 section 3: no literal addresses here. An A-label already, so ASCII.
             connection.set_tlsext_host_name(self._name.encode("ascii"))
