@@ -21,6 +21,8 @@ from twisted_probe.vocabulary.outcome import Outcome, Retry
 
 from .oddities import KNOWN_FAULTS
 
+#: Handshakes need a socket.
+WITHOUT_TLS = [each for each in CATALOGUE.values() if not each.temper.knows("STARTTLS")]
 #: Octets that one connection may make us hold.
 MOST_HELD = 65536
 
@@ -57,14 +59,14 @@ PACES: dict[str, Mapping[str, Any]] = {
 
 
 @pytest.mark.parametrize("pace", PACES)
-@pytest.mark.parametrize("oddity", [_marked(each, KNOWN_FAULTS) for each in CATALOGUE.values()])
+@pytest.mark.parametrize("oddity", [_marked(each, KNOWN_FAULTS) for each in WITHOUT_TLS])
 def test_every_oddity_in_memory(oddity: Oddity, pace: str) -> None:
     """As the demo asks, and with the waits and the ladder that are used out there."""
     encounter = met(oddity, **PACES[pace])
     assert encounter.is_as_expected, encounter.observed_in_words
 
 
-@pytest.mark.parametrize("oddity", CATALOGUE.values(), ids=CATALOGUE)
+@pytest.mark.parametrize("oddity", WITHOUT_TLS, ids=lambda oddity: oddity.name)
 def test_little_is_held_of_what_it_says(oddity: Oddity) -> None:
     scales = Scales()
     with scales.weighing():

@@ -394,6 +394,25 @@ def test_a_failed_handshake_is_a_manner_to_leave() -> None:
     assert again.report.tls == TlsReport(problem="an earlier handshake with the exchanger failed")
 
 
+@pytest.mark.parametrize("end", ["closes", "silence"])
+def test_starttls_without_a_reply(end: str) -> None:
+    """As a failed handshake, for the next session at once."""
+    talk = Talk()
+    talk.wire.client("STARTTLS")
+    talk.wire.closes() if end == "closes" else talk.wire.seconds_pass(60)
+    assert isinstance(talk.failure, SessionLost | ReplyTimeout)
+    assert talk.report.manner == Manner(starttls=False)
+
+
+@pytest.mark.parametrize("line", ["421 4.7.0 Bye", "no reply at all"])
+def test_starttls_and_the_end(line: str) -> None:
+    talk = Talk()
+    talk.wire.client("STARTTLS")
+    talk.wire.server(line)
+    talk.wire.closes()
+    assert talk.report.manner == Manner()
+
+
 def test_a_session_lost_under_tls_goes_on_in_plaintext() -> None:
     """Row 78: where nobody was answered."""
     talk = Talk()

@@ -27,6 +27,8 @@ class Then(Enum):
     ABORT = "abort"
     #: It stays, and reads no more.
     DEAF = "deaf"
+    #: It makes a handshake, and goes on under TLS.
+    SHAKE = "shake"
 
 
 @frozen

@@ -10,19 +10,25 @@ from collections import deque
 from collections.abc import Hashable, Iterator
 from typing import Any, cast
 
+from attrs import frozen
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IOpenSSLServerConnectionCreator,
     IPushProducer,
     IReactorTime,
-    ITCPTransport,
+    ITLSTransport,
 )
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.protocols.basic import LineReceiver
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from twisted_probe.sandbox.answers import Answer, Then
+from twisted_probe.sandbox.answers import Answer, Then, answer_of, wire
+from twisted_probe.sandbox.certificates import Certificate
 from twisted_probe.sandbox.guests import Guests
 from twisted_probe.sandbox.record import Exchange, Record, SessionRecord
 from twisted_probe.sandbox.temper import Temper
@@ -50,8 +56,8 @@ class ExchangerProtocol(LineReceiver):
         self._follows = False
 
     @property
-    def _line(self) -> ITCPTransport:
-        return cast(ITCPTransport, self.transport)
+    def _line(self) -> ITLSTransport:
+        return cast(ITLSTransport, self.transport)
 
     def connectionMade(self) -> None:
         """Greet."""
@@ -131,7 +137,9 @@ class ExchangerProtocol(LineReceiver):
         else:
             exchange.reply = said or None
         self._session.helo = self._visit.helo
-        if answer.ending is not Then.STAY:
+        if answer.ending is Then.SHAKE:
+            self._shake_hands()
+        elif answer.ending is not Then.STAY:
             self._end(answer.ending)
 
     def _advance(self) -> None:
@@ -151,6 +159,17 @@ class ExchangerProtocol(LineReceiver):
         self._advance()
         self._go_on()
 
+    def _shake_hands(self) -> None:
+        """Under TLS from here on; what came before it is not looked at."""
+        temper = self._exchanger.temper
+        assert temper.tls is not None
+        self._waiting.clear()
+        self.clearLineBuffer()  # type: ignore[no-untyped-call]
+        self._follows = False
+        self._line.startTLS(_Showing(temper.tls, self._exchanger.name))
+        if temper.unasked is not None:
+            self._line.write(wire(answer_of(temper.unasked).said({"host": self._exchanger.name})))
+
     def _end(self, then: Then) -> None:
         self._over = True
         self._waiting.clear()
@@ -160,6 +179,18 @@ class ExchangerProtocol(LineReceiver):
             cast(IPushProducer, self._line).pauseProducing()
         else:
             self._line.loseConnection()
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+@frozen
+class _Showing:
+    """What Twisted wants of an end that shows a certificate."""
+
+    _certificate: Certificate
+    _host: str
+
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        return SSL.Connection(self._certificate.context(self._host), None)
 
 
 class ExchangerFactory(ServerFactory):

@@ -10,7 +10,7 @@ from collections import Counter
 from attrs import define, field
 
 #: What a prober may say. Everything else is counted, DATA and VRFY first of all (design rule 9).
-ALLOWED_VERBS = frozenset(("EHLO", "HELO", "MAIL", "RCPT", "RSET", "NOOP", "QUIT"))
+ALLOWED_VERBS = frozenset(("EHLO", "HELO", "STARTTLS", "MAIL", "RCPT", "RSET", "NOOP", "QUIT"))
 
 
 @define

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from twisted_probe.sandbox.answers import Answer, Says, answer_of
+from twisted_probe.sandbox.answers import Answer, Says, Then, answer_of
+from twisted_probe.sandbox.certificates import Certificate
 
 if TYPE_CHECKING:
     from twisted_probe.sandbox.visit import Command, Visit
@@ -31,6 +32,10 @@ class Temper:
     `mailboxes`: local part in lower case → answer, None for `accepted`.
     `unknown`: the answer for every other local part; None for `accepted`, a catch-all.
     `domains`: those it serves, in lower case; empty for all. `relay`: the answer for others.
+    `starttls`: the answer to STARTTLS where the `keywords` have it, behind which a 220 is
+    followed by a handshake with the certificate `tls`; without one it is not.
+    `encrypted`: how it answers from then on; None for as before, without STARTTLS. `unasked`:
+    what it says as soon as TLS stands.
     `habits`: what is asked after all that.
     """
 
@@ -46,7 +51,24 @@ class Temper:
     )
     domains: frozenset[str] = frozenset()
     relay: Says = "554 5.7.1 <{recipient}>: Relay access denied"
+    starttls: Says = "220 2.0.0 Ready to start TLS"
+    tls: Certificate | None = None
+    encrypted: Temper | None = None
+    unasked: Says | None = None
     habits: tuple[Habit, ...] = ()
+
+    def under_tls(self) -> Temper:
+        """How it answers behind the handshake."""
+        if self.encrypted is not None:
+            return self.encrypted
+        return evolve(self, keywords=tuple(each for each in self.keywords if each != "STARTTLS"))
+
+    def answer_to_starttls(self) -> Answer:
+        """The answer to STARTTLS, and whether a handshake follows."""
+        answer = answer_of(self.starttls)
+        if answer.is_positive and self.tls is not None:
+            return evolve(answer, then=Then.SHAKE)
+        return answer
 
     def knows(self, keyword: str) -> bool:
         """Whether it offers this keyword in EHLO."""

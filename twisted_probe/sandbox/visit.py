@@ -12,11 +12,17 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from twisted_probe.sandbox.answers import Answer, answer_of
+from twisted_probe.sandbox.answers import Answer, Then, answer_of
 from twisted_probe.sandbox.temper import Temper
 from twisted_probe.vocabulary.reply import Stage
 
-_STAGES = {"EHLO": Stage.EHLO, "HELO": Stage.EHLO, "MAIL": Stage.MAIL, "RCPT": Stage.RCPT}
+_STAGES = {
+    "EHLO": Stage.EHLO,
+    "HELO": Stage.EHLO,
+    "STARTTLS": Stage.STARTTLS,
+    "MAIL": Stage.MAIL,
+    "RCPT": Stage.RCPT,
+}
 
 # A quoted local part may hold what would end the path.
 _PATH = r'\s*<((?:"(?:\\.|[^"\\])*"|[^<>"])*)>(?:\s+(.*?))?\s*'
@@ -141,6 +147,8 @@ class Visit:
             return self.temper.answer_to_ehlo()
         if command.verb == "HELO":
             return answer_of(self.temper.helo)
+        if command.verb == "STARTTLS":
+            return self.temper.answer_to_starttls()
         return self._in_style(_OTHERS[command.verb])
 
     def _complaint(self, command: Command) -> str | None:
@@ -155,6 +163,8 @@ class Visit:
             return self._complaint_of_mail(command)
         if command.stage is Stage.RCPT:
             return self._complaint_of_rcpt(command)
+        if command.verb == "STARTTLS":
+            return self._complaint_of_starttls(command)
         return None if command.verb in _OTHERS else "502 5.5.2 Error: command not recognized"
 
     def _complaint_of_ehlo(self, command: Command) -> str | None:
@@ -180,6 +190,13 @@ class Visit:
             return "501 5.5.4 Syntax: RCPT TO:<address>"
         if command.parameters:
             return "555 5.5.4 Unsupported option"
+        return None
+
+    def _complaint_of_starttls(self, command: Command) -> str | None:
+        if not self.temper.knows("STARTTLS"):
+            return "502 5.5.1 Error: command not implemented"
+        if command.argument:
+            return "501 5.5.4 Syntax: STARTTLS"
         return None
 
     def _understands(self, parameter: str) -> bool:
@@ -213,6 +230,14 @@ class Visit:
             self.sender = command.path or ""
         elif command.stage is Stage.RCPT and command.path:
             self.recipients.append(command.path)
+        elif answer.then is Then.SHAKE:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """RFC 3207 section 4.2: of what the client said before TLS, nothing counts."""
+        self.temper = self.temper.under_tls()
+        self.helo = self.sender = None
+        self.recipients = []
 
 
 _OTHERS = {

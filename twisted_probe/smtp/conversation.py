@@ -180,8 +180,9 @@ class _Conversation:
         handshake = encryption.client.handshake(encryption.name)
         try:
             reply = await self.session.starttls(handshake)
-        except TlsFailed:
-            self._forgo_tls(encryption)
+        except SessionError as error:
+            if error.code is None and not isinstance(error, ProtocolViolation):
+                self._forgo_tls(encryption)
             raise
         if self.session.state is State.DISMISSED:
             self._heed(reply)

@@ -13,6 +13,7 @@ from twisted_probe.sandbox.catalogue import (
     greeting,
     pipelining,
     recipients,
+    starttls,
 )
 from twisted_probe.sandbox.catalogue.oddity import Oddity
 
@@ -22,6 +23,7 @@ CHAPTERS: dict[str, tuple[Oddity, ...]] = {
     "B. Grammar of replies": grammar.ODDITIES,
     "C. Life of a connection": connection.ODDITIES,
     "D. EHLO, HELO and RSET": ehlo.ODDITIES,
+    "E. STARTTLS": starttls.ODDITIES,
     "F. Pipelining": pipelining.ODDITIES,
     "G. MAIL and RCPT": recipients.ODDITIES,
 }
