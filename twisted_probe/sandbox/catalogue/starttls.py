@@ -17,7 +17,8 @@ from twisted_probe.sandbox.temper import Temper
 from twisted_probe.vocabulary.outcome import Reason
 
 _KEYWORDS = ("PIPELINING", "STARTTLS", "ENHANCEDSTATUSCODES", "8BITMIME")
-_READY = b"220 2.0.0 Ready to start TLS\r\n"
+_WORDS = "220 2.0.0 Ready to start TLS"
+_READY = _WORDS.encode() + b"\r\n"
 _WANTS_TLS = "530 5.7.0 Must issue a STARTTLS command first"
 #: Seconds until garbage comes behind the 220: longer than a client hello is on its way.
 _A_MOMENT = 0.05
@@ -97,7 +98,7 @@ ODDITIES = (
         name="tls-garbage",
         words="says 220 and goes on in plaintext",
         rows=(70,),
-        temper=offering(starttls=Answer(raw=(_READY, _A_MOMENT, b"250 what is this?\r\n"))),
+        temper=offering(starttls=Answer(_WORDS, raw=(_READY, _A_MOMENT, b"250 what is this?\r\n"))),
     ),
     Oddity(
         name="tls-closes",
@@ -121,14 +122,14 @@ ODDITIES = (
         name="tls-injected",
         words="a whole reply in plaintext behind the 220",
         rows=(72,),
-        temper=offering(starttls=Answer(raw=(_READY + b"250 2.1.5 Ok\r\n",))),
+        temper=offering(starttls=Answer(_WORDS, raw=(_READY + b"250 2.1.5 Ok\r\n",))),
         alive=Reason.PROTOCOL_ERROR,
     ),
     Oddity(
         name="tls-injected-part",
         words="a part of a line in plaintext behind the 220",
         rows=(72,),
-        temper=offering(starttls=Answer(raw=(_READY + b"250 2.1",))),
+        temper=offering(starttls=Answer(_WORDS, raw=(_READY + b"250 2.1",))),
         alive=Reason.PROTOCOL_ERROR,
     ),
     Oddity(
