@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twisted_probe.verdict.classify import Context, classify, classify_text
+from twisted_probe.verdict.judge import judge
 from twisted_probe.verdict.rules import default_rules, load_rules
 from twisted_probe.vocabulary.finding import Finding, Label, Subject
+from twisted_probe.vocabulary.outcome import Verdict
 from twisted_probe.vocabulary.reply import Reply, Stage
 
 OURS = Context(
@@ -56,10 +58,19 @@ def test_the_table_has_every_label() -> None:
 
 
 @pytest.mark.parametrize("code", [550, 551, 553, 554])
-@pytest.mark.parametrize("words", [b"", b"rejected", b"mailbox unavailable", b"no"])
+@pytest.mark.parametrize("words", [b"", b"rejected", b"no"])
 def test_a_vague_refusal_is_not_explicit(code: int, words: bytes) -> None:
     found = classify(Stage.RCPT, Reply(code, (words,)), OURS)
     assert (found.label, found.explicit) == (Label.UNKNOWN, False)
+
+
+@pytest.mark.parametrize(
+    "words", ["mailbox unavailable", "Recipient address rejected.", "<ann@example.net> user denied"]
+)
+def test_a_guess_is_not_explicit(words: str) -> None:
+    """The label is the likeliest one, the control decides what comes of it."""
+    found = classify(Stage.RCPT, said(f"550 {words}"), OURS)
+    assert (found.label, found.explicit) == (Label.NO_SUCH_MAILBOX, False)
 
 
 def test_a_promise_that_is_none() -> None:
@@ -151,9 +162,10 @@ def test_only_rcpt_knows_of_mailboxes(stage: Stage, code: int, words: list[str])
 
 @given(st.integers(500, 599), st.lists(st.sampled_from(_WORDS), max_size=8))
 def test_the_code_alone_is_never_dead(code: int, words: list[str]) -> None:
-    found = classify(Stage.RCPT, Reply(code, (" ".join(words).encode(),)), OURS)
+    reply = Reply(code, (" ".join(words).encode(),), stage=Stage.RCPT)
+    found = classify(Stage.RCPT, reply, OURS)
     if not found.explicit:
-        assert found.label not in DEAD
+        assert judge(found, reply).verdict is not Verdict.UNDELIVERABLE
 
 
 class TestRawText:

@@ -33,7 +33,7 @@ def classify(
     if rules is None:
         rules = default_rules()
     text = "" if reply.is_positive else masked(reply, context)
-    found = rules.first(stage, reply.code, enhanced_code(reply), text)
+    found = rules.first(stage, reply.code, enhanced_code(reply), text, context.exchanger)
     if found is not None:
         return found
     return _ACCEPTED if reply.is_positive else _UNKNOWN
