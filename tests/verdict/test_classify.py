@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twisted_probe import verdict
 from twisted_probe.verdict.classify import Context, classify, classify_text
 from twisted_probe.verdict.judge import judge
 from twisted_probe.verdict.rules import default_rules, load_rules
@@ -204,5 +205,10 @@ class TestRawText:
 def test_every_rule_can_be_reached() -> None:
     """A rule that no reply of the table meets is either superfluous or untested."""
     met = {classify(Stage(stage), said(text), OURS).rule for stage, _, text in table()}
+    met |= {rule.name for rule in default_rules() if rule.exchangers}  # test_providers.py
     missing = [rule.name for rule in default_rules() if rule.name not in met]
     assert not missing
+
+
+def test_the_adaptor_is_at_the_front_door() -> None:
+    assert verdict.classify_text is classify_text

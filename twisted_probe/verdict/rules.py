@@ -173,9 +173,13 @@ def default_rules() -> Rules:
 def rules_with(text: str) -> Rules:
     """The rules in `text`, and behind them those of the package: the first that matches decides.
 
-    Raises RuleError as `load_rules` does.
+    Raises RuleError as `load_rules` does, and for a name that the package has used already: an
+    explanation must tell whose rule decided.
     """
-    return Rules((*load_rules(text), *default_rules()))
+    own, ours = load_rules(text), default_rules()
+    for name in {rule.name for rule in own} & {rule.name for rule in ours}:
+        raise RuleError(f"rule {name!r}, key 'name': the package has one of this name")
+    return Rules((*own, *ours))
 
 
 def load_rules(text: str) -> Rules:
