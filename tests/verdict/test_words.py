@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twisted_probe.verdict.words import Context, enhanced_code, masked, says_the_same
+from twisted_probe.verdict.words import MAX_SHAPE, Context, enhanced_code, masked, says_the_same
 from twisted_probe.vocabulary.reply import Reply
 
 OURS = Context(
@@ -60,6 +60,13 @@ def test_a_domain_that_we_send_from_is_the_recipients_where_it_is_asked_about() 
     )
     text = "probe.a.example: probe@a.example at a.example"
     assert words(text, context) == "_helo: _from at _domain"
+
+
+def test_a_long_reply_is_known_by_its_beginning_and_its_end() -> None:
+    shape = words("begin " + "middle " * 200 + "end")
+    assert len(shape) == sum(MAX_SHAPE) + 1
+    assert shape.startswith("begin middle")
+    assert shape.endswith("middle end")
 
 
 def test_an_ipv6_source() -> None:
