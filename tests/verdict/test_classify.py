@@ -188,6 +188,8 @@ class TestRawText:
             ("unknown", 250, None, "ok", "accepted"),
             ("connect", 554, None, "Access denied", "blocklisted"),
             ("mail", 550, None, "Access denied", "sender_refused"),
+            ("ehlo", 550, None, "User unknown", "no_such_mailbox"),
+            ("ehlo", 550, None, "no", "unknown"),
         ],
     )
     def test_is_read(

@@ -57,7 +57,8 @@ def classify_text(stage: str, code: int | str | None, enhanced: str | None, text
 
     `text` may have several lines and repeat the code before each; `code` and `enhanced` may be
     missing. A stage that no probe has (data, unknown) is read as rcpt, a missing code as 554,
-    the one that says least, or as the enhanced code's class.
+    the one that says least, or as the enhanced code's class. Logs guess stages: a reply whose
+    words say nothing at the stage given is read as one to rcpt.
     """
     lines = text.splitlines() or [""]
     said = _CODE.match(str(code or "")) or _CODE.match(lines[0])
@@ -69,7 +70,10 @@ def classify_text(stage: str, code: int | str | None, enhanced: str | None, text
     reply = _reply(number, lines, asked)
     if enhanced and reply.enhanced is None:
         reply = _reply(number, [f"{enhanced} {lines[0]}", *lines[1:]], asked)
-    return classify(asked, reply).label.value
+    found = classify(asked, reply)
+    if found.label is Label.UNKNOWN:
+        found = classify(Stage.RCPT, reply)
+    return found.label.value
 
 
 def _reply(number: str, lines: list[str], stage: Stage) -> Reply:
