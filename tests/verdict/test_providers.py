@@ -79,6 +79,7 @@ def test_suffixes() -> None:
 OWN = [
     ("rcpt", "550 mailbox unavailable", "mx00.gmx.net", Label.NO_SUCH_MAILBOX, True),
     ("rcpt", "550 mailbox unavailable", "mx.example", Label.NO_SUCH_MAILBOX, False),
+    ("rcpt", "550 mailbox unavailable, reject due to policy", "mx00.gmx.net", Label.POLICY, True),
     (
         "rcpt",
         "550 mailbox unavailable",
