@@ -122,11 +122,23 @@ def test_a_reply_that_repeats_us_is_about_us(text: str, label: Label) -> None:
         "550 5.7.1 user account: relay access denied, unknown client",
         "550 5.7.1 recipient no longer accepts mail from you",
         "554 5.7.1 Recipient address rejected: Access denied",
+        "550 SMTP service is administratively disabled",
+        "554 TLSv1 is now disabled",
+        "550 your certificate is no longer valid",
+        "554 192.0.2.1 is not a known mail server",
+        "550 cannot resolve your address",
+        "550 your host is not on our system",
+        "550 the user cannot receive mail from your IP",
+        "550 message rejected by mail user",
+        "550 this message has been blocked because the return email domain is invalid",
+        "550-mailbox unavailable\n550 Reject due to policy restrictions",
+        "550 the reason is unknown",
+        "550 invalid ID, please log in",
     ],
 )
 def test_what_only_sounds_dead(text: str) -> None:
-    label = classify(Stage.RCPT, said(text), OURS).label
-    assert label not in DEAD[:3]
+    found = classify(Stage.RCPT, said(text), OURS)
+    assert found.label not in DEAD[:3] or not found.explicit
 
 
 def test_other_rules() -> None:
