@@ -145,7 +145,7 @@ def _matching(
 
 
 # Shapes repeat: an exchanger says the same of every recipient that it does not know. 4096 of them
-# are at most some 20 MiB where all are as long as a text may be, and less than 1 MiB of real ones.
+# are less than 1 MiB of real ones, and at most 16 MiB where all are as long as MAX_SHAPE allows.
 @lru_cache(maxsize=4096)
 def _first(
     rules: Rules,
