@@ -106,6 +106,27 @@ def test_an_answer_and_the_control(
     assert CONTROL not in found.answers
 
 
+@pytest.mark.parametrize(
+    ("exchanger", "answer", "reason"),
+    [
+        ("mx.a.example", YES, Reason.ACCEPTED),
+        ("mta5.am0.yahoodns.net", YES, Reason.UNCONFIRMED),
+        ("mfsmax.docomo.ne.jp", NO, Reason.POLICY),
+        (
+            "mx00.gmx.net",
+            "550 Requested action not taken: mailbox unavailable",
+            Reason.NO_SUCH_MAILBOX,
+        ),
+        ("mx.a.example", "550 Requested action not taken: mailbox unavailable", Reason.POLICY),
+        ("mx.blacklist.example", "550 5.1.1 mx.blacklist.example: no user", Reason.NO_SUCH_MAILBOX),
+    ],
+)
+def test_an_exchangers_name_tells_its_provider(exchanger: str, answer: str, reason: Reason) -> None:
+    found = evidence(control=False)
+    found.note(report({ANN: answer}), Exchanger(exchanger, "192.0.2.1", 10), NOW)
+    assert outcome(found).reason is reason
+
+
 def test_who_was_asked_and_what_was_said() -> None:
     found = evidence()
     tls = TlsReport(version="TLSv1.3")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from twisted_probe.verdict.classify import Context, classify
 from twisted_probe.verdict.judge import Circumstances, Judgement, judge
+from twisted_probe.verdict.providers import Doubt, Provider
 from twisted_probe.vocabulary.finding import Finding, Label
 from twisted_probe.vocabulary.outcome import Reason, Verdict
 from twisted_probe.vocabulary.reply import Reply, Stage
@@ -25,7 +26,7 @@ def judged(
     control: str | None = "550 5.1.1 <x7q2k9@example.net>: User unknown",
     *,
     stage: Stage = Stage.RCPT,
-    **circumstances: bool | None,
+    **circumstances: object,
 ) -> tuple[Reason, bool | None, bool]:
     """The judgement of `text` beside a control that got `control` (None: no answer)."""
     reply = said(text, stage)
@@ -44,6 +45,10 @@ def judged(
         ),
     )
     return result.reason, result.catch_all, result.retry
+
+
+TAKES_ALL = Provider("all", Doubt.ACCEPTANCE, "takes everybody", "ours")
+HIDES = Provider("hides", Doubt.REFUSAL, "calls everybody unknown", "ours")
 
 
 class TestAccepted:
@@ -118,6 +123,16 @@ class TestAccepted:
             False,
         )
 
+    def test_by_a_provider_that_takes_everybody(self) -> None:
+        """A refused control shows that this time it looked; without one its yes is no promise."""
+        assert judged("250 ok", provider=TAKES_ALL) == (Reason.ACCEPTED, False, False)
+        assert judged("250 ok", "250 ok", provider=TAKES_ALL) == (Reason.CATCH_ALL, True, False)
+        assert judged("250 ok", None, provider=TAKES_ALL) == (Reason.UNCONFIRMED, None, True)
+        unwanted = judged("250 ok", None, control_wanted=False, provider=TAKES_ALL)
+        assert unwanted == (Reason.UNCONFIRMED, None, False)
+        other = judged("250 ok", None, control_wanted=False, provider=HIDES)
+        assert other == (Reason.ACCEPTED, None, False)
+
     def test_the_verdicts(self) -> None:
         assert Judgement(Reason.ACCEPTED, None, False).verdict is Verdict.DELIVERABLE
         assert Judgement(Reason.UNCONFIRMED, None, True).verdict is Verdict.RISKY
@@ -157,6 +172,22 @@ class TestExplicitRefusal:
     )
     def test_by_4xx_is_temporary(self, text: str) -> None:
         assert judged(text) == (Reason.TEMPORARY, False, True)
+
+    def test_in_brackets_behind_the_words(self) -> None:
+        assert judged("550 no mail for that domain, unknown domain (#5.1.10)")[0] is Reason.NO_MAIL
+
+    @pytest.mark.parametrize("text", ["550 5.1.1 User unknown", "550 account disabled"])
+    @pytest.mark.parametrize("control", ["250 ok", "550 5.1.1 User unknown", None])
+    def test_by_a_provider_whose_no_may_be_its_users_filter(
+        self, text: str, control: str | None
+    ) -> None:
+        for lately in (True, False):
+            result = judged(text, control, provider=HIDES, recipient_accepted_lately=lately)
+            assert (result[0], result[2]) == (Reason.POLICY, False)
+        assert judged(text, control, provider=TAKES_ALL)[0].verdict is Verdict.UNDELIVERABLE
+
+    def test_a_domain_that_is_not_there_is_no_filter(self) -> None:
+        assert judged("550 5.1.2 Domain not found", provider=HIDES)[0] is Reason.NO_SUCH_DOMAIN
 
     def test_by_521_is_about_the_host(self) -> None:
         assert judged("521 5.1.1 no such user") == (Reason.TEMPORARY, False, True)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from twisted_probe.verdict.rules import RuleError, default_rules, load_rules
+from twisted_probe.verdict.rules import RuleError, default_rules, load_rules, rules_with
 from twisted_probe.vocabulary.finding import Label, Subject
 from twisted_probe.vocabulary.reply import Stage
 
@@ -73,6 +73,28 @@ def test_a_whole_rule() -> None:
     assert not rule.matches("5.7.1", "ete now _helo waywayway")
 
 
+def test_a_term_may_name_an_earlier_one() -> None:
+    (rule,) = load_rules(WHOLE + "words = ['{b}']\n[terms]\na = ['x', 'y']\nb = ['{a}z', 'w']")
+    assert [text for text in ("xz", "yz", "w", "z", "x") if rule.matches(None, text)] == [
+        "xz",
+        "yz",
+        "w",
+    ]
+
+
+def test_a_rule_for_some_exchangers() -> None:
+    rules = load_rules(
+        WHOLE + 'exchangers = ["a.example", "b.example"]\n' + WHOLE.replace("mine", "any")
+    )
+
+    def rule(exchanger: str) -> str | None:
+        found = rules.first(Stage.RCPT, 550, None, "no", exchanger)
+        return None if found is None else found.rule
+
+    assert rule("mx.a.example") == rule("B.Example.") == "mine"
+    assert rule("") == rule("mx.c.example") == rule("xa.example") == "any"
+
+
 def test_only_a_2xx_is_accepted_and_it_is_nothing_else() -> None:
     (policy,) = load_rules(WHOLE)
     assert not policy.concerns(Stage.RCPT, 250)
@@ -87,6 +109,21 @@ def test_the_first_rule_decides() -> None:
     assert found.rule == "mine"
 
 
+def test_the_operators_rules_come_first() -> None:
+    rules = rules_with(WHOLE + "words = ['unknown']")
+    found = [rules.first(Stage.RCPT, 550, "5.1.1", text) for text in ("user unknown", "no user")]
+    assert [None if each is None else each.rule for each in found] == [
+        "mine",
+        "enhanced-no-mailbox",
+    ]
+    assert list(rules)[1:] == list(default_rules())
+
+
+def test_the_operators_rules_have_names_of_their_own() -> None:
+    with pytest.raises(RuleError, match="rule 'positive', key 'name': the package has one"):
+        rules_with(WHOLE.replace("mine", "positive"))
+
+
 def test_an_empty_file_has_no_rules() -> None:
     assert not list(load_rules(""))
 
@@ -98,6 +135,8 @@ def test_an_empty_file_has_no_rules() -> None:
         ("[rules]", "key 'rules': only"),
         ("rule = 1", "key 'rule': write each rule as [[rule]]"),
         ("rule = [1]", "key 'rule': write each rule as [[rule]]"),
+        ("[terms]\nwho = ['{what}']", "term 'who': there is no earlier term {what}"),
+        (WHOLE + 'exchangers = ["com"]', "key 'exchangers': 'com' is none; write the end of"),
         ("terms = 1", "key 'terms': write it as [terms]"),
         ("[terms]\nwho = 1", "term 'who': it is not a list of texts"),
         ("[terms]\nwho = [1]", "term 'who': it is not a list of texts"),

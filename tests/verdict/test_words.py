@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twisted_probe.verdict.words import Context, enhanced_code, masked, says_the_same
+from twisted_probe.verdict.words import MAX_SHAPE, Context, enhanced_code, masked, says_the_same
 from twisted_probe.vocabulary.reply import Reply
 
 OURS = Context(
@@ -12,6 +12,7 @@ OURS = Context(
     helo="probe1.example.org",
     reverse_path="probe@sender.example",
     recipient="Ann@Blocked.example",
+    exchanger="MX1.Greylist.example",
 )
 
 
@@ -29,7 +30,15 @@ def words(text: str, context: Context = OURS) -> str:
         ("probe1.example.org[192.0.2.1] no", "_helo[_source] no"),
         ("host mx1.blocked.example. said", "host _domain. said"),
         ("unblocked.example", "unblocked.example"),
-        ("192.0.2.10 is another", "192.0.2.10 is another"),
+        ("192.0.2.10 and 2001:db8::a are others", "_ip and _ip are others"),
+        ("4.7.1 mx1.greylist.example busy (5.4.1)", "4.7.1 _exchanger busy (5.4.1)"),
+        ("mta7-3.am0.yahoo.example says", "_host.am0.yahoo.example says"),
+        ("mx7.example says", "mx7.example says"),
+        ("[edge7.b.example 2024-05-06T07:08:09.123Z 08DC]", "[_host.b.example _id 08dc]"),
+        ("ticket 123456 at 12:30", "ticket _id at 12:30"),
+        ("Łódź, straße, Œuvre, Ørsted", "lodz, strasse, oeuvre, orsted"),
+        ("IP地址被拒绝", "ip 地 址 被 拒 绝"),
+        ("ユーザーガイド", "ユ ー サ ー カ イ ト"),
         ("ask post.master+x@other.example.", "ask _other"),
         ("Boîte pleine, Überlauf", "boite pleine, uberlauf"),
         ("id 38308e7fff4ca-2e1234567abc.345 - gsmtp", "id _id - gsmtp"),
@@ -41,7 +50,7 @@ def test_our_values_and_ids_are_masked(text: str, form: str) -> None:
 
 
 def test_without_values_only_addresses_are() -> None:
-    assert words("<ann@x.example> 192.0.2.1", Context()) == "<_other> 192.0.2.1"
+    assert words("<ann@x.example> 192.0.2.1", Context()) == "<_other> _ip"
     assert words("no address", Context(recipient="nothing")) == "no address"
 
 
@@ -51,6 +60,13 @@ def test_a_domain_that_we_send_from_is_the_recipients_where_it_is_asked_about() 
     )
     text = "probe.a.example: probe@a.example at a.example"
     assert words(text, context) == "_helo: _from at _domain"
+
+
+def test_a_long_reply_is_known_by_its_beginning_and_its_end() -> None:
+    shape = words("begin " + "middle " * 200 + "end")
+    assert len(shape) == sum(MAX_SHAPE) + 1
+    assert shape.startswith("begin middle")
+    assert shape.endswith("middle end")
 
 
 def test_an_ipv6_source() -> None:

@@ -14,6 +14,7 @@ from twisted_probe.verdict.classify import Context, classify
 from twisted_probe.verdict.hints import retry_hint
 from twisted_probe.verdict.judge import Circumstances, Judgement, judge
 from twisted_probe.verdict.ladder import Ladder
+from twisted_probe.verdict.providers import provider_of
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.exchanger import Exchanger
@@ -96,7 +97,7 @@ class Evidence:
             )
         blocked: Reply | None = None
         for recipient, reply in report.answers.items():
-            finding = self._classify(reply, recipient)
+            finding = self._classify(reply, exchanger, recipient)
             if finding.label is Label.BLOCKLISTED:
                 blocked = reply
             if recipient.local == self.control:
@@ -144,7 +145,7 @@ class Evidence:
         """What those whom this session left unanswered can say of it."""
         if report.refusal is not None:
             reply = report.refusal
-            judgement = judge(self._classify(reply), reply)
+            judgement = judge(self._classify(reply, exchanger), reply)
             return Trouble(
                 reason=judgement.reason,
                 retry=judgement.retry,
@@ -167,7 +168,9 @@ class Evidence:
             exchanger=exchanger,
         )
 
-    def _classify(self, reply: Reply, recipient: Address | None = None) -> Finding:
+    def _classify(
+        self, reply: Reply, exchanger: Exchanger, recipient: Address | None = None
+    ) -> Finding:
         source = self.source
         return classify(
             reply.stage,
@@ -177,6 +180,7 @@ class Evidence:
                 helo="" if source is None else source.helo,
                 reverse_path=self.reverse_path,
                 recipient="" if recipient is None else recipient.text,
+                exchanger=exchanger.name,
             ),
             self.rules,
         )
@@ -209,11 +213,13 @@ class Evidence:
         control = self.control_reply(answer.exchanger)
         control_at = "" if known is None else f"{known.control}@{recipient.domain}"
         return judge(
-            self._classify(answer.reply, recipient),
+            self._classify(answer.reply, answer.exchanger, recipient),
             answer.reply,
             Circumstances(
                 control=control,
-                control_finding=None if control is None else self._classify(control),
+                control_finding=(
+                    None if control is None else self._classify(control, answer.exchanger)
+                ),
                 control_wanted=known is not None,
                 best=answer.exchanger.best,
                 # Whoever takes mail for another recipient of the domain does serve it.
@@ -225,6 +231,7 @@ class Evidence:
                 recipient_accepted_lately=(
                     answer.exchanger.best and known is not None and known.accepted_at is not None
                 ),
+                provider=provider_of(answer.exchanger.name),
                 recipient=recipient.text,
                 control_recipient=control_at,
             ),

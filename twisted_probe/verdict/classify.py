@@ -15,7 +15,7 @@ from twisted_probe.vocabulary.reply import Reply, Stage
 
 __all__ = ["Context", "classify", "classify_text"]
 
-_NO_CONTEXT = Context()
+NO_CONTEXT = Context()
 
 # What is found where no rule matches: the code class alone, which is never explicit.
 _ACCEPTED = Finding(Label.ACCEPTED, Label.ACCEPTED.subject, "no-rule", explicit=False)
@@ -23,7 +23,7 @@ _UNKNOWN = Finding(Label.UNKNOWN, Label.UNKNOWN.subject, "no-rule", explicit=Fal
 
 
 def classify(
-    stage: Stage, reply: Reply, context: Context = _NO_CONTEXT, rules: Rules | None = None
+    stage: Stage, reply: Reply, context: Context = NO_CONTEXT, rules: Rules | None = None
 ) -> Finding:
     """What `reply`, said at `stage`, says. Pure; the first rule that matches decides.
 
@@ -32,11 +32,16 @@ def classify(
     """
     if rules is None:
         rules = default_rules()
-    text = "" if reply.is_positive else masked(reply, context)
-    found = rules.first(stage, reply.code, enhanced_code(reply), text)
+    enhanced, text = seen(reply, context)
+    found = rules.first(stage, reply.code, enhanced, text, context.exchanger)
     if found is not None:
         return found
     return _ACCEPTED if reply.is_positive else _UNKNOWN
+
+
+def seen(reply: Reply, context: Context) -> tuple[str | None, str]:
+    """What rules see of a reply beside its code: the enhanced code, and the shape of its words."""
+    return enhanced_code(reply), "" if reply.is_positive else masked(reply, context)
 
 
 _STAGES = {
@@ -52,7 +57,8 @@ def classify_text(stage: str, code: int | str | None, enhanced: str | None, text
 
     `text` may have several lines and repeat the code before each; `code` and `enhanced` may be
     missing. A stage that no probe has (data, unknown) is read as rcpt, a missing code as 554,
-    the one that says least, or as the enhanced code's class.
+    the one that says least, or as the enhanced code's class. Logs guess stages: a reply whose
+    words say nothing at the stage given is read as one to rcpt.
     """
     lines = text.splitlines() or [""]
     said = _CODE.match(str(code or "")) or _CODE.match(lines[0])
@@ -64,7 +70,10 @@ def classify_text(stage: str, code: int | str | None, enhanced: str | None, text
     reply = _reply(number, lines, asked)
     if enhanced and reply.enhanced is None:
         reply = _reply(number, [f"{enhanced} {lines[0]}", *lines[1:]], asked)
-    return classify(asked, reply).label.value
+    found = classify(asked, reply)
+    if found.label is Label.UNKNOWN:
+        found = classify(Stage.RCPT, reply)
+    return found.label.value
 
 
 def _reply(number: str, lines: list[str], stage: Stage) -> Reply:

@@ -11,7 +11,8 @@ from enum import Enum
 
 from attrs import frozen
 
-from twisted_probe.verdict.words import says_the_same
+from twisted_probe.verdict.providers import Doubt, Provider
+from twisted_probe.verdict.words import enhanced_code, says_the_same
 from twisted_probe.vocabulary.finding import Finding, Label
 from twisted_probe.vocabulary.outcome import Reason, Verdict
 from twisted_probe.vocabulary.reply import Reply, Stage
@@ -33,6 +34,7 @@ class Circumstances:
     `every_exchanger_refused_relay`: each exchanger of the domain said so, for good.
     `recipient_accepted_lately`: postmaster or another recipient of the domain was accepted from
     this source within 7 days.
+    `provider` is what is known of the one whose exchanger answered (`verdict.providers`).
     `recipient`, `control_recipient`: both addresses, to take them out when replies are compared.
     """
 
@@ -43,6 +45,7 @@ class Circumstances:
     best: bool = True
     every_exchanger_refused_relay: bool = False
     recipient_accepted_lately: bool = False
+    provider: Provider | None = None
     recipient: str = ""
     control_recipient: str = ""
 
@@ -90,7 +93,8 @@ _REFUSES_RECIPIENTS = frozenset(
     )
 )
 
-_ABOUT_RECIPIENT = frozenset((Label.NO_SUCH_MAILBOX, Label.MAILBOX_DISABLED, Label.NO_SUCH_DOMAIN))
+_ABOUT_MAILBOX = frozenset((Label.NO_SUCH_MAILBOX, Label.MAILBOX_DISABLED))
+_ABOUT_RECIPIENT = _ABOUT_MAILBOX | {Label.NO_SUCH_DOMAIN}
 
 # Reasons that do not depend on code or control, and whether another attempt is worth its while;
 # None: only after a 4xx, for a 5xx will say the same again.
@@ -133,11 +137,17 @@ def judge(finding: Finding, reply: Reply, circumstances: Circumstances = _NOT_AS
     if reply.code_class == 4 or reply.code == 521:
         # RFC 7504: 521 is about the host, whatever the words behind it.
         return Judgement(Reason.TEMPORARY, known, retry=True)
+    if finding.label in _ABOUT_MAILBOX and _is_doubted(Doubt.REFUSAL, circumstances):
+        return Judgement(Reason.POLICY, known, retry=False)
     if finding.explicit and finding.label in _ABOUT_RECIPIENT:
         return Judgement(_dead_reason(finding, reply), known, retry=False)
     if finding.explicit and finding.label is Label.RELAY_DENIED:
         return _of_relay(known, circumstances)
     return _of_vague_refusal(reply, control, circumstances)
+
+
+def _is_doubted(doubt: Doubt, circumstances: Circumstances) -> bool:
+    return circumstances.provider is not None and circumstances.provider.doubts is doubt
 
 
 _KNOWN = {_Control.ACCEPTED: True, _Control.REFUSED: False}
@@ -167,6 +177,8 @@ def _of_acceptance(reply: Reply, control: _Control, circumstances: Circumstances
         return Judgement(Reason.UNCONFIRMED, known, retry=False)
     if control is _Control.UNDECIDED:
         return Judgement(Reason.UNCONFIRMED, known, retry=True)
+    if control is _Control.UNWANTED and _is_doubted(Doubt.ACCEPTANCE, circumstances):
+        return Judgement(Reason.UNCONFIRMED, known, retry=False)
     return Judgement(Reason.ACCEPTED, known, retry=False)
 
 
@@ -180,7 +192,7 @@ def _dead_reason(finding: Finding, reply: Reply) -> Reason:
         return Reason.MAILBOX_DISABLED
     if finding.label is Label.NO_SUCH_DOMAIN:
         # RFC 7505: 556 and 5.1.10 say that the domain takes no mail; it may well exist.
-        takes_no_mail = reply.code == 556 or reply.enhanced == "5.1.10"
+        takes_no_mail = reply.code == 556 or enhanced_code(reply) == "5.1.10"
         return Reason.NO_MAIL if takes_no_mail else Reason.NO_SUCH_DOMAIN
     if finding.rule.startswith(INVALID_ADDRESS):
         return Reason.INVALID_ADDRESS

@@ -7,22 +7,20 @@ what a label leads to (`verdict.judge`).
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from importlib import import_module, resources
-from typing import Any, TypeVar
+from importlib import resources
+from itertools import chain
 
-from attrs import frozen
+from attrs import field, frozen
 
 from twisted_probe.verdict import words as masks
+from twisted_probe.verdict.tables import Row, RuleError, read_rows, suffixes_of
 from twisted_probe.vocabulary.finding import Finding, Label, Subject
 from twisted_probe.vocabulary.reply import Stage
 
-# The same library under two names; in the standard library since Python 3.11.
-_toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+__all__ = ["Rule", "RuleError", "Rules", "default_rules", "load_rules", "rules_with"]
 
-_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _CODE = re.compile(r"[0-9.]{3}")
 _ENHANCED = re.compile(r"(?:[245]|\*)(?:\.(?:\d{1,3}|\*)){2}")
 _TERM = re.compile(r"(?<!\\)\{([a-z_]+)\}")
@@ -46,16 +44,11 @@ _KEYS = frozenset(
         "words",
         "unless",
         "echoes",
+        "exchangers",
         "explicit",
         "ground",
     )
 )
-
-_Choice = TypeVar("_Choice", Label, Subject, Stage)
-
-
-class RuleError(ValueError):
-    """A file of rules cannot be used; the message names the rule and the key."""
 
 
 @frozen
@@ -71,6 +64,7 @@ class Rule:
     subject: Subject
     ground: str
     explicit: bool = True
+    exchangers: frozenset[str] = frozenset()
     stages: frozenset[Stage] = frozenset()
     codes: re.Pattern[str] | None = None
     enhanced: re.Pattern[str] | None = None
@@ -83,8 +77,8 @@ class Rule:
         """What this rule finds."""
         return Finding(self.label, self.subject, self.name, self.explicit)
 
-    def concerns(self, stage: Stage, code: int) -> bool:
-        """Whether stage and code allow this rule.
+    def concerns(self, stage: Stage, code: int, suffixes: frozenset[str] = frozenset()) -> bool:
+        """Whether stage, code and the exchanger, by the `suffixes` of its name, allow this rule.
 
         A rule of the label `accepted` concerns 2xx replies and no other rule does: a 2xx is
         accepted whatever its words, and nothing else is.
@@ -92,6 +86,7 @@ class Rule:
         return (
             (self.label is Label.ACCEPTED) == (code // 100 == 2)
             and (not self.stages or stage in self.stages)
+            and (not self.exchangers or not self.exchangers.isdisjoint(suffixes))
             and (self.codes is None or self.codes.fullmatch(f"{code:03}") is not None)
         )
 
@@ -110,29 +105,63 @@ class Rules:
     """Rules in order; the first that matches decides."""
 
     rows: tuple[Rule, ...]
+    # The suffixes that any rule names: exchangers without one of them share what is memoised.
+    _suffixes: frozenset[str] = field(init=False)
+
+    @_suffixes.default
+    def _named(self) -> frozenset[str]:
+        return frozenset(chain.from_iterable(rule.exchangers for rule in self.rows))
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rows)
 
-    def first(self, stage: Stage, code: int, enhanced: str | None, text: str) -> Finding | None:
-        """What the first rule that matches finds, or None when none does."""
-        return _first(self, stage, code, enhanced, text)
+    def first(
+        self, stage: Stage, code: int, enhanced: str | None, text: str, exchanger: str = ""
+    ) -> Finding | None:
+        """What the first rule that matches finds, or None when none does. Memoised."""
+        return _first(self, stage, code, enhanced, text, self._suffixes_of(exchanger))
+
+    def matching(
+        self, stage: Stage, code: int, enhanced: str | None, text: str, exchanger: str = ""
+    ) -> Iterator[Rule]:
+        """Every rule that matches, in order."""
+        return _matching(self, stage, code, enhanced, text, self._suffixes_of(exchanger))
+
+    def _suffixes_of(self, exchanger: str) -> frozenset[str]:
+        return self._suffixes.intersection(suffixes_of(exchanger))
 
 
-# Masked texts repeat: an exchanger says the same of every recipient that it does not know.
+def _matching(
+    rules: Rules,
+    stage: Stage,
+    code: int,
+    enhanced: str | None,
+    text: str,
+    suffixes: frozenset[str],
+) -> Iterator[Rule]:
+    for rule in _concerned(rules, stage, code, suffixes):
+        if rule.matches(enhanced, text):
+            yield rule
+
+
+# Shapes repeat: an exchanger says the same of every recipient that it does not know. 4096 of them
+# are less than 1 MiB of real ones, and at most 16 MiB where all are as long as MAX_SHAPE allows.
 @lru_cache(maxsize=4096)
 def _first(
-    rules: Rules, stage: Stage, code: int, enhanced: str | None, text: str
+    rules: Rules,
+    stage: Stage,
+    code: int,
+    enhanced: str | None,
+    text: str,
+    suffixes: frozenset[str],
 ) -> Finding | None:
-    for rule in _concerned(rules, stage, code):
-        if rule.matches(enhanced, text):
-            return rule.finding
-    return None
+    rule = next(_matching(rules, stage, code, enhanced, text, suffixes), None)
+    return None if rule is None else rule.finding
 
 
 @lru_cache(maxsize=512)
-def _concerned(rules: Rules, stage: Stage, code: int) -> tuple[Rule, ...]:
-    return tuple(rule for rule in rules if rule.concerns(stage, code))
+def _concerned(rules: Rules, stage: Stage, code: int, suffixes: frozenset[str]) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules if rule.concerns(stage, code, suffixes))
 
 
 @lru_cache(maxsize=1)
@@ -144,9 +173,13 @@ def default_rules() -> Rules:
 def rules_with(text: str) -> Rules:
     """The rules in `text`, and behind them those of the package: the first that matches decides.
 
-    Raises RuleError as `load_rules` does.
+    Raises RuleError as `load_rules` does, and for a name that the package has used already: an
+    explanation must tell whose rule decided.
     """
-    return Rules((*load_rules(text), *default_rules()))
+    own, ours = load_rules(text), default_rules()
+    for name in {rule.name for rule in own} & {rule.name for rule in ours}:
+        raise RuleError(f"rule {name!r}, key 'name': the package has one of this name")
+    return Rules((*own, *ours))
 
 
 def load_rules(text: str) -> Rules:
@@ -154,130 +187,82 @@ def load_rules(text: str) -> Rules:
 
     Raises RuleError, naming the rule and the key, for anything that is not of that form.
     """
-    try:
-        document: dict[str, Any] = _toml.loads(text)
-    except ValueError as error:
-        raise RuleError(f"not TOML: {error}") from None
-    for key in document:
-        if key not in ("terms", "rule"):
-            raise RuleError(f"key {key!r}: only [terms] and [[rule]] are known")
-    terms = _terms(document.get("terms", {}))
-    tables = document.get("rule", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise RuleError("key 'rule': write each rule as [[rule]]")
-    rows = []
-    names: set[str] = set()
-    for number, table in enumerate(tables, 1):
-        rule = _Reader(table, number, terms).rule()
-        if rule.name in names:
-            raise RuleError(f"rule {rule.name!r}, key 'name': there is another of this name")
-        names.add(rule.name)
-        rows.append(rule)
-    return Rules(tuple(rows))
+    tables, table = read_rows(text, "rule", beside="terms")
+    terms = _terms(table)
+    rules: dict[str, Rule] = {}
+    for row in tables:
+        rule = _rule(row, terms)
+        if rule.name in rules:
+            raise row.error("name", "there is another of this name")
+        rules[rule.name] = rule
+    return Rules(tuple(rules.values()))
 
 
 def _terms(table: object) -> dict[str, str]:
     if not isinstance(table, dict):
         raise RuleError("key 'terms': write it as [terms]")
-    terms = {}
+    terms: dict[str, str] = {}
     for name, value in table.items():
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
             raise RuleError(f"term {name!r}: it is not a list of texts")
-        terms[name] = "(?:" + "|".join(value) + ")"
+
+        def fill(match: re.Match[str], name: str = name) -> str:
+            if match[1] not in terms:
+                raise RuleError(f"term {name!r}: there is no earlier term {match[0]}")
+            return terms[match[1]]
+
+        terms[name] = "(?:" + _TERM.sub(fill, "|".join(value)) + ")"
     return terms
 
 
-@frozen
-class _Reader:
-    """Reads one table of the file, with errors that name it."""
+def _rule(row: Row, terms: Mapping[str, str]) -> Rule:
+    name = row.name(_KEYS)
+    label = row.choice("label", Label, row.text("label"))
+    codes = row.texts("codes", _CODE, "three digits, or dots for any digit")
+    if label is Label.ACCEPTED and not (codes and all(code[0] == "2" for code in codes)):
+        raise row.error("codes", "the label accepted is for codes that begin with 2")
+    enhanced = row.texts("enhanced", _ENHANCED, "such as 5.1.1, 5.2.* or *.2.2")
+    return Rule(
+        name=name,
+        label=label,
+        subject=row.choice("subject", Subject, row.text("subject", label.subject.value)),
+        ground=row.text("ground"),
+        explicit=row.flag("explicit", True),
+        exchangers=row.suffixes("exchangers"),
+        stages=frozenset(row.choice("stages", Stage, value) for value in row.texts("stages")),
+        codes=re.compile("|".join(codes)) if codes else None,
+        enhanced=_enhanced_pattern(enhanced),
+        words=_pattern(row, "words", terms),
+        unless=_pattern(row, "unless", terms),
+        echoes=_mask_pattern([_echo(row, value) for value in row.texts("echoes")]),
+    )
 
-    table: Mapping[str, Any]
-    number: int
-    terms: Mapping[str, str]
 
-    def rule(self) -> Rule:
-        for key in self.table:
-            if key not in _KEYS:
-                raise self.error(key, "it is not known")
-        name = self.text("name")
-        if not _NAME.fullmatch(name):
-            raise self.error("name", "write lower-case words joined by hyphens")
-        label = self.choice("label", Label, self.text("label"))
-        codes = self.texts("codes", _CODE, "three digits, or dots for any digit")
-        if label is Label.ACCEPTED and not (codes and all(code[0] == "2" for code in codes)):
-            raise self.error("codes", "the label accepted is for codes that begin with 2")
-        enhanced = self.texts("enhanced", _ENHANCED, "such as 5.1.1, 5.2.* or *.2.2")
-        return Rule(
-            name=name,
-            label=label,
-            subject=self.choice("subject", Subject, self.text("subject", label.subject.value)),
-            ground=self.text("ground"),
-            explicit=self.explicit(),
-            stages=frozenset(self.choice("stages", Stage, value) for value in self.texts("stages")),
-            codes=re.compile("|".join(codes)) if codes else None,
-            enhanced=_enhanced_pattern(enhanced),
-            words=self.pattern("words"),
-            unless=self.pattern("unless"),
-            echoes=_mask_pattern([self.echo(value) for value in self.texts("echoes")]),
-        )
+def _echo(row: Row, value: str) -> str:
+    if value not in _ECHOES:
+        raise row.error("echoes", f"{value!r} is not one of {', '.join(_ECHOES)}")
+    return _ECHOES[value]
 
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self.table.get(key, default)
-        if not isinstance(value, str) or not value.strip():
-            raise self.error(key, "it must be there and be a text that is not blank")
-        return value
 
-    def explicit(self) -> bool:
-        value = self.table.get("explicit", True)
-        if not isinstance(value, bool):
-            raise self.error("explicit", "write true or false")
-        return value
+def _pattern(row: Row, key: str, terms: Mapping[str, str]) -> re.Pattern[str] | None:
+    parts = [_expression(row, key, value, terms) for value in row.texts(key)]
+    return re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
 
-    def texts(self, key: str, form: re.Pattern[str] | None = None, wanted: str = "") -> list[str]:
-        values = self.table.get(key, [])
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise self.error(key, "it is not a list of texts")
-        if key in self.table and not values:
-            raise self.error(key, "the list is empty; leave the key out")
-        for value in values:
-            if form is not None and not form.fullmatch(value):
-                raise self.error(key, f"{value!r} is none; write {wanted}")
-        return values
 
-    def choice(self, key: str, choices: type[_Choice], value: str) -> _Choice:
-        try:
-            return choices(value)
-        except ValueError:
-            known = ", ".join(choice.value for choice in choices)
-            raise self.error(key, f"{value!r} is not one of {known}") from None
+def _expression(row: Row, key: str, value: str, terms: Mapping[str, str]) -> str:
+    """`value` with its terms filled in, folded as the text will be, and checked."""
 
-    def echo(self, value: str) -> str:
-        if value not in _ECHOES:
-            raise self.error("echoes", f"{value!r} is not one of {', '.join(_ECHOES)}")
-        return _ECHOES[value]
+    def fill(match: re.Match[str]) -> str:
+        if match[1] not in terms:
+            raise row.error(key, f"there is no term {match[0]}")
+        return terms[match[1]]
 
-    def pattern(self, key: str) -> re.Pattern[str] | None:
-        parts = [self.expression(key, value) for value in self.texts(key)]
-        return re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
-
-    def expression(self, key: str, value: str) -> str:
-        """`value` with its terms filled in, folded as the text will be, and checked."""
-
-        def fill(match: re.Match[str]) -> str:
-            if match[1] not in self.terms:
-                raise self.error(key, f"there is no term {match[0]}")
-            return self.terms[match[1]]
-
-        expression = _folded_expression(_TERM.sub(fill, value))
-        try:
-            re.compile(expression)
-        except re.error as error:
-            raise self.error(key, f"{value!r} is no regular expression: {error}") from None
-        return expression
-
-    def error(self, key: str, problem: str) -> RuleError:
-        name = self.table.get("name", self.number)
-        return RuleError(f"rule {name!r}, key {key!r}: {problem}")
+    expression = _folded_expression(_TERM.sub(fill, value))
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise row.error(key, f"{value!r} is no regular expression: {error}") from None
+    return expression
 
 
 def _folded_expression(expression: str) -> str:

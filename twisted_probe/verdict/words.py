@@ -19,17 +19,38 @@ REVERSE_PATH = "_from"
 HELO = "_helo"
 SOURCE = "_source"
 DOMAIN = "_domain"
+EXCHANGER = "_exchanger"
 OTHER_ADDRESS = "_other"
+IP = "_ip"
+HOST = "_host"
 ID = "_id"
+
+#: Characters of a reply's shape, of its beginning and of its end, where Exim and GMX put the
+#: verdict. Real refusals have some 100, Google's longest 600; a hostile one costs rules less so.
+MAX_SHAPE = (700, 300)
 
 #: The enhanced code where qmail, Cisco and their kin put it: "(#5.1.1)", "#5.1.0", "[5.1.1]".
 _EMBEDDED = re.compile(r"[#(\[] ?#?([45]\.\d{1,3}\.\d{1,3})(?![.\d])")
 _SPACE = re.compile(r"(?:\s|\\x09)+")
 _ADDRESS = re.compile(r"""(?<![^\s<>()\[\]{},;:"'=])[^\s<>()\[\]{},;:"'=@]{1,64}@[\w.-]{1,255}""")
-# A dotted name or number, or one long word with a digit in it, such as a queue id. Both begin
-# only where a word begins, so that a stranger's endless word costs no more than its length.
-_NAME = re.compile(r"(?<![\w.-])(?:[\w-]+(?:\.[\w-]+)+|(?=[a-z-]{0,63}\d)[a-z\d-]{12,})(?![\w-])")
-_LONG_ID = re.compile(r"(?=.*\d)[a-z\d-]{12,}(?:\.\d+)?")
+# A dotted name or number, an IPv6 address, or one long word with a digit in it, such as a queue
+# id. All begin only where a word begins, so that a stranger's endless word costs no more than
+# its length.
+_NAME = re.compile(
+    r"(?<![\w.:-])(?:[\w-]+(?:\.[\w-]+)+|[\da-f]{0,4}(?::[\da-f]{0,4}){2,7}"
+    r"|(?=[a-z-]{0,63}\d)[a-z\d-]{12,}|\d{6,})(?![\w-])"
+)
+_LONG_ID = re.compile(r"(?=.*\d)[a-z\d-]{12,}(?:\.\d+)*|\d{6,}")
+# A moment, which is of an id's use.
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\d(?:t| )\d\d:\d\d(?::\d\d(?:\.\d+)?)?z?\b")
+_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+# The first label of a host's name, which numbers it among its likes: mta7.am0.example.net.
+_NUMBERED_HOST = re.compile(r"^[a-z-]*\d[\w-]*(?=\.[\w.-]+\.[a-z][\w-]*$)")
+# Chinese and Japanese put no spaces between words: each character is made a word of its own.
+_CJK = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_UNSPACED = re.compile(rf"(?<=[{_CJK}])(?=\w)|(?<=\w)(?=[{_CJK}])")
+# Letters that have no accent to take off and are written so where there is only ASCII.
+_LETTERS = str.maketrans({"ł": "l", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d"})
 # What may differ between two replies that say the same: words with a digit, long hex words.
 _VARIES = re.compile(r"(?<![\w-])(?:(?=[a-z_-]*\d)[\w-]+|[a-f]{8,})(?![\w-])")
 
@@ -39,13 +60,16 @@ class Context:
     """Our own values, so that a reply that repeats them is not read as if they were its words.
 
     `source` is the source's address, `helo` its HELO name, `reverse_path` and `recipient` the
-    addresses of the transaction without angle brackets; empty where there is none.
+    addresses of the transaction without angle brackets; empty where there is none. `exchanger`
+    is the name that the DNS gave to the host that speaks: it tells the provider, and a host that
+    is called blocked.example must not be read as if it blocked us.
     """
 
     source: str = ""
     helo: str = ""
     reverse_path: str = ""
     recipient: str = ""
+    exchanger: str = ""
 
 
 def folded(text: str) -> str:
@@ -54,18 +78,22 @@ def folded(text: str) -> str:
 
 
 def unaccented(text: str) -> str:
-    """`text` without accents, compatibility forms made plain."""
+    """Lower-case `text` without accents, compatibility forms made plain, Chinese and Japanese
+    characters set apart."""
     if text.isascii():
         return text
     decomposed = unicodedata.normalize("NFKD", text)
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
+    plain = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return _UNSPACED.sub(" ", plain.translate(_LETTERS))
 
 
 def masked(reply: Reply, context: Context) -> str:
-    """The reply's words, folded, with addresses, our own values and ids masked.
+    """The shape of the reply: its words, folded, with what differs from one recipient, host or
+    moment to the next masked: addresses, our own values, hosts' numbers, ids.
 
-    A recipient such as blocked@ip.example must not speak for the exchanger. A bare local part
-    stays: the local part "unknown" would take the word out of "user unknown".
+    Rules see nothing else, so two replies of one shape always say the same. A recipient such as
+    blocked@ip.example must not speak for the exchanger. A bare local part stays: the local part
+    "unknown" would take the word out of "user unknown".
     """
     text = folded(reply.text)
     recipient, reverse_path = folded(context.recipient), folded(context.reverse_path)
@@ -81,10 +109,12 @@ def masked(reply: Reply, context: Context) -> str:
         text = text.replace(source, SOURCE)
     if "@" in text:
         text = _ADDRESS.sub(OTHER_ADDRESS, text)
+    text = _MOMENT.sub(ID, text)
     # Where two are equal, the later one stands: a domain that we send from may be asked about.
     names = {
         sender_domain: REVERSE_PATH,
         domain: DOMAIN,
+        context.exchanger.lower(): EXCHANGER,
         context.helo.lower(): HELO,
         source: SOURCE,
     }
@@ -95,9 +125,15 @@ def masked(reply: Reply, context: Context) -> str:
             return names[name]
         if domain and name.endswith("." + domain):
             return DOMAIN
-        return ID if _LONG_ID.fullmatch(name) else name
+        if _IPV4.fullmatch(name) or ":" in name:
+            return IP
+        if _LONG_ID.fullmatch(name):
+            return ID
+        return _NUMBERED_HOST.sub(HOST, name)
 
-    return _NAME.sub(mask_name, text)
+    text = _NAME.sub(mask_name, text)
+    first, last = MAX_SHAPE
+    return text if len(text) <= first + last else f"{text[:first]} {text[-last:]}"
 
 
 def enhanced_code(reply: Reply) -> str | None:

@@ -87,8 +87,9 @@ class Reason(str, Enum):
     UNCONFIRMED = (
         "unconfirmed",
         Verdict.RISKY,
-        "The recipient was taken without a promise: 252, a backup exchanger, or a domain whose "
-        "random recipient was never decided. Treat it like catch_all.",
+        "The recipient was taken without a promise: 252, a backup exchanger, a domain whose random "
+        "recipient was never decided, or, where none was asked, a provider that is known to take "
+        "everybody and bounce later. Treat it like catch_all.",
     )
     NO_SUCH_MAILBOX = (
         "no_such_mailbox",
