@@ -379,6 +379,34 @@ class TestMemory:
         assert found[:-1] == [None] * 10
         assert found[-1] is not None
 
+    @pytest.mark.parametrize("kind", FORMATS)
+    @pytest.mark.parametrize("line", [b"\n", b"# a comment\n", b"a@b.example\n"])
+    def test_a_turn_is_no_more_than_so_many_lines(
+        self, kind: Format, line: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lines_module, "TURN_LINES", 100)
+        reading = reader(BEFORE[kind] + line * 1000, kind)
+        turns = [reading._lines.number for row in reading.turns() if row is None]
+
+        # A CSV file's header is a line that was read before.
+        assert [number - (kind is Format.CSV) for number in turns] == list(range(100, 1001, 100))
+
+    @pytest.mark.parametrize(
+        "nothing", [b"\0" * 2_000_000, gzip.compress(b"") * 60_000], ids=["zeros", "empty members"]
+    )
+    def test_a_gzip_that_holds_nothing_at_great_length(self, nothing: bytes) -> None:
+        words = complaint(gzip.compress(b"a@b.example\n") + nothing, Format.TXT, b"list.gz")
+
+        assert words == "list.gz, line 2: more than 1048576 bytes of the gzip hold nothing"
+
+    def test_blanks_where_a_header_should_be(self) -> None:
+        assert rows(b"\n" * 60_000 + b"email\na@b.example\n", Format.CSV)
+        words = complaint(b"\n" * 70_000 + b"email\na@b.example\n", Format.CSV, b"list.csv")
+
+        assert words == (
+            "list.csv, line 65537: there are more than 65536 blanks where the header should be"
+        )
+
     def test_a_line_without_end_gives_others_their_turn(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import sqlite3
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,10 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from twisted_probe.jobs import intake as intake_module
 from twisted_probe.jobs.deadline import JOB_DEADLINE, NEVER_ASKED
-from twisted_probe.jobs.ledger import State
+from twisted_probe.jobs.formats import lines as lines_module
+from twisted_probe.jobs.formats.lines import Lines
+from twisted_probe.jobs.intake import AT_ONCE
+from twisted_probe.jobs.ledger import ALIVE, State
 from twisted_probe.jobs.results import program_version, write_results
 from twisted_probe.vocabulary.outcome import FLAT_FIELDS, Reason, Retry
 
@@ -510,6 +515,53 @@ class Slowly:
             deferred.callback(result)
 
 
+class Turns:
+    """A daemon's thread by hand: ten lines a turn, and a tick whenever it has nothing to do."""
+
+    def __init__(self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._daemon = daemon
+        self._slowly = Slowly()
+        self._numbers: Counter[str] = Counter()
+        monkeypatch.setattr(lines_module, "TURN_LINES", 10)
+        really = Lines._piece
+
+        def piece(lines: Lines, limit: int, line: int) -> bytes:
+            self._numbers[lines._title] += 1
+            return really(lines, limit, line)
+
+        monkeypatch.setattr(Lines, "_piece", piece)
+
+    def begin(self) -> None:
+        self._daemon.keeper._run = self._slowly
+        self._tick()
+
+    def go(self, turns: int = 1) -> None:
+        for _ in range(turns):
+            self._slowly.go()
+            self._tick()
+
+    def finish(self) -> None:
+        """Until nothing is left to do."""
+        while self._daemon.ledger.jobs(*ALIVE) or self._daemon.names("new"):
+            self.go()
+
+    def lines_read(self, name: str) -> int:
+        return self._numbers[name]
+
+    def forget(self) -> None:
+        self._numbers.clear()
+
+    def _tick(self) -> None:
+        if self._daemon.keeper._ticking is None:
+            Deferred.fromCoroutine(self._daemon.keeper.tick())
+            self._daemon.clock.advance(1)
+
+
+@pytest.fixture
+def turns(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Turns:
+    return Turns(daemon, monkeypatch)
+
+
 class TestTurns:
     def test_one_tick_at_a_time_and_a_stop_that_waits(
         self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
@@ -521,11 +573,11 @@ class TestTurns:
         tick = Deferred.fromCoroutine(daemon.keeper.tick())
         while "next" not in getattr(slowly.calls[0][1], "__name__", ""):
             slowly.go()
-        assert len(slowly.calls) == 1
+        calls = len(slowly.calls)
         result_of(daemon.keeper.tick())
-        assert len(slowly.calls) == 1
-        slowly.go()
-        slowly.go()
+        assert len(slowly.calls) == calls
+        while not any(job.lines for job in daemon.ledger.jobs(State.IMPORTING)):
+            slowly.go()
 
         stop = Deferred.fromCoroutine(daemon.keeper.stop())
         assert not stop.called
@@ -569,6 +621,99 @@ class TestTurns:
         daemon.restart()
         daemon.tick()
         assert len(daemon.table("list")) == 100
+
+    def test_a_short_list_passes_a_long_one(self, daemon: Daemon, turns: Turns) -> None:
+        daemon.drop("a-long-one", "# nobody\n" * 1000)
+        daemon.drop("b-short", "?\n")
+        daemon.tick()
+        turns.begin()
+        while "b-short.results.csv" not in daemon.names("done"):
+            turns.go()
+
+        assert turns.lines_read("a-long-one") < 200
+        assert "a-long-one.results.csv" not in daemon.names("done")
+        turns.finish()
+        assert "a-long-one.results.csv" in daemon.names("done")
+
+    def test_one_that_comes_while_a_long_one_is_read(self, daemon: Daemon, turns: Turns) -> None:
+        daemon.drop("a-long-one", "\n" * 1000)
+        daemon.tick()
+        turns.begin()
+        turns.go(20)
+        daemon.drop("b-short", "?\n")
+        while "b-short.results.csv" not in daemon.names("done"):
+            turns.go()
+
+        assert turns.lines_read("a-long-one") < 500
+
+    def test_one_that_comes_while_long_results_are_written(
+        self, daemon: Daemon, turns: Turns, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("twisted_probe.jobs.results.PAGE", 10)
+        daemon.drop("a-long-one", "#\n" * 1000 + "?\n" * 500)
+        daemon.tick()
+        turns.begin()
+        while not any(name.startswith(".") for name in daemon.names("done")):
+            turns.go()
+        daemon.drop("b-short", "?\n")
+        while "b-short.results.csv" not in daemon.names("done"):
+            turns.go()
+
+        assert "a-long-one.results.csv" not in daemon.names("done")
+        turns.finish()
+        assert len(daemon.table("a-long-one")) == 500
+
+    def test_no_more_at_once_than_have_hands(self, daemon: Daemon, turns: Turns) -> None:
+        names = [f"list{number:02}" for number in range(2 * AT_ONCE)]
+        for name in names:
+            daemon.drop(name, "#\n" * 100)
+        daemon.tick()
+        turns.begin()
+        turns.go(8 * AT_ONCE)
+
+        assert [name for name in names if turns.lines_read(name)] == names[:AT_ONCE]
+        turns.finish()
+        assert len(daemon.names("done")) == 3 * len(names)
+
+    @pytest.mark.parametrize("name", ["list", "list.gz"])
+    def test_a_list_that_is_called_off_is_not_read_on(
+        self, daemon: Daemon, turns: Turns, name: str
+    ) -> None:
+        data = b"?\na@b.example\n" + b"#\n" * 1000 + b"c@b.example\n"
+        daemon.drop(name, gzip.compress(data) if name.endswith(".gz") else data)
+        daemon.tick()
+        turns.begin()
+        while turns.lines_read(name) < 50:
+            turns.go()
+        (job,) = daemon.ledger.jobs(State.IMPORTING)
+        daemon.ledger.cancel_job(job.id, daemon.now)
+        turns.finish()
+
+        assert turns.lines_read(name) < 100
+        assert [(row["probe_line"], row["probe_reason"]) for row in daemon.table(name)] == [
+            ("1", "invalid_address"),
+            ("2", "temporary"),
+        ]
+        summary = daemon.summary(name)
+        assert (summary["cancelled"], summary["lines"]) == (True, 2)
+
+    def test_one_that_was_called_off_is_not_read_on_after_a_restart(
+        self, daemon: Daemon, turns: Turns
+    ) -> None:
+        daemon.drop("list", "?\n" + "#\n" * 1000)
+        daemon.tick()
+        turns.begin()
+        while turns.lines_read("list") < 50:
+            turns.go()
+        (job,) = daemon.ledger.jobs(State.IMPORTING)
+        daemon.ledger.cancel_job(job.id, daemon.now)
+        turns.forget()
+        daemon.restart()
+        daemon.tick()
+
+        assert 0 < turns.lines_read("list") < 50
+        assert len(daemon.table("list")) == 1
+        assert daemon.summary("list")["cancelled"] is True
 
     def test_a_tick_that_is_cancelled(self, daemon: Daemon) -> None:
         daemon.keeper._run = Slowly()

@@ -168,7 +168,7 @@ class TestPacked:
 
     def test_little_in_much(self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
         """Blank lines without end: others have their turn, and the job its results."""
-        monkeypatch.setattr("twisted_probe.jobs.formats.lines.TURN", 100_000)
+        monkeypatch.setattr("twisted_probe.jobs.formats.lines.TURN_LINES", 100_000)
         daemon.drop("list.gz", gzip.compress(b"\n" * 1_000_000 + b"a@b.example\n?\n"))
         turns: list[object] = []
         run = daemon.keeper._run

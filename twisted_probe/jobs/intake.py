@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.formats import JobReader, UnreadableJob, format_of
+from twisted_probe.jobs.hands import Hands
 from twisted_probe.jobs.job_file import (
     MAX_JOB_FILE,
     SAYS_NOTHING,
@@ -33,15 +34,20 @@ from twisted_probe.vocabulary.source import Source
 #: (240 min). It mends due times that a clock set back has moved away.
 LONGEST_WAIT = 14400.0
 
+#: Jobs that are read at once, and whose results are written at once. Each has its turn after the
+#: others' (some 20 ms), so that a short list need not wait for the end of a long one.
+AT_ONCE = 8
+
 _THROUGH = object()
 
 
 class JobKeeper:
     """Moves all jobs of `spool` and `ledger` on, a `tick` at a time.
 
-    Both are used through `run` only (see `ledger_work.Run`): files are read and written in the
-    ledger's thread, in pieces that let the outcomes of other jobs pass between them. Nothing is
-    remembered here that a restart would miss: every tick looks at what is there.
+    Both are used through `run` only (see `ledger_work.Run`), which does one thing after the other:
+    files are read and written in the ledger's thread, in pieces that let the outcomes of other
+    jobs, and their own reading and writing, pass between them. Nothing is remembered here that a
+    restart would miss: every tick looks at what is there.
 
     `deadline`, in seconds, and `options` are those of jobs that say nothing else themselves,
     `sources` are those that a job may choose from, `longest_wait` is the longest step of the
@@ -73,11 +79,14 @@ class JobKeeper:
         self._started = False
         self._stopping = False
         self._ticking: Deferred[None] | None = None
+        self._read = Hands(AT_ONCE)
+        self._written = Hands(AT_ONCE)
 
     # -- for the daemon
 
     async def tick(self) -> None:
-        """Take every job as far as it can go now; to be called every few seconds.
+        """Take every job on; to be called every few seconds. What takes long, reading a list and
+        writing its results, goes on when the tick has ended.
 
         Never raises: a step that fails is logged, once for each cause, and tried again at the
         next tick, and the other jobs go on. A tick during a tick does nothing.
@@ -98,11 +107,13 @@ class JobKeeper:
             ticking.callback(None)
 
     async def stop(self) -> None:
-        """Begin nothing more; returns when the running tick has ended, which is soon. What it
-        left is taken up at the next start."""
+        """Begin nothing more; returns when the running tick has ended, and whatever goes on of it,
+        which is soon. What was left is taken up at the next start."""
         self._stopping = True
         if self._ticking is not None:
             await self._ticking
+        await self._read.done()
+        await self._written.done()
 
     def options_of(self, job: Job) -> JobOptions:
         """What holds for a job: what it says itself, else what all jobs have."""
@@ -143,9 +154,9 @@ class JobKeeper:
         return read_job_file(data, printable(name + OPTIONS), self.sources)
 
     async def _import_all(self) -> None:
-        for job in await self._run(self._ledger.jobs, State.CLAIMED, State.IMPORTING):
-            if not self._stopping:
-                await self._safely(job.id, self._import, job)
+        jobs = await self._run(self._ledger.jobs, State.CLAIMED, State.IMPORTING)
+        if not self._stopping:
+            self._read.take(jobs, lambda job: self._safely(job.id, self._import, job))
 
     async def _import(self, job: Job) -> None:
         try:
@@ -157,6 +168,8 @@ class JobKeeper:
             await self._lost(job)
         else:
             read = await self._run(self._ledger.job, job.id)
+            if read.digest is None:
+                return
             self.log.info(
                 "{job} is read: {lines} lines, {recipients} recipients",
                 job=read.title,
@@ -172,6 +185,9 @@ class JobKeeper:
             rows = reader.turns()
             while self._ledger.import_rows(job.id, rows, self._clock.seconds()):
                 yield
+                if self._ledger.job(job.id).cancelled_at is not None:
+                    self._ledger.open_job(job.id, None)  # nobody waits for the rest of it
+                    return
             self._ledger.open_job(job.id, reader.digest)
 
     async def _expire(self) -> None:
@@ -179,9 +195,11 @@ class JobKeeper:
             pass
 
     async def _conclude_all(self) -> None:
-        for job in await self._run(self._ledger.finished_jobs):
-            if not self._stopping:
-                await self._safely(job.id, self._conclude, job)
+        jobs = [
+            job for job in await self._run(self._ledger.finished_jobs) if job.id not in self._read
+        ]
+        if not self._stopping:
+            self._written.take(jobs, lambda job: self._safely(job.id, self._conclude, job))
 
     async def _conclude(self, job: Job) -> None:
         if job.done_name is None:

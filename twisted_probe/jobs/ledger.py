@@ -61,6 +61,7 @@ class Job:
     `name` is the file's in active/, `done_name` the one it gets in done/. `lines` counts the
     lines that are answered, `invalid` those of them that name no mailbox, `recipients` the
     distinct mailboxes in the others, `settled` the recipients that have their final outcome.
+    `digest` is the file's, None while it is not read to its end.
     `paused_at` and `cancelled_at` say since when it is (`jobs.switches`), None that it is not;
     `says` is what the job says for itself.
     """
@@ -265,8 +266,9 @@ class Ledger(Recipients, Switches, Reading):
             self._tally(job, Counter({Reason.INVALID_ADDRESS: invalid}))
         return paused or len(lines) == limit
 
-    def open_job(self, job: int, digest: bytes) -> None:
-        """The whole file, of this digest, was read: its recipients may be handed out."""
+    def open_job(self, job: int, digest: bytes | None) -> None:
+        """The whole file, of this digest, was read: its recipients may be handed out. Without a
+        digest the job was cancelled before that, and what was read is all that is answered."""
         with transaction(self._database) as database:
             database.execute(
                 "UPDATE jobs SET state = 'open', digest = ? WHERE id = ? AND state = 'importing'",

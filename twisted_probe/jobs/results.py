@@ -58,6 +58,8 @@ def write_results(
 
     Yields after some lines, to be run on when others had their turn.
 
+    Of a job that was cancelled while it was read the lines are answered that were read.
+
     Raises ChangedJob when the original is not what was imported, MissingJob when it is gone,
     OSError when the disk is full; nothing is left behind then.
     """
@@ -80,7 +82,7 @@ def write_results(
                     yield
         except UnreadableJob:
             raise _changed(job) from None
-        if reader.digest != job.digest:
+        if job.digest is not None and reader.digest != job.digest:
             raise _changed(job)
         json.dump(_summary(job, figures, reader), summary.text, indent=2, ensure_ascii=False)
         summary.text.write("\n")
@@ -91,7 +93,7 @@ def write_results(
 def _joined(job: Job, reader: JobReader, ledger: Ledger) -> Iterator[tuple[Row, Outcome] | None]:
     """Each row and its outcome; None where others may have their turn."""
     outcomes = ledger.outcomes(job.id)
-    for row in reader.turns():
+    for row in _rows(job, reader):
         if row is None:
             yield None
             continue
@@ -101,6 +103,22 @@ def _joined(job: Job, reader: JobReader, ledger: Ledger) -> Iterator[tuple[Row, 
         yield row, outcome
     if next(outcomes, None) is not None:
         raise _changed(job)
+
+
+def _rows(job: Job, reader: JobReader) -> Iterator[Row | None]:
+    """What was read once, again: all, or no more than when the job was cancelled."""
+    rows = reader.turns()
+    if job.digest is not None:
+        yield from rows
+        return
+    left = job.lines
+    while left:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        left -= row is not None
+        yield row
 
 
 def _changed(job: Job) -> ChangedJob:

@@ -18,6 +18,8 @@ from twisted_probe.jobs.formats.stream import Broken, Readable
 HEAD = 1 << 16
 #: Bytes after which others may have their turn, whatever was found: some 50 ms.
 TURN = 1 << 24
+#: Lines after which they may, however short: some 20 ms.
+TURN_LINES = 20_000
 #: How many of the lines that were read as Latin-1 are named.
 NAMED = 10
 
@@ -73,9 +75,10 @@ class Lines:
     def read(self, limit: int) -> Iterator[tuple[str, bool] | None]:
         """Each line with its end, and whether it is all there or was cut to `limit` bytes.
 
-        Between them, after every TURN bytes, comes None.
+        Between them, after every TURN bytes or TURN_LINES lines, comes None.
         """
         turn = TURN
+        turn_line = self.number + TURN_LINES
         while piece := self._piece(limit, self.number + 1):
             self.number += 1
             tail = piece
@@ -86,8 +89,9 @@ class Lines:
                     turn = self._read + TURN
                     yield None
             yield self._text(piece, whole), whole
-            if self._read >= turn:
+            if self._read >= turn or self.number >= turn_line:
                 turn = self._read + TURN
+                turn_line = self.number + TURN_LINES
                 yield None
 
     def _piece(self, limit: int, line: int) -> bytes:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 #: Bytes that are read, unpacked or decoded at once.
 PIECE = 1 << 16
+#: Bytes of a gzip file that may hold nothing at all: far more than the empty members and the zeros
+#: that tools leave, and some 100 ms of reading, which nothing interrupts.
+MAX_BARREN = 1 << 20
 
 _GZIP = b"\x1f\x8b"
 #: What zlib has to be told to take gzip and nothing else.
@@ -61,7 +64,11 @@ def unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """
     unpacker: Any = None  # of the member at hand, None between two of them
     begun = False
+    barren = 0  # bytes read since something was found
     for packed in pieces:
+        barren += len(packed)
+        if barren > MAX_BARREN:
+            raise Broken(f"more than {MAX_BARREN} bytes of the gzip hold nothing")
         while True:
             if unpacker is None:
                 packed = packed.lstrip(b"\0") if begun else packed
@@ -77,6 +84,7 @@ def unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 reason = str(error).rpartition(": ")[2]
                 raise Broken(f"the gzip cannot be unpacked from about here on ({reason})") from None
             if found:
+                barren = 0
                 yield found
             if unpacker.eof:
                 packed, unpacker = unpacker.unused_data, None

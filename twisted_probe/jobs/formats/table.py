@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from twisted_probe.jobs.formats.dialect import EXCEL, column_of, dialect_of
-from twisted_probe.jobs.formats.lines import Lines
+from twisted_probe.jobs.formats.lines import HEAD, Lines
 from twisted_probe.jobs.formats.row import MAX_RECORD, Row, UnreadableJob, entry
 from twisted_probe.vocabulary.escaping import cut, escaped
 
@@ -31,7 +31,7 @@ class TableReader:
         self.dialect = EXCEL
         self._column = 0
         found = self._record_lines()
-        first = next((line for line in found if line.strip(" \t\r\n")), None)
+        first = next((line for line in found if self._is_begun(line)), None)
         if first is None:
             self._reader: Iterator[list[str]] = iter(())
             return
@@ -79,6 +79,17 @@ class TableReader:
                     self._begin,
                 )
             yield line
+
+    def _is_begun(self, line: str) -> bool:
+        """Whether this line, before which all are blank, is not."""
+        if not line.strip(" \t\r\n"):
+            if self._size > HEAD:
+                raise self._lines.unreadable(
+                    f"there are more than {HEAD} blanks where the header should be",
+                    self._lines.number,
+                )
+            return False
+        return True
 
     def _column_of_addresses(self) -> int:
         names = [name.strip().casefold() for name in self.header]
