@@ -12,10 +12,11 @@ refusal of another kind); 4 there was no session, or it ended too early.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
@@ -35,46 +36,99 @@ from twisted_probe import (
 
 ALIVE, REFUSED, USAGE, UNDECIDED, NO_SESSION = range(5)
 
+Value = TypeVar("Value")
+
 
 def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line; one that is wrong ends the program with 2."""
     parser = argparse.ArgumentParser(description="Ask one exchanger about one recipient.")
-    parser.add_argument("exchanger", help="its name or address")
-    parser.add_argument("recipient", help="the address to ask about")
-    parser.add_argument("--port", type=int, default=25, help="the exchanger's port (default: 25)")
-    parser.add_argument("--source", required=True, help="the address of this machine to ask from")
+    address = _read_by(parse_address)
+    parser.add_argument("exchanger", type=_read_by(_host), help="its name or address")
+    parser.add_argument("recipient", type=address, help="the address to ask about")
     parser.add_argument(
-        "--source-port", type=int, default=0, help="its port (default: 0, any that is free)"
-    )
-    parser.add_argument("--helo", required=True, help="the name that the source has in the DNS")
-    parser.add_argument(
-        "--reverse-path", required=True, help="your address for MAIL FROM; it receives mail"
+        "--port", type=_number(int, 1, 65535), default=25, help="the exchanger's port (default: 25)"
     )
     parser.add_argument(
-        "--timeout", type=float, default=30.0, help="seconds for each step (default: 30)"
+        "--source",
+        type=_read_by(lambda text: Source(text, "any.example.org").address),
+        required=True,
+        help="the address of this machine to ask from",
     )
     parser.add_argument(
-        "--wait", type=float, default=120.0, help="seconds to wait if greylisted (default: 120)"
+        "--source-port",
+        type=_number(int, 0, 65535),
+        default=0,
+        help="its port (default: 0, any that is free)",
     )
     parser.add_argument(
-        "--tries", type=int, default=3, help="how often to ask if greylisted (default: 3)"
+        "--helo",
+        type=_read_by(lambda text: Source("192.0.2.1", text).helo),
+        required=True,
+        help="the name that the source has in the DNS",
+    )
+    parser.add_argument(
+        "--reverse-path",
+        type=address,
+        required=True,
+        help="your address for MAIL FROM; it receives mail",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_number(float, 0.1, 3600),
+        default=30.0,
+        help="seconds for each step (default: 30)",
+    )
+    parser.add_argument(
+        "--wait",
+        type=_number(float, 0, 86400),
+        default=120.0,
+        help="seconds to wait if greylisted (default: 120)",
+    )
+    parser.add_argument(
+        "--tries",
+        type=_number(int, 1, 100),
+        default=3,
+        help="how often to ask if greylisted (default: 3)",
     )
     parser.add_argument("--transcript", action="store_true", help="print what is said, to stderr")
     parser.add_argument(
         "--allow-network",
-        type=ip_network,
+        type=_read_by(ip_network),
         action="append",
         default=[],
         help="a network that may be dialled although it is not public; may be repeated",
     )
     arguments = parser.parse_args(argv)
-    try:
-        arguments.source = Source(arguments.source, arguments.helo, arguments.source_port)
-        arguments.recipient = parse_address(arguments.recipient)
-        arguments.reverse_path = parse_address(arguments.reverse_path)
-    except ValueError as error:
-        parser.error(str(error))
+    arguments.source = Source(arguments.source, arguments.helo, arguments.source_port)
     return arguments
+
+
+def _read_by(reader: Callable[[str], Value]) -> Callable[[str], Value]:
+    """For `type`: the words of `reader`'s ValueError stand behind the argument's name."""
+
+    def read(text: str) -> Value:
+        try:
+            return reader(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+    return read
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[\w.:-]{1,255}", text, re.ASCII):
+        raise ValueError("it is no name of a host, and no address")
+    return text
+
+
+def _number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        number = kind(text)
+        if not least <= number <= most:  # NaN neither
+            raise ValueError(f"it is not between {least:g} and {most:g}")
+        return number
+
+    return _read_by(read)
 
 
 async def run(reactor: Any, arguments: argparse.Namespace) -> int:

@@ -166,6 +166,14 @@ async def test_a_transcript(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
+        (["--port=99999"], "argument --port: '99999': it is not between 1 and 65535"),
+        (["--port=smtp"], "argument --port: 'smtp': "),
+        (["--timeout=-1"], "argument --timeout: '-1': it is not between 0.1 and 3600"),
+        (["--timeout=nan"], "argument --timeout: 'nan': it is not between"),
+        (["--wait=-1"], "argument --wait: '-1'"),
+        (["--tries=0"], "argument --tries: '0'"),
+        (["--reverse-path="], "argument --reverse-path: '': "),
+        (["--source=mx.example.org"], "argument --source: 'mx.example.org': "),
         (["--source=mx.example.org"], "does not appear to be an IPv4 or IPv6 address"),
         (["--helo=localhost"], "it has no dot"),
         (["--source-port=70000"], "not between 0 and 65535"),
@@ -181,6 +189,21 @@ def test_wrong_usage(wrong: list[str], complaint: str, capsys: pytest.CaptureFix
         one_address.read_arguments(words(town, "ann@orchard.example", *wrong))
     assert caught.value.code == one_address.USAGE
     assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("wrong", ["", "ann b", "ann@", "x" * 300])
+def test_an_exchanger_or_a_recipient_that_is_none(
+    place: int, wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    town = Town()
+    town.port = 2525
+    arguments = words(town, "ann@orchard.example")
+    arguments[place] = wrong
+    with pytest.raises(SystemExit) as caught:
+        one_address.read_arguments(arguments)
+    assert caught.value.code == one_address.USAGE
+    assert f"argument {('exchanger', 'recipient')[place]}: '{wrong}': " in capsys.readouterr().err
 
 
 def test_it_waits_as_the_old_one_did() -> None:
