@@ -24,17 +24,21 @@ from twisted_probe import Ladder, Outcome, Prober, Source
 async def main(reactor: Any, *argv: str) -> None:
     """Probe a list and print a line for each address."""
     options = read(argv)
-    prober = Prober(
-        reactor,
-        sources=[Source.parse(text) for text in options.source],
-        reverse_path=options.reverse_path,
-        # None of the rest is needed on the open Internet.
-        resolvers=[(host, int(port)) for host, port in map(split, options.resolver)],
-        port=options.port,
-        allow_networks=options.allow_network,
-        ladder=Ladder(greylist=tuple(options.greylist)) if options.greylist else Ladder(),
-    )
-    asking = Deferred.fromCoroutine(ask(reactor, prober, options.list, options.patience))
+    try:
+        addresses = lines_of(options.list)
+        prober = Prober(
+            reactor,
+            sources=[Source.parse(text) for text in options.source],
+            reverse_path=options.reverse_path,
+            # None of the rest is needed on the open Internet.
+            resolvers=[(host, int(port)) for host, port in map(split, options.resolver)],
+            port=options.port,
+            allow_networks=options.allow_network,
+            ladder=Ladder(greylist=tuple(options.greylist)) if options.greylist else Ladder(),
+        )
+    except (OSError, ValueError) as error:
+        sys.exit(f"list_from_twisted.py: {error}")
+    asking = Deferred.fromCoroutine(ask(reactor, prober, addresses, options.patience))
 
     def stop() -> Deferred[None]:
         asking.cancel()
@@ -81,7 +85,7 @@ async def ask(
 def read(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("list", type=lines_of, help="a file with an address a line")
+    parser.add_argument("list", help="a file with an address a line")
     parser.add_argument("--source", action="append", required=True, metavar="ADDRESS=HELO")
     parser.add_argument("--reverse-path", required=True, metavar="ADDRESS")
     parser.add_argument("--patience", type=float, default=0.0, metavar="SECONDS")
@@ -93,8 +97,9 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def lines_of(path: str) -> list[str]:
-    """The addresses in a file."""
-    return [line for line in Path(path).read_text("utf-8").splitlines() if line.strip()]
+    """The addresses in a file; blank lines are none, nor those that begin with `#`."""
+    lines = Path(path).read_text("utf-8").splitlines()
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def split(resolver: str) -> tuple[str, str]:

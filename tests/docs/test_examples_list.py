@@ -96,3 +96,31 @@ async def test_cancelled_it_leaves_nothing(tmp_path: Path) -> None:
             await deferLater(reactor, 0.001)
         running.cancel()
         await running
+
+
+async def test_comments_and_blank_lines_are_not_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text("# ours\n\n  # theirs\nann@orchard.example\n  \n")
+
+    assert list_from_twisted.lines_of(str(path)) == ["ann@orchard.example"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        (["nowhere"], "No such file or directory: 'nowhere'"),
+        (["list", "--source", "127.0.0.1"], "it has no HELO name"),
+        (["list", "--allow-network", "home"], "'home'"),
+    ],
+)
+async def test_what_is_wrong_is_told_in_one_line(
+    tmp_path: Path, wrong: list[str], complaint: str
+) -> None:
+    (tmp_path / "list").write_text("ann@orchard.example\n")
+    usual = ["--source", "127.0.0.1=a.example.org", "--reverse-path", "p@example.org"]
+    done = await run(PROGRAM, *usual, *wrong, directory=tmp_path)
+
+    assert (done.code, done.out) == (1, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("list_from_twisted.py: ")
+    assert complaint in line
