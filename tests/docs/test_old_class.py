@@ -18,7 +18,7 @@ from attrs import define, field
 from docutils import nodes
 from docutils.core import publish_doctree, publish_string
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError
 from twisted.internet.protocol import Factory
 
 import twisted_probe
@@ -248,6 +248,13 @@ async def test_row_listen() -> None:
         session = await page.session()
         with pytest.raises(OutOfStep):
             await session.helo(extended=False)
+    # Where both Deferreds end in an error, none is left unhandled.
+    async with reader(Temper(helo=Answer("", then=Then.CLOSE))) as page:
+        with pytest.raises(FirstError) as caught:
+            await page.runs("listen", session=await page.session())
+        assert caught.value.subFailure.check(SessionLost)
+        del caught
+        gc.collect()
 
 
 async def test_row_reconnecting() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +103,9 @@ def test_whatever_passes_is_one_harmless_line(line: bytes) -> None:
         return
     assert not any(octet < 0x20 or octet == 0x7F for octet in command.line)
     assert command.line.split()[0].upper() not in (b"DATA", b"BDAT", b"VRFY")
+
+
+@pytest.mark.parametrize(("line", "kind"), [("NOOP", "str"), (None, "NoneType"), (5, "int")])
+def test_a_line_that_is_not_bytes(line: Any, kind: str) -> None:
+    with pytest.raises(TypeError, match=f'a command is bytes, such as b"NOOP", and not {kind}'):
+        Command(line)

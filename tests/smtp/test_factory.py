@@ -380,3 +380,33 @@ def test_the_end_of_what_it_came_to(stands: bool) -> None:
         dial.session.connectionLost()
         assert ended == [None]
         assert isinstance(dial.results[0], SessionLost)
+
+
+# --- What cannot be meant ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, float("nan"), float("inf"), "30", None, True])
+def test_a_timeout_that_is_none(seconds: Any) -> None:
+    with pytest.raises(ValueError, match="timeout connect = "):
+        ProbeFactory(SOURCE, timeout=seconds)
+    with pytest.raises(ValueError, match="timeout greeting = "):
+        ProbeFactory(SOURCE, timeout=Timeouts(greeting=seconds))
+
+
+def test_timeouts_that_may_be_nothing() -> None:
+    assert ProbeFactory(SOURCE, timeout=Timeouts(quit=0, recipient=0)).timeouts.quit == 0
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, "100", None, True])
+def test_a_number_of_recipients_that_is_none(number: Any) -> None:
+    with pytest.raises(ValueError, match=f"max_recipients {number!r}: it is no whole number"):
+        ProbeFactory(SOURCE, max_recipients=number)
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536, 99999, 25.0, "25", None])
+def test_a_port_that_is_none(port: Any) -> None:
+    factory = ProbeFactory(SOURCE)
+    with pytest.raises(ValueError, match=f"port {port!r}: it is no whole number"):
+        factory.connect(MemoryReactorClock(), "192.0.2.25", port)
+    # Nothing was begun.
+    factory.connect(MemoryReactorClock(), "192.0.2.25", 25)

@@ -31,6 +31,12 @@ _STAGES = {
 }
 
 
+def _bytes(line: object) -> bytes:
+    if not isinstance(line, bytes):
+        raise TypeError(f'a command is bytes, such as b"NOOP", and not {type(line).__name__}')
+    return line
+
+
 def _check_line(instance: object, attribute: object, line: bytes) -> None:
     if _CONTROL.search(line) or not line.strip():
         raise UnsafeCommand(f"a control character, or nothing at all, in '{decoded(line, 120)}'")
@@ -45,11 +51,12 @@ def _check_line(instance: object, attribute: object, line: bytes) -> None:
 class Command:
     """One command line, without CRLF.
 
-    Raises UnsafeCommand for control characters, a blank or an overlong line, and
-    ForbiddenCommand for DATA, BDAT and VRFY: this is the last gate before the wire.
+    Raises TypeError for what is not bytes, UnsafeCommand for control characters, a blank or an
+    overlong line, and ForbiddenCommand for DATA, BDAT and VRFY: this is the last gate before the
+    wire.
     """
 
-    line: bytes = field(validator=_check_line)
+    line: bytes = field(converter=_bytes, validator=_check_line)
     #: The verb; OTHER for one that changes nothing in a session's state.
     verb: Verb = field(init=False, eq=False, repr=False)
 

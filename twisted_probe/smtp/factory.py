@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import errno
 from ipaddress import ip_address
+from math import isfinite
+from typing import Any
 
+from attrs import asdict
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectBindError, ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimedOut
@@ -47,13 +50,25 @@ _NO_ROUTE = frozenset(
 )
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN))
 
+#: What may be no time at all.
+_MAY_BE_ZERO = ("quit", "recipient")
+
+
+def _check_seconds(name: str, seconds: Any) -> None:
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not isfinite(seconds) or seconds < 0:
+        raise ValueError(f"timeout {name} = {seconds!r}: it is no number of seconds to wait")
+    if seconds == 0 and name not in _MAY_BE_ZERO:
+        raise ValueError(f"timeout {name} = 0: nothing would ever be answered")
+
 
 class ProbeFactory(ClientFactory):
     """A factory for one attempt to talk to one exchanger from `source`.
 
     `timeout` is one number of seconds for connecting and for every step, or a `Timeouts`;
     `max_recipients` the number of RCPT commands allowed (0: no limit); `transcript` is called
-    with each line of the dialogue, as `ProbeProtocol` has it.
+    with each line of the dialogue, as `ProbeProtocol` has it. Raises ValueError, naming it, for a
+    timeout that is no time to wait and a number of recipients that is none.
     """
 
     noisy = False
@@ -67,6 +82,10 @@ class ProbeFactory(ClientFactory):
     ) -> None:
         self.source = source
         self.timeouts = timeout if isinstance(timeout, Timeouts) else Timeouts.flat(timeout)
+        for name, seconds in asdict(self.timeouts).items():
+            _check_seconds(name, seconds)
+        if type(max_recipients) is not int or max_recipients < 0:
+            raise ValueError(f"max_recipients {max_recipients!r}: it is no whole number from 0 on")
         self.max_recipients = max_recipients
         self.transcript = transcript
         self._clock: IReactorTime | None = None
@@ -87,9 +106,11 @@ class ProbeFactory(ClientFactory):
         ConnectTimeout, Refused, NoRoute, SourceUnavailable (the source is not on this machine, is
         of the other family, or its fixed port is taken; no other is tried), LocalExhaustion, or,
         when the connection stood, SessionLost, ReplyTimeout or ProtocolViolation. Cancelling
-        aborts. A second call raises Misuse, a host that is no literal ValueError: one factory is
-        one attempt.
+        aborts. A second call raises Misuse, since one factory is one attempt; a host that is no
+        literal, or a port that is none, ValueError.
         """
+        if type(port) is not int or not 0 < port < 65536:
+            raise ValueError(f"port {port!r}: it is no whole number between 1 and 65535")
         if self._host:
             raise Misuse("a ProbeFactory makes one attempt; make another one for the next")
         self._clock = IReactorTime(reactor)
