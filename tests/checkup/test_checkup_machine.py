@@ -87,7 +87,16 @@ def test_a_spool_that_is_a_file(tmp_path: Path) -> None:
     assert by_check(machine.spool_lines(path))["writable"][0] == "bad"
     status, found, _ = by_check(machine.spool_lines(path / "spool"))["writable"]
     assert status == "bad"
-    assert found.endswith(f"cannot make it in {path}")
+    assert found.endswith(f"cannot make it in {path}: Not a directory")
+
+
+def test_a_spool_where_nothing_can_be_made(tmp_path: Path) -> None:
+    """Not even by root, whom every mode allows everything."""
+    status, found, advice = by_check(machine.spool_lines(Path("/proc/nope")))["writable"]
+    assert status == "bad"
+    assert found.endswith(" cannot make it in /proc: No such file or directory")
+    assert advice is not None
+    assert advice.endswith("or name another place")
 
 
 def test_a_spool_of_somebody_else(open_spool: Path, as_nobody: Callable[[], None]) -> None:
@@ -118,8 +127,8 @@ def test_a_spool_that_nobody_may_make(as_nobody: Callable[[], None]) -> None:
     as_nobody()
     assert by_check(machine.spool_lines(Path("/usr/spool")))["writable"] == (
         "bad",
-        "it is not there, and nobody cannot make it in /usr",
-        "make it, and give it to the user that the daemon runs as",
+        "it is not there, and nobody cannot make it in /usr: Permission denied",
+        "make it, and give it to the user that the daemon runs as, or name another place",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.daemon.processes import MAILPROBE, run
 from tests.daemon.running import town_of, up
 from twisted_probe.cli import main
+from twisted_probe.cli.config import EXIT_NOT_HERE
 from twisted_probe.daemon.settings import REPEATED, SETTINGS
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.street import House
@@ -68,13 +70,16 @@ def rows(text: str) -> dict[str, tuple[str, str]]:
 
 def test_a_good_file(file: Path, capsys: Captured) -> None:
     assert main(["config", "--check", str(file)]) == 0
-    assert capsys.readouterr() == (f"{file}: a daemon would take it\n", "")
+    assert capsys.readouterr() == (
+        f"{file}: it is good, and a daemon would start with it here\n",
+        "",
+    )
 
 
 def test_the_file_that_is_shipped(capsys: Captured) -> None:
     shipped = Path(__file__).parent.parent.parent / "tap" / "mailprobe.toml"
-    assert main(["config", "--check", str(shipped)]) == 0
-    capsys.readouterr()
+    assert main(["config", "--check", str(shipped)]) == EXIT_NOT_HERE
+    assert "mailprobe.toml: it is good" in capsys.readouterr().out
 
 
 def test_a_bad_file(file: Path, capsys: Captured) -> None:
@@ -87,11 +92,17 @@ def test_a_bad_file(file: Path, capsys: Captured) -> None:
     )
 
 
-def test_a_file_that_is_not_enough_for_a_daemon(file: Path, capsys: Captured) -> None:
+def test_a_file_that_is_not_enough_for_a_daemon(
+    file: Path, tmp_path: Path, capsys: Captured
+) -> None:
     file.write_text("port = 26")
     assert main(["config", "--check", str(file)]) == 1
     assert f"{file}: spool: no directory is given" in capsys.readouterr().err
-    words = ("--spool=x", "--source=127.0.0.21=probe1.example.org", "--reverse-path=a@example.org")
+    words = (
+        f"--spool={tmp_path}",
+        "--source=127.0.0.21=probe1.example.org",
+        "--reverse-path=a@example.org",
+    )
     assert main(["config", "--check", str(file), *words]) == 0
     capsys.readouterr()
 
@@ -102,10 +113,74 @@ def test_a_file_that_is_not_there(tmp_path: Path, capsys: Captured) -> None:
 
 
 def test_sources_of_another_machine_can_be_checked_here(file: Path, capsys: Captured) -> None:
-    file.write_text(GOOD.replace("127.0.0.21", "192.0.2.1"))
-    assert main(["config", "--check", str(file)]) == 0
+    file.write_text(GOOD.replace("127.0.0.21", "198.51.100.1"))
+    assert main(["config", "--check", str(file)]) == EXIT_NOT_HERE
+    assert capsys.readouterr() == (
+        f"{file}: it is good; on this machine a daemon would not start with it\n",
+        f"mailprobe config: on this machine: {file}: source 198.51.100.1: this machine cannot send "
+        "from it (Cannot assign requested address); give one of its own addresses\n",
+    )
     assert not (file.parent / "spool").exists()
+
+
+def test_all_that_this_machine_has_against_it(file: Path, capsys: Captured) -> None:
+    text = GOOD.replace("127.0.0.21", "198.51.100.1").replace("127.0.0.22", "198.51.100.2")
+    file.write_text(text.replace('"spool"', '"/proc/spool"'))
+    assert main(["config", "--check", str(file)]) == EXIT_NOT_HERE
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert ("source 198.51.100.1: " in first, "source 198.51.100.2: " in second) == (True, True)
+    assert f"{file}: spool /proc/spool: it is not there, and " in third
+    assert " cannot make it in /proc: No such file or directory; make it" in third
+
+
+def test_all_that_is_wrong_with_a_file(file: Path, capsys: Captured) -> None:
+    file.write_text(
+        'spool = "~/spool"\nprot = 25\n[[source]]\naddres = "127.0.0.21"\n'
+        '[limits]\nper_site = 0\nsession = 5\n[[source]]\nport = -1\nhelo = "p"\n'
+    )
+    assert main(["config", "--check", str(file)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    start = f"mailprobe config: {file}: "
+    assert [line.removeprefix(start).partition(":")[0] for line in lines] == [
+        'spool = "~/spool"',
+        "prot",
+        "limits.per_site = 0",
+        "limits.session",
+        "source[1].addres",
+        "source[2].port = -1",
+        'source[2].helo = "p"',
+    ]
+    assert lines[0].endswith("(~ is for shells; write the path in full)")
+
+
+def test_more_that_is_wrong_than_anybody_reads(file: Path, capsys: Captured) -> None:
+    file.write_text("".join(f"key{number} = 1\n" for number in range(30)))
+    assert main(["config", "--check", str(file)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert (len(lines), lines[-1]) == (21, "mailprobe config: and 10 more")
+
+
+def test_a_file_from_another_system(file: Path, capsys: Captured) -> None:
+    """Some editors put a byte order mark before all."""
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert main(["config", "--check", str(file)]) == 0
     capsys.readouterr()
+
+
+def test_a_spool_with_a_tilde_on_the_command_line(file: Path, capsys: Captured) -> None:
+    assert main(["config", "--check", str(file), "--spool=~/spool"]) == 1
+    assert capsys.readouterr().err == (
+        "mailprobe config: --spool '~/spool': ~ is for shells; write the path in full\n"
+    )
+
+
+@pytest.mark.parametrize("key", ["", "rules"])
+def test_nobody_waits_for_a_pipe(key: str, file: Path, capsys: Captured) -> None:
+    odd = file.parent / "odd"
+    os.mkfifo(odd)
+    file.write_text(f'{key} = "odd"\n{GOOD}' if key else GOOD)
+    assert main(["config", "--check", str(file if key else odd)]) == 1
+    assert f"{odd}: it is a pipe, and has to be a file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -130,7 +205,8 @@ def test_help_tells_the_exit_codes(capsys: Captured) -> None:
     with pytest.raises(SystemExit):
         main(["config", "--help"])
     words = " ".join(capsys.readouterr().out.split())
-    assert "Exit code: 0 when a daemon would take it, 1 when not, 2 for wrong usage." in words
+    assert "Exit code: 0 when a daemon would start with it, 1 when it is wrong, 2 for" in words
+    assert "3 from --check when the file is good and this machine" in words
 
 
 # ---------------------------------------------------------------- --show
@@ -222,11 +298,11 @@ def test_a_terminal_is_not_written_to_by_a_file(file: Path, capsys: Captured) ->
 
 def test_check_takes_the_file(file: Path, capsys: Captured) -> None:
     """It says nothing of the spool, and of sources as the file calls them."""
-    file.write_text(GOOD.replace("127.0.0.21", "192.0.2.1"))
+    file.write_text(GOOD.replace("127.0.0.21", "198.51.100.1"))
     assert main(["check", "--config", str(file), "ann@example.net"]) == 2
     assert capsys.readouterr() == (
         "",
-        f"mailprobe check: {file}: source 192.0.2.1: this machine cannot send from it (Cannot "
+        f"mailprobe check: {file}: source 198.51.100.1: this machine cannot send from it (Cannot "
         "assign requested address); give one of its own addresses\n",
     )
 

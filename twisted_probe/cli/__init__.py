@@ -150,9 +150,9 @@ def _parser() -> argparse.ArgumentParser:
         "config",
         help="check a configuration, show what is in force",
         description="Check a configuration file, with the options given, or show every setting "
-        "with its value in force and where that came from. What only the machine can say, such as "
-        "whether a source is its own, shows at the start. Exit code: 0 when a daemon would take "
-        "it, 1 when not, 2 for wrong usage.",
+        "with its value in force and where that came from. Exit code: 0 when a daemon would start "
+        "with it, 1 when it is wrong, 2 for wrong usage, 3 from --check when the file is good and "
+        "this machine, or whoever asks, has not the sources or the spool that it names.",
     )
     what = config.add_mutually_exclusive_group(required=True)
     what.add_argument(

@@ -13,14 +13,27 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted_probe.cli import EXIT_USAGE, settings_of
-from twisted_probe.daemon.config import DEFAULT, ConfigError, Told, read_config, read_told
+from twisted_probe.daemon.checkup.line import Status
+from twisted_probe.daemon.checkup.machine import writable_line
+from twisted_probe.daemon.config import (
+    DEFAULT,
+    Config,
+    ConfigError,
+    Told,
+    check_sources,
+    read_config,
+    read_told,
+)
 from twisted_probe.daemon.settings import REPEATED, SETTINGS, SITE, SOURCE
 from twisted_probe.routing.name_servers import resolver_text, system_resolvers
 from twisted_probe.routing.overrides import Override
+from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.toml_text import written
 
 EXIT_BAD = 1
+#: The file is good, and this machine is not the one for it.
+EXIT_NOT_HERE = 3
 
 #: What is shown of a setting that nobody has set and that has no default.
 NOT_SET = "-"
@@ -45,17 +58,36 @@ def config(arguments: argparse.Namespace) -> int:
 
 
 def _complain(words: str) -> None:
-    print(f"mailprobe config: {words}", file=sys.stderr)
+    for line in words.split("\n"):
+        print(f"mailprobe config: {line}", file=sys.stderr)
 
 
 def _check(settings: dict[str, Any]) -> int:
     try:
-        read_config(**settings)
+        read = read_config(**settings)
     except ConfigError as error:
         _complain(str(error))
         return EXIT_BAD
-    print(f"{settings['file']}: a daemon would take it")
-    return 0
+    troubles = list(_troubles_here(read))
+    if not troubles:
+        print(f"{settings['file']}: it is good, and a daemon would start with it here")
+        return 0
+    print(f"{settings['file']}: it is good; on this machine a daemon would not start with it")
+    for trouble in troubles:
+        _complain(f"on this machine: {trouble}")
+    return EXIT_NOT_HERE
+
+
+def _troubles_here(read: Config) -> Iterator[str]:
+    """What this machine, and the user who asks, have against it."""
+    for source in read.sources:
+        try:
+            check_sources([source], read.named(SOURCE))
+        except ConfigError as error:
+            yield str(error)
+    line = writable_line(read.spool)
+    if line.status is Status.BAD:
+        yield f"{read.named('spool')} {escaped(str(read.spool))}: {line.found}; {line.advice}"
 
 
 def _show(settings: dict[str, Any], *, as_json: bool) -> int:

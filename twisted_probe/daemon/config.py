@@ -23,6 +23,7 @@ from twisted_probe.daemon.settings import (
     SITE,
     SOURCE,
     ConfigError,
+    path_text,
 )
 from twisted_probe.jobs.access import group_number
 from twisted_probe.jobs.deadline import JOB_DEADLINE
@@ -333,6 +334,12 @@ def _check_texts(said: Mapping[str, Any]) -> None:
         problem = helo_name_problem(said["helo"])
         if problem is not None:
             raise ConfigError(f"--helo {said['helo']!r}: {problem}")
+    if "spool" in said:
+        # An empty one is none.
+        try:
+            path_text(said["spool"] or ".")
+        except ValueError as error:
+            raise ConfigError(f"--spool {said['spool']!r}: {error}") from None
     if "reverse_path" in said:
         try:
             reverse_path_text(said["reverse_path"])

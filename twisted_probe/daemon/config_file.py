@@ -5,6 +5,8 @@ Knows how the file is read and where its tables belong; not what wins over it (`
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from twisted_probe.smtp.tls import TlsMode
 from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.toml_text import (
     MAX_DOCUMENT,
+    Problems,
     TomlProblem,
     parsed,
     read_table,
@@ -55,17 +58,26 @@ class ConfigFile:
 
 
 def read_file(path: Path) -> ConfigFile:
-    """Read a configuration file. Raises ConfigError naming file, place and what is expected."""
+    """Read a configuration file. Raises ConfigError naming file, place and what is expected, a line
+    for each thing that is wrong."""
     title = escaped(str(path))
     data = read_bytes(path)
     try:
         document = parsed(data, title)
         plain = {key: value for key, value in document.items() if key not in (*TABLES, *REPEATED)}
-        values = read_table(plain, kinds_of(""), title, known=(*BY_NAME, *TABLES, *REPEATED))
+        values: dict[str, Any] = {}
+        sources = sites = None
+        problems = Problems()
+        with problems.met():
+            values = read_table(plain, kinds_of(""), title, known=(*BY_NAME, *TABLES, *REPEATED))
         for table in TABLES:
-            values |= _read_table(document, table, title)
-        sources = _read_sources(document, title)
-        sites = _read_sites(document, title)
+            with problems.met():
+                values |= _read_table(document, table, title)
+        with problems.met():
+            sources = _read_sources(document, title)
+        with problems.met():
+            sites = _read_sites(document, title)
+        problems.tell()
     except TomlProblem as problem:
         raise ConfigError(str(problem)) from None
     for name in _PATHS:
@@ -77,12 +89,19 @@ def read_file(path: Path) -> ConfigFile:
 def read_bytes(path: Path) -> bytes:
     """A small file. Raises ConfigError naming it."""
     try:
-        with path.open("rb") as file:
+        # Whoever opens a named pipe else waits for somebody who writes.
+        with open(path, "rb", opener=_open_at_once) as file:
+            if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(f"{escaped(str(path))}: it is a pipe, and has to be a file")
             return file.read(MAX_DOCUMENT + 1)
     except OSError as error:
         raise ConfigError(
             f"{escaped(str(path))}: it cannot be read: {error.strerror or error}"
         ) from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _read_table(document: dict[str, Any], table: str, title: str) -> dict[str, Any]:
@@ -125,12 +144,15 @@ def _read_repeated(
         expected = f"[[{table}]] on a line of its own for each {table}, and its keys below"
         raise wrong_value(title, table, found, expected)
     read = []
+    problems = Problems()
     for number, entry in enumerate(found, 1):
-        values = read_table(entry, kinds_of(table), title, f"{table}[{number}].")
-        if key not in values:
-            raise TomlProblem(
-                f"{title}: {table}[{number}]: it has no {key}; expected "
-                f'{key} = "{key.upper()}", {which}'
-            )
-        read.append(values)
+        with problems.met():
+            values = read_table(entry, kinds_of(table), title, f"{table}[{number}].")
+            if key not in values:
+                raise TomlProblem(
+                    f"{title}: {table}[{number}]: it has no {key}; expected "
+                    f'{key} = "{key.upper()}", {which}'
+                )
+            read.append(values)
+    problems.tell()
     return read

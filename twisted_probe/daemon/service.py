@@ -211,7 +211,9 @@ class ProbeService(Service):
             self._prober.reconfigure(**new.config.probing)
         except (ConfigError, ValueError) as error:
             _log.error(
-                "{what}: the configuration stays as it was: {why}", what=what, why=str(error)
+                "{what}: the configuration stays as it was: {why}",
+                what=what,
+                why=str(error).replace("\n", "; "),
             )
             return
         self._config = new.config

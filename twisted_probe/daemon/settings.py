@@ -53,9 +53,12 @@ class Setting:
         return f"{self.table}.{self.key}" if self.table else self.key
 
 
-def _path(text: str) -> str:
+def path_text(text: str) -> str:
+    """`text` when it names a file or a directory. Raises ValueError."""
     if not text or "\0" in text:
         raise ValueError("it is no name of a file")
+    if text.startswith("~"):
+        raise ValueError("~ is for shells; write the path in full")
     return text
 
 
@@ -111,7 +114,7 @@ SETTINGS: tuple[Setting, ...] = (
         key="spool",
         meaning="The spool directory; it is made if it is not there. A relative one is looked for "
         "beside this file.",
-        kind=Text("the path of a directory", _path),
+        kind=Text("the path of a directory", path_text),
         unit="path",
         reason="it holds your lists and their results, so nobody but you can choose it",
         option="--spool",
@@ -212,7 +215,7 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="A file of your own rules for reading replies, in the form of the package's "
         "verdict/rules.toml; they come before the package's. A relative path is looked for beside "
         "this file.",
-        kind=Text("the path of a file", _path),
+        kind=Text("the path of a file", path_text),
         unit="path",
         reason="the package's rules know the exchangers that are out there; yours know those "
         "that you have met",

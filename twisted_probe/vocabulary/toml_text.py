@@ -6,11 +6,13 @@ there are, nor what they do.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -24,16 +26,47 @@ _toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 MAX_DOCUMENT = 1 << 20
 #: Characters shown of a value that is wrong.
 MAX_SHOWN = 80
+#: Problems of one document that are told; who has more mends these first.
+MAX_PROBLEMS = 20
 
 _PLACE = re.compile(r"\A(.*) \((?:at line (\d+), column (\d+)|at end of document)\)\Z", re.DOTALL)
 
 
 class TomlProblem(ValueError):
-    """A document cannot be used. The message names the file, the place and what is expected."""
+    """A document cannot be used. The message names the file, the place and what is expected, on a
+    line for each of the `problems`."""
+
+    def __init__(self, *problems: str) -> None:
+        more = len(problems) - MAX_PROBLEMS
+        told = [*problems[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+        super().__init__("\n".join(told))
+        self.problems = problems
+
+
+class Problems:
+    """All that is wrong with one document, so that it is mended in one go."""
+
+    def __init__(self) -> None:
+        self._met: list[str] = []
+
+    @contextmanager
+    def met(self) -> Iterator[None]:
+        """Keep the TomlProblem that comes, and go on."""
+        try:
+            yield
+        except TomlProblem as problem:
+            self._met += problem.problems
+
+    def tell(self) -> None:
+        """Raise a TomlProblem with what was met, if anything was."""
+        if self._met:
+            raise TomlProblem(*self._met)
 
 
 def parsed(data: bytes, file: str) -> dict[str, Any]:
-    """The document in `data`, which came from `file`. Raises TomlProblem naming line and column."""
+    """The document in `data`, which came from `file`, with or without a byte order mark. Raises
+    TomlProblem naming line and column."""
+    data = data.removeprefix(codecs.BOM_UTF8)
     if len(data) > MAX_DOCUMENT:
         raise TomlProblem(f"{file}: it is longer than {MAX_DOCUMENT} bytes")
     try:
@@ -74,15 +107,18 @@ def read_table(
     """The values of `table`, each read by the kind of its key.
 
     `prefix` is what the keys are called with in full ("limits."); `known` are all keys of the
-    document in full, for a hint at the one that was meant. Raises TomlProblem for a key that is
-    not in `kinds` and for a value that is not of its kind.
+    document in full, for a hint at the one that was meant. Raises TomlProblem, when all were read,
+    for keys that are not in `kinds` and for values that are not of their kind.
     """
     values = {}
+    problems = Problems()
     for key, value in table.items():
-        if key not in kinds:
-            full = [*(f"{prefix}{name}" for name in kinds), *known]
-            raise TomlProblem(unknown_key(file, f"{prefix}{key}", full))
-        values[key] = read_value(value, kinds[key], file, f"{prefix}{key}")
+        with problems.met():
+            if key not in kinds:
+                full = [*(f"{prefix}{name}" for name in kinds), *known]
+                raise TomlProblem(unknown_key(file, f"{prefix}{key}", full))
+            values[key] = read_value(value, kinds[key], file, f"{prefix}{key}")
+    problems.tell()
     return values
 
 

@@ -66,8 +66,8 @@ def subject_of(spool: Path | None) -> str:
 def spool_lines(spool: Path) -> list[Line]:
     """Whether a daemon can work on this spool, and whether there is room."""
     subject = subject_of(spool)
-    place = next(path for path in (spool, *spool.parents) if os.path.exists(path))
-    writable = _writable(subject, spool, place)
+    place = _nearest(spool)
+    writable = writable_line(spool)
     if writable.status is Status.BAD:
         return [writable, *_room(subject, place)]
     return [writable, _file_system(subject, spool, place), *_room(subject, place)]
@@ -79,19 +79,31 @@ def no_spool_line() -> Line:
     return Line(subject_of(None), WRITABLE, Status.NOTE, found, advice)
 
 
-def _writable(subject: str, spool: Path, place: Path) -> Line:
+def _nearest(spool: Path) -> Path:
+    """What is there of the path."""
+    return next(path for path in (spool, *spool.parents) if os.path.exists(path))
+
+
+def writable_line(spool: Path) -> Line:
+    """Whether whoever asks could be a daemon on this spool."""
+    subject, place = subject_of(spool), _nearest(spool)
     user = _user_name(os.geteuid())
     as_the_daemon = "run this as the user that the daemon runs as"
     if place.is_dir() and not _may(place, os.X_OK):
         found = f"{user} cannot look into {place}"
         return Line(subject, WRITABLE, Status.BAD, found, as_the_daemon)
-    if place != spool and place.is_dir() and _may(place, os.W_OK):
+    if place != spool:
+        try:
+            # What the mode allows is not all: there are file systems where nothing can be made.
+            tempfile.TemporaryDirectory(dir=place).cleanup()
+        except OSError as error:
+            found = f"it is not there, and {user} cannot make it in {place}: {error.strerror}"
+            advice = (
+                "make it, and give it to the user that the daemon runs as, or name another place"
+            )
+            return Line(subject, WRITABLE, Status.BAD, found, advice)
         found = "it is not there yet; the daemon makes it when it starts"
         return Line(subject, WRITABLE, Status.NOTE, found)
-    if place != spool:
-        found = f"it is not there, and {user} cannot make it in {place}"
-        advice = "make it, and give it to the user that the daemon runs as"
-        return Line(subject, WRITABLE, Status.BAD, found, advice)
     for path in (spool, *_inside(spool)):
         try:
             with tempfile.TemporaryFile(dir=path) as file:
