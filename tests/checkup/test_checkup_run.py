@@ -53,7 +53,7 @@ async def looked(checkup: Checkup) -> list[Line]:
     lines: list[Line] = []
     await examine(reactor, checkup, lines.append)
     assert {line.check for line in lines} <= set(CHECKS)
-    assert max(len(line.subject) for line in lines) <= checkup.widest_subject
+    assert {line.subject for line in lines} <= set(checkup.subjects)
     return lines
 
 

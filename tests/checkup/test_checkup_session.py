@@ -21,6 +21,7 @@ from twisted_probe.sandbox.habits import Blocks
 from twisted_probe.sandbox.street import House
 from twisted_probe.sandbox.temper import Temper
 from twisted_probe.sandbox.town import Town
+from twisted_probe.sandbox.zone import Trouble
 from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.vocabulary.reply import Stage
 from twisted_probe.vocabulary.source import Source
@@ -62,7 +63,8 @@ async def looked(
 @pytest.mark.parametrize("host", [NAME, "MX.Example.net.", ADDRESS])
 async def test_one_that_lets_us_in(host: str) -> None:
     async with town_of(tempers.postfix({})) as town:
-        assert await looked(town, host) == ("ok", f"{host} at {ADDRESS} takes our EHLO", None)
+        who = host if host == ADDRESS else f"{host} at {ADDRESS}"
+        assert await looked(town, host) == ("ok", f"{who} takes our EHLO", None)
         record = town.exchangers[NAME].record
         assert record.clients == {ME.address: 1}
         # Nothing is asked.
@@ -83,18 +85,18 @@ async def test_one_from_before_esmtp() -> None:
             Temper(
                 greeting="554 5.7.1 Your address [127.0.0.21] is blocked using zen.spamhaus.org"
             ),
-            f"{NAME} at {ADDRESS} answers our connection: 554 5.7.1 Your address [127.0.0.21] is "
+            f"{NAME} at {ADDRESS} greets us with 554 5.7.1 Your address [127.0.0.21] is "
             "blocked using zen.spamhaus.org",
             "The source address is refused: block list",
         ),
         (
             Temper(habits=(Blocks(frozenset([ME.address]), Stage.EHLO),)),
-            f"{NAME} at {ADDRESS} answers our EHLO: 554 5.7.1 Service unavailable",
+            f"{NAME} at {ADDRESS} answers our EHLO with 554 5.7.1 Service unavailable",
             "The source address is refused: block list",
         ),
         (
             tempers.rate_limiting(),
-            f"{NAME} at {ADDRESS} answers our connection: 421 4.7.0",
+            f"{NAME} at {ADDRESS} greets us with 421 4.7.0",
             "The exchanger says that we are too fast",
         ),
         (tempers.not_smtp(), f"{ADDRESS}: not an SMTP reply", "What came back was not SMTP"),
@@ -133,9 +135,31 @@ async def test_one_that_is_not_to_be_dialled() -> None:
 
 async def test_one_that_has_no_name() -> None:
     async with town_of(Temper()) as town:
-        status, found, _ = await looked(town, "nowhere.example.net")
-    assert status == "bad"
-    assert "cannot be looked up" in found
+        assert await looked(town, "nowhere.example.net") == (
+            "bad",
+            "the DNS has no nowhere.example.net",
+            "see that its name is spelt right",
+        )
+
+
+async def test_one_whose_name_nobody_knows() -> None:
+    names = {"lame.example.net": Trouble.SERVFAIL}
+    town = Town([House(NAME, ADDRESS, Temper())], names, sample="")
+    await town.start(reactor)
+    try:
+        status, found, advice = await looked(town, "lame.example.net")
+    finally:
+        await town.stop()
+    assert (status, advice) == ("bad", "mend the resolvers; see their lines")
+    assert found.startswith("lame.example.net: its address cannot be looked up (")
+
+
+async def test_one_that_turns_everybody_away() -> None:
+    async with town_of(Temper(greeting="554 No SMTP service here")) as town:
+        status, found, advice = await looked(town, ADDRESS)
+    assert (status, found) == ("bad", f"{ADDRESS} greets us with 554 No SMTP service here")
+    assert advice is not None
+    assert advice.startswith("it talks to nobody, or not to this source; try another exchanger")
 
 
 @pytest.mark.parametrize("host", ["six.example.net", "2001:db8::1"])

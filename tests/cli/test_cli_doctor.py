@@ -6,6 +6,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,66 @@ def test_on_a_terminal_without_colours(terminal: Terminal, monkeypatch: pytest.M
     assert "\x1b" not in shown(terminal)
 
 
-def test_on_a_very_narrow_terminal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((20, 24)))
-    assert "it has no PTR; ask your" in shown(terminal)
+@pytest.mark.parametrize("width", [60, 61, 62])
+def test_words_go_below_where_they_have_no_room(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((width, 24)))
+    lines = ESCAPE.sub("", shown(terminal)).splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[2:5] == [
+        "note  spool              writable",
+        "      not looked at; name the daemon's with --spool DIR",
+        "BAD   source 192.0.2.10  reverse DNS",
+    ]
+
+
+def test_wide_characters(terminal: Terminal) -> None:
+    columns = _Columns(12, terminal)
+    columns.show(Line("spool 日本", "writable", Status.OK, "by ann"))
+    columns.show(Line("machine", "clock", Status.OK, "right"))
+    first, second = ESCAPE.sub("", terminal.getvalue()).splitlines()
+    assert first == "ok    spool 日本    writable     by ann"
+    assert second == "ok    machine       clock        right"
+
+
+# --- Where it goes ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", ["doctor", "doctor --json", "config --show"])
+def test_a_full_disk(command: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", MAILPROBE, *command.split(), *ASKS_NOBODY[command]],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (
+        74,
+        "mailprobe: standard output: No space left on device\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["doctor", "doctor --json", "config --show"])
+def test_nobody_reads_on(command: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", MAILPROBE, *command.split(), *ASKS_NOBODY[command]],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+ASKS_NOBODY = {
+    "doctor": (*GOOD, "--resolver", "127.0.0.1:9"),
+    "doctor --json": (*GOOD, "--resolver", "127.0.0.1:9"),
+    "config --show": (*GOOD, "--spool", "/tmp"),
+}

@@ -6,6 +6,7 @@ Twisted is imported by the command that needs it, so `mailprobe --help` answers 
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -16,12 +17,15 @@ from twisted_probe import __version__
 from twisted_probe.cli import forms, remote
 
 EXIT_USAGE = 2
+#: sysexits.h: EX_IOERR. What was to be said could not be written, whatever it was.
+EXIT_OUTPUT = 74
 #: What a shell reports of a program that SIGPIPE has ended.
 EXIT_PIPE = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 1 for "not all is well", or 2 for wrong usage."""
+    """Run one command; the exit code is 0, 1 for "not all is well", 2 for wrong usage, 74 when the
+    standard output cannot be written, or 141 when nobody reads it any more."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Addresses and replies hold what a terminal's encoding may not.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -29,11 +33,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(arguments)
         sys.stdout.flush()
+        return code
     except BrokenPipeError:
-        # Whoever reads has read enough; Python would complain once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever reads has read enough.
         code = EXIT_PIPE
+    except OSError as error:
+        if not is_about_output(error):
+            raise
+        print(f"mailprobe: standard output: {error.strerror}", file=sys.stderr)
+        code = EXIT_OUTPUT
+    # What was not written would make Python complain once more at its exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
+
+
+#: What write(2) says of a file that takes no more.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
+
+
+def is_about_output(error: OSError) -> bool:
+    """Whether it says that the standard output cannot be written. All else that a command writes
+    has a name."""
+    return error.filename is None and error.errno in _FULL
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -112,7 +133,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="mailprobe",
         description="Ask exchangers which mailboxes are alive, from source addresses that you "
         "choose, without sending mail.",
-        epilog="The daemon is started with 'twistd --pidfile= mailprobe'; see its --help.",
+        epilog="The daemon is started with 'twistd --pidfile= mailprobe'; see its --help. Every "
+        "command ends with 74 when its output cannot be written.",
     )
     parser.add_argument("--version", action="version", version=f"mailprobe {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -12,15 +12,14 @@ import os
 import shutil
 import sys
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
-from textwrap import wrap
 from typing import Any, TextIO
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater, react
 
-from twisted_probe.cli import EXIT_USAGE, settings_of
+from twisted_probe.cli import EXIT_USAGE, is_about_output, settings_of
+from twisted_probe.cli.cells import cells, padded, wrapped
 from twisted_probe.daemon.checkup.line import Line, Status
 from twisted_probe.daemon.checkup.run import CHECKS, Checkup, examine
 from twisted_probe.daemon.checkup.session import HostAndPort
@@ -32,8 +31,9 @@ _MARKS = {Status.OK: "ok", Status.NOTE: "note", Status.BAD: "BAD"}
 _MARK_WIDTH = max(map(len, _MARKS.values()))
 _CHECK_WIDTH = max(map(len, CHECKS))
 _COLOURS = {Status.OK: "32", Status.NOTE: "33", Status.BAD: "1;31"}
-#: Characters of a line that are left for words, however narrow the terminal.
+#: Columns that words need beside the rest; where a terminal has fewer, they stand below it.
 _MIN_WORDS = 30
+_GAP = "  "
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -44,8 +44,11 @@ def doctor(arguments: argparse.Namespace) -> int:
         print(f"mailprobe doctor: {error}", file=sys.stderr)
         return EXIT_USAGE
     counts: Counter[Status] = Counter()
-    show = _as_json if arguments.json else _Columns(checkup.widest_subject, sys.stdout).show
+    show = (
+        _as_json if arguments.json else _Columns(max(map(cells, checkup.subjects)), sys.stdout).show
+    )
     is_done = False
+    unwritten: OSError | None = None
 
     def tell(line: Line) -> None:
         counts[line.status] += 1
@@ -53,10 +56,16 @@ def doctor(arguments: argparse.Namespace) -> int:
 
     def run(reactor: Any) -> Deferred[None]:
         async def look() -> None:
-            nonlocal is_done
-            with suppress(CancelledError):
+            nonlocal is_done, unwritten
+            try:
                 await examine(reactor, checkup, tell)
                 is_done = True
+            except CancelledError:
+                pass
+            except OSError as error:
+                if not is_about_output(error):
+                    raise
+                unwritten = error
 
         looking = Deferred.fromCoroutine(look())
 
@@ -73,6 +82,8 @@ def doctor(arguments: argparse.Namespace) -> int:
     except SystemExit as end:
         if end.code not in (0, None):
             raise
+    if unwritten is not None:
+        raise unwritten
     if not is_done:
         print("mailprobe doctor: interrupted", file=sys.stderr)
         return EXIT_BAD
@@ -100,8 +111,8 @@ def _as_json(line: Line) -> None:
 
 
 class _Columns:
-    """Aligned lines. On a terminal they are coloured and broken at its width; elsewhere each is
-    one line, for grep."""
+    """Aligned lines. On a terminal they are coloured and broken at its width, with the words in
+    lines of their own where it is narrow; elsewhere each is one line, for grep."""
 
     def __init__(self, subject_width: int, out: TextIO) -> None:
         self._subject_width = subject_width
@@ -111,20 +122,21 @@ class _Columns:
 
     def show(self, line: Line) -> None:
         mark = _MARKS[line.status].ljust(_MARK_WIDTH)
-        if self._has_colours:
-            mark = f"\x1b[{_COLOURS[line.status]}m{mark}\x1b[0m"
-        subject = line.subject.ljust(self._subject_width)
+        subject = padded(line.subject, self._subject_width)
+        head = _GAP.join((mark, subject, line.check.ljust(_CHECK_WIDTH)))
         words = line.found if line.advice is None else f"{line.found}; {line.advice}"
-        indent = _MARK_WIDTH + self._subject_width + _CHECK_WIDTH + 6
-        first, *rest = self._broken(words, indent)
-        check = line.check.ljust(_CHECK_WIDTH)
-        self._out.write(f"{mark}  {subject}  {check}  {first}\n")
-        for part in rest:
-            self._out.write(f"{' ' * indent}{part}\n")
+        for number, text in enumerate(self._broken(head + _GAP, words)):
+            if not number and self._has_colours:
+                text = text.replace(mark, f"\x1b[{_COLOURS[line.status]}m{mark}\x1b[0m", 1)
+            self._out.write(f"{text}\n")
         self._out.flush()
 
-    def _broken(self, words: str, indent: int) -> list[str]:
+    def _broken(self, head: str, words: str) -> list[str]:
         if not self._is_terminal:
-            return [words]
-        width = max(_MIN_WORDS, shutil.get_terminal_size().columns - indent)
-        return wrap(words, width, break_long_words=False, break_on_hyphens=False)
+            return [head + words]
+        width, lines = shutil.get_terminal_size().columns, []
+        indent = " " * cells(head)
+        if width - len(indent) < _MIN_WORDS:
+            lines, indent = [head.rstrip()], " " * (_MARK_WIDTH + len(_GAP))
+        below = wrapped(indent + words, width)
+        return [*lines, *below] if lines else [head + below[0].lstrip(), *below[1:]]

@@ -14,6 +14,7 @@ from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import react
 
+from twisted_probe.cli import is_about_output
 from twisted_probe.daemon.config import ConfigError
 from twisted_probe.daemon.lock import SpoolInUse
 
@@ -24,10 +25,10 @@ DEMO_TIMEOUT = 60.0
 def shown(show: Callable[[Any], Coroutine[Any, Any, None]]) -> bool:
     """Run `show(reactor)`; whether it came to its end. If not, why was said.
 
-    Raises BrokenPipeError when nobody reads any more, once the reactor has stopped.
+    Raises OSError when the standard output cannot be written, once the reactor has stopped.
     """
     is_shown = False
-    pipe: BrokenPipeError | None = None
+    unwritten: OSError | None = None
 
     def run(reactor: Any) -> Deferred[None]:
         showing = Deferred.fromCoroutine(show(reactor))
@@ -36,14 +37,16 @@ def shown(show: Callable[[Any], Coroutine[Any, Any, None]]) -> bool:
         reactor.addSystemEventTrigger("before", "shutdown", _end, showing)
 
         async def watch() -> None:
-            nonlocal is_shown, pipe
+            nonlocal is_shown, unwritten
             try:
                 await showing
                 is_shown = True
             except CancelledError:
                 complain("interrupted")
-            except BrokenPipeError as broken:
-                pipe = broken
+            except OSError as error:
+                if not is_about_output(error):
+                    raise
+                unwritten = error
             except TookTooLong:
                 complain(f"no results after {DEMO_TIMEOUT:.0f} s")
             except (ConfigError, SpoolInUse, CannotListenError) as error:
@@ -56,8 +59,8 @@ def shown(show: Callable[[Any], Coroutine[Any, Any, None]]) -> bool:
     except SystemExit as end:
         if end.code not in (0, None):
             raise
-    if pipe is not None:
-        raise pipe
+    if unwritten is not None:
+        raise unwritten
     return is_shown
 
 

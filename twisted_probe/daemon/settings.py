@@ -427,7 +427,7 @@ SETTINGS: tuple[Setting, ...] = (
         key="ca_file",
         meaning="A file of the authorities to trust, in PEM. A relative path is looked for beside "
         "this file.",
-        kind=Text("the path of a file", _path),
+        kind=Text("the path of a file", path_text),
         unit="path",
         reason="without it they are those that this machine trusts",
     ),

@@ -59,10 +59,10 @@ class Checkup:
     timeouts: Timeouts = DEFAULT_TIMEOUTS
 
     @property
-    def widest_subject(self) -> int:
-        """Characters of the longest subject that a line of this checkup will have."""
-        return max(
-            len(escaped(subject))
+    def subjects(self) -> list[str]:
+        """The subjects that lines of this checkup will have, safe to print."""
+        return [
+            escaped(subject)
             for subject in (
                 *map(identity.subject_of, self.sources),
                 identity.subject_of_path(self.reverse_path),
@@ -70,7 +70,7 @@ class Checkup:
                 machine.subject_of(self.spool),
                 machine.MACHINE,
             )
-        )
+        ]
 
 
 async def examine(reactor: Any, checkup: Checkup, tell: Tell) -> None:

@@ -22,7 +22,8 @@ from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.smtp.protocol import ProbeProtocol
 from twisted_probe.verdict.classify import Context, classify
 from twisted_probe.verdict.judge import judge
-from twisted_probe.vocabulary.reply import Reply
+from twisted_probe.vocabulary.outcome import Reason
+from twisted_probe.vocabulary.reply import Reply, Stage
 from twisted_probe.vocabulary.source import Source
 
 SESSION = "session"
@@ -96,19 +97,31 @@ async def session_line(
             timeout=timeouts,
         )
         reply = await _greet(session)
+    except NoSuchName:
+        found = f"the DNS has no {host}"
+        return Line(subject, SESSION, Status.BAD, found, "see that its name is spelt right")
+    except NameTrouble as error:
+        found = f"{host}: its address cannot be looked up ({error})"
+        return Line(subject, SESSION, Status.BAD, found, "mend the resolvers; see their lines")
     except SessionError as error:
         advice = next((words for kind, words in _ADVICE if isinstance(error, kind)), None)
         # The docstring of a reason is what an operator should do.
         return Line(subject, SESSION, Status.BAD, str(error), advice or error.reason.__doc__)
+    who = host if host == session.host else f"{host} at {session.host}"
     if reply.is_positive:
-        return Line(subject, SESSION, Status.OK, f"{host} at {session.host} takes our EHLO")
+        return Line(subject, SESSION, Status.OK, f"{who} takes our EHLO")
     context = Context(source=source.address, helo=source.helo)
     reason = judge(classify(reply.stage, reply, context), reply).reason
-    found = f"{host} at {session.host} answers our {_STEPS[reply.stage.value]}: {reply}"
-    return Line(subject, SESSION, Status.BAD, found, reason.__doc__)
+    found = f"{who} {_STEPS[reply.stage]} {reply}"
+    what_to_do = _TURNED_AWAY if reason is Reason.REFUSED else reason.__doc__
+    return Line(subject, SESSION, Status.BAD, found, what_to_do)
 
 
-_STEPS = {"greeting": "connection", "ehlo": "EHLO"}
+_STEPS = {Stage.GREETING: "greets us with", Stage.EHLO: "answers our EHLO with"}
+_TURNED_AWAY = (
+    "it talks to nobody, or not to this source; try another exchanger, and if that says the same, "
+    "look the source up at the DNS blocklists"
+)
 
 
 async def _greet(session: ProbeProtocol) -> Reply:
@@ -126,12 +139,10 @@ async def _greet(session: ProbeProtocol) -> Reply:
 
 
 async def _has_family(names: Names, host: str, family: int) -> bool:
-    """Whether the host has an address that a source of `family` can dial, as far as is known."""
+    """Whether the host has an address that a source of `family` can dial. Raises NoSuchName, and
+    NameTrouble."""
     try:
         return ip_address(host).version == family
     except ValueError:
         pass
-    try:
-        return bool(await names.addresses(host.rstrip(".").lower(), family))
-    except (NoSuchName, NameTrouble):
-        return True  # `open_session` has the words for it
+    return bool(await names.addresses(host.rstrip(".").lower(), family))
