@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from tests.daemon.asking import Asker, asked, asking
@@ -26,7 +27,7 @@ from tests.daemon.running import (
     up,
 )
 from twisted_probe import __version__
-from twisted_probe.cli.client import NoDaemon, Refused
+from twisted_probe.cli.client import Refused
 from twisted_probe.daemon.control import MAX_BODY
 from twisted_probe.daemon.control_socket import FAREWELL
 from twisted_probe.daemon.status import Figures
@@ -220,6 +221,13 @@ async def test_what_is_not_there(spool: Path) -> None:
         ("GET /v1/jobs/x/results?limit=1.5", 400, "limit has to be one whole number"),
         ("GET /v1/jobs/x/results?limit=1&limit=2", 400, "limit has to be one whole number"),
         ("GET /v1/jobs/x/results?limit=", 400, "limit has to be one whole number"),
+        ("GET /v1/jobs/x/results?limit=-1", 400, "limit has to be from 1 to 1000"),
+        ("GET /v1/jobs/x/results?limit=0", 400, "limit has to be from 1 to 1000"),
+        ("GET /v1/jobs/x/results?limit=99999999", 400, "limit has to be from 1 to 1000"),
+        ("GET /v1/jobs/x/results?after=-1", 400, "after has to be from 0 to"),
+        ("GET /v1/jobs/x/results?since=-2", 400, "since has to be from -1 to"),
+        ("POST /v1/sites/%0aevil/pause", 400, "a site is named by"),
+        ("POST /v1/sites/evil%0a/pause", 400, "a site is named by"),
         ("POST /v1/sites/%ff/pause", 400, "the name of a site is text in UTF-8"),
         ("POST /v1/sites/m%C3%BCller.example/pause", 400, "its xn-- form"),
         ("POST /v1/sites//pause", 400, "a site is named by"),
@@ -312,25 +320,75 @@ async def test_clients_that_go_away(spool: Path) -> None:
         assert (await asker.status())["pid"] == os.getpid()
 
 
-async def test_too_many_at_once(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_at_once_wait(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twisted_probe.daemon.control_socket.MAX_GUESTS", 2)
+    async with asked(town_of(quick()), spool) as asker:
+        first, second = asker.connected(), asker.connected()
+        await deferLater(reactor, 0.05)
+        waiting = Deferred.fromCoroutine(asker.status())
+        await deferLater(reactor, 0.2)
+        assert not waiting.called
+        first.close()
+        assert (await waiting)["pid"] == os.getpid()
+        second.close()
 
-    def is_answered(asker: Asker) -> bool:
-        try:
-            asker.client.status()
-        except NoDaemon:
-            return False
-        return True
+
+async def test_who_says_half_a_request_makes_room_in_the_end(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twisted_probe.daemon.control_socket.MAX_GUESTS", 2)
+    monkeypatch.setattr("twisted_probe.daemon.control.IDLE_TIMEOUT", 0.2)
+    async with asked(town_of(quick()), spool) as asker:
+        silent, half = asker.connected(), asker.connected()
+        half.sendall(b"GET /v1/sta")
+        assert (await asker.status())["pid"] == os.getpid()
+        for connection in (silent, half):
+            assert await asker.within(connection.recv, 1) == b""
+            connection.close()
+
+
+async def test_two_hundred_at_once(spool: Path) -> None:
+    """Each with a connection that stands before the daemon answers any."""
+
+    def ask_all(asker: Asker) -> list[bytes]:
+        there = [asker.connected() for _ in range(200)]
+        for connection in there:
+            connection.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = [connection.recv(12) for connection in there]
+        for connection in there:
+            connection.close()
+        return answers
 
     async with asked(town_of(quick()), spool) as asker:
-        while not await asker.within(is_answered, asker):
-            await deferLater(reactor, 0.01)
-        await deferLater(reactor, 0.05)
-        with asker.connected(), asker.connected():
-            await deferLater(reactor, 0.05)
-            assert not await asker.within(is_answered, asker)
-        while not await asker.within(is_answered, asker):
-            await deferLater(reactor, 0.01)
+        assert set(await asker.within(ask_all, asker)) == {b"HTTP/1.1 200"}
+
+
+async def test_a_list_that_is_not_taken_yet(spool: Path) -> None:
+    async with asked(town_of(quick()), spool) as asker:
+        # Nobody takes what is being written.
+        with (spool / "new" / "list.txt").open("w") as half:
+            half.write("ann@quick.example")
+            error = await refusal(asker.switch("jobs", "list.txt", "pause"))
+            assert (error.code, str(error)) == (
+                404,
+                "the list list.txt is still in new/, and not taken yet; try again in a moment",
+            )
+            assert (await asker.status())["new"] == ["list.txt"]
+        await asker.job_when("list.txt", bool)
+        assert (await asker.status())["new"] == []
+
+
+async def test_a_few_jobs_are_named_and_no_more(spool: Path) -> None:
+    async with asked(town_of(grey()), spool, ladder=SLOW_LADDER) as asker:
+        for number in range(7):
+            drop(spool, f"{number}{'x' * 100}.txt", ["ann@grey.example"])
+        await asker.status_when(lambda found: len(found["jobs"]) == 7)
+        error = await refusal(asker.job("none"))
+    assert str(error).startswith("there is no job none; there are: ")
+    assert str(error).endswith(" and 2 more")
+    assert str(error).count(".txt") == 0
+    assert len(str(error)) < 300
+    assert len(error.answer["jobs"]) == 7
 
 
 async def test_a_daemon_that_stops_cuts_who_does_not_go(spool: Path) -> None:

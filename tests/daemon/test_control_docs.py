@@ -46,7 +46,7 @@ def test_it_renders_without_a_warning() -> None:
 
 def test_every_path_is_there() -> None:
     nothing: Any = None
-    routes = Control(nothing, nothing, nothing, nothing, nothing)._routes
+    routes = Control(nothing, nothing, nothing, nothing, nothing, nothing)._routes
     assert set(re.findall(r"^``((?:GET|POST) /v1/[^`]*)``  ", TEXT, re.M)) == set(
         map(_path, routes)
     )
@@ -85,4 +85,4 @@ def test_the_figures() -> None:
     text = " ".join(TEXT.split())
     assert f"more than {MAX_BODY} bytes" in text
     assert f"the last {MAX_JOBS}:" in text
-    assert f"may have; {MAX_PAGE}, which is the most" in text
+    assert f"from 1 to {MAX_PAGE}; {MAX_PAGE}" in text

@@ -229,7 +229,7 @@ class TestCounting:
         self.counts: list[Deferred[Any]] = []
         nothing: Any = None
         self.figures = Figures(
-            spool="",
+            spool=nothing,
             started_at=0.0,
             ledger=nothing,
             run=self.run,

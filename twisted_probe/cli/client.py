@@ -132,6 +132,8 @@ def _why(spool: str, error: OSError) -> str:
         return f"no daemon works on {spool} (it has no control socket)"
     if isinstance(error, ConnectionRefusedError):
         return f"no daemon works on {spool} (nobody answers at its control socket)"
+    if isinstance(error, BlockingIOError):
+        return f"too many ask the daemon on {spool} at once; try again in a moment"
     if isinstance(error, ConnectionError):
         return f"the daemon on {spool} went away"
     return f"the daemon on {spool} cannot be asked: {error.strerror or error}"

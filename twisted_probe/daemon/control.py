@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from io import BytesIO
 from typing import Any, NoReturn
 
-from attrs import frozen
+from attrs import Factory, frozen
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -29,6 +29,7 @@ from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.names import printable
 from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.reading import BEFORE_ALL, MAX_PAGE
+from twisted_probe.jobs.spool import Spool
 from twisted_probe.jobs.switches import JobIsOver, Kind
 from twisted_probe.vocabulary.escaping import cut, decoded, escaped
 from twisted_probe.vocabulary.outcome import iso_time
@@ -38,14 +39,20 @@ _log = Logger()
 #: Bytes of a request's body that are read. None is needed; who sends more is sent away.
 MAX_BODY = 4096
 #: Seconds of silence after which a connection is closed.
-IDLE_TIMEOUT = 60
+IDLE_TIMEOUT = 10
 #: Jobs named where many could be.
 MAX_JOBS = 20
+#: Those of them that are named in words, and the characters shown of each.
+MAX_TOLD = 5
+MAX_NAME = 40
 
+#: More than any list has lines.
+MAX_NUMBER = 10**18 - 1
 _NUMBER = re.compile(rb"-?[0-9]{1,18}")
 
 Answer = dict[str, Any] | bytes
 Query = Mapping[str, int]
+Bounds = Mapping[str, tuple[int, int]]
 #: Answers a request: with the name in its path ("" where there is none) and the numbers of its
 #: query.
 Handler = Callable[[bytes, Query], Awaitable[Answer]]
@@ -63,12 +70,13 @@ class Refusal(Exception):
 @frozen
 class Route:
     """One thing that can be asked for. `parts` are the parts of its path behind the root, None
-    for a name; `query` the numbers that it may be asked with."""
+    for a name; `query` the numbers that it may be asked with, each with the least and the most that
+    it may be."""
 
     method: bytes
     parts: tuple[bytes | None, ...]
     handler: Handler
-    query: frozenset[str] = frozenset()
+    query: Bounds = Factory(dict)
 
     def name_in(self, parts: tuple[bytes, ...]) -> bytes | None:
         """The name in a path that is this one, None when it is another."""
@@ -92,6 +100,7 @@ class Control(Resource):
         self,
         figures: Figures,
         switchboard: Switchboard,
+        spool: Spool,
         ledger: Ledger,
         run: Run,
         options_of: Callable[[Job], JobOptions],
@@ -99,6 +108,7 @@ class Control(Resource):
         super().__init__()  # type: ignore[no-untyped-call]
         self._figures = figures
         self._switchboard = switchboard
+        self._spool = spool
         self._ledger = ledger
         self._run = run
         self._options_of = options_of
@@ -112,7 +122,12 @@ class Control(Resource):
         def job(change: Callable[[Job], Awaitable[dict[str, Any]]]) -> Handler:
             return lambda name, _: self._switch_job(name, change)
 
-        pages = frozenset(("after", "limit", "since", "until"))
+        pages = {
+            "after": (0, MAX_NUMBER),
+            "limit": (1, MAX_PAGE),
+            "since": (BEFORE_ALL, MAX_NUMBER),
+            "until": (0, MAX_NUMBER),
+        }
         return (
             Route(b"GET", (b"status",), self._status),
             Route(b"GET", (b"jobs",), self._jobs),
@@ -217,7 +232,7 @@ class Control(Resource):
                 job.id,
                 job.title,
                 after=query.get("after", 0),
-                limit=max(1, min(query.get("limit", MAX_PAGE), MAX_PAGE)),
+                limit=query.get("limit", MAX_PAGE),
                 since=query.get("since", BEFORE_ALL),
                 until=query.get("until"),
             )
@@ -313,10 +328,16 @@ class Control(Resource):
         return job
 
     async def _no_job(self, name: bytes) -> NoReturn:
+        shown = cut(printable(name), 80)
         jobs = [job.title for job in await self._run(self._known)]
-        words = f"there is no job {cut(printable(name), 80)}"
+        if name in await self._run(self._spool.new):
+            words = f"the list {shown} is still in new/, and not taken yet; try again in a moment"
+            raise Refusal(404, words, jobs=jobs)
+        words = f"there is no job {shown}"
         if jobs:
-            words += f"; there are: {', '.join(jobs)}"
+            words += f"; there are: {', '.join(cut(job, MAX_NAME) for job in jobs[:MAX_TOLD])}"
+        if len(jobs) > MAX_TOLD:
+            words += f" and {len(jobs) - MAX_TOLD} more" if len(jobs) < MAX_JOBS else " and more"
         raise Refusal(404, words, jobs=jobs)
 
     def _known(self) -> list[Job]:
@@ -335,7 +356,7 @@ def _path(route: Route) -> str:
     return f"{route.method.decode()} {ROOT}/{b'/'.join(parts).decode()}"
 
 
-def _query(arguments: Mapping[bytes, list[bytes]], known: frozenset[str]) -> Query:
+def _query(arguments: Mapping[bytes, list[bytes]], known: Bounds) -> Query:
     found = {}
     for key, values in arguments.items():
         name = decoded(key, 20)
@@ -343,7 +364,10 @@ def _query(arguments: Mapping[bytes, list[bytes]], known: frozenset[str]) -> Que
             raise Refusal(400, f"{name} cannot be asked for here")
         if len(values) != 1 or not _NUMBER.fullmatch(values[0]):
             raise Refusal(400, f"{name} has to be one whole number")
+        least, most = known[name]
         found[name] = int(values[0])
+        if not least <= found[name] <= most:
+            raise Refusal(400, f"{name} has to be from {least} to {most}")
     return found
 
 

@@ -23,8 +23,10 @@ NAME = "control"
 
 #: Bytes of a socket's path; sun_path of Linux has 108, one for the zero at its end.
 MAX_PATH = 107
-#: Connections at once; a person needs one.
+#: Connections at once, and those that came in the same moment; a person needs one.
 MAX_GUESTS = 64
+#: Connections that wait in the kernel until one of them is gone.
+BACKLOG = 256
 #: Seconds that the last answers get to be read when the daemon stops.
 FAREWELL = 1.0
 
@@ -59,8 +61,9 @@ class ControlSocket:
             is_shared = bool(group.st_mode & stat.S_IXGRP)
             mode = _FOR_THE_GROUP if is_shared else _PRIVATE
             self._port = self._reactor.listenUNIX(
-                self._short_path(), self._guests, backlog=MAX_GUESTS, mode=_PRIVATE
+                self._short_path(), self._guests, backlog=BACKLOG, mode=_PRIVATE
             )
+            self._guests.door = self._port
             if is_shared:
                 # A service that is shut in may not call chown, not even to change nothing.
                 if os.lstat(self.path).st_gid != group.st_gid:
@@ -93,6 +96,7 @@ class ControlSocket:
 
     async def _stop(self) -> None:
         port, self._port = self._port, None
+        self._guests.door = None
         if port is not None:
             await maybeDeferred(port.stopListening)
         if self._directory >= 0:
@@ -103,23 +107,31 @@ class ControlSocket:
 
 
 class _Guests(WrappingFactory):
-    """Knows who is connected, and that these are not too many."""
+    """Knows who is connected, and lets nobody more in through `door` while these are too many."""
 
     noisy = False
+    #: What the guests come through; None when it is shut for good.
+    door: Any = None
 
     def __init__(self, factory: Any) -> None:
         super().__init__(factory)  # type: ignore[no-untyped-call]
         self._empty: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A connection, or none when there are too many."""
-        if len(self.protocols) >= MAX_GUESTS or self._empty is not None:
-            return None
-        return super().buildProtocol(addr)
+        """A connection, or none in the end."""
+        return None if self._empty is not None else super().buildProtocol(addr)
+
+    def registerProtocol(self, p: ProtocolWrapper) -> None:
+        """One is here."""
+        super().registerProtocol(p)  # type: ignore[no-untyped-call]
+        if self.door is not None and len(self.protocols) >= MAX_GUESTS:
+            self.door.stopReading()
 
     def unregisterProtocol(self, p: ProtocolWrapper) -> None:
         """One is gone."""
         super().unregisterProtocol(p)  # type: ignore[no-untyped-call]
+        if self.door is not None and len(self.protocols) < MAX_GUESTS:
+            self.door.startReading()
         if self._empty is not None and not self.protocols and not self._empty.called:
             self._empty.callback(None)
 

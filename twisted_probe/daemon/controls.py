@@ -40,7 +40,7 @@ async def controls_of(
     switchboard = Switchboard(ledger, run, reactor, engine, prober, pauses)
     await switchboard.load()
     figures = Figures(
-        spool=spool.path,
+        spool=spool,
         started_at=reactor.seconds(),
         ledger=ledger,
         run=run,
@@ -50,5 +50,5 @@ async def controls_of(
         meter=meter,
         switchboard=switchboard,
     )
-    control = Control(figures, switchboard, ledger, run, options_of)
+    control = Control(figures, switchboard, spool, ledger, run, options_of)
     return ControlSocket(reactor, os.path.join(spool.path, "state"), control)

@@ -20,6 +20,7 @@ from twisted_probe.daemon.switchboard import Switchboard, called
 from twisted_probe.jobs.ledger import Job, Ledger, Progress, State
 from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.spool import Spool
 from twisted_probe.jobs.switches import Kind
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.prober import Prober
@@ -33,6 +34,8 @@ RATE_WINDOW = 60.0
 LONG_WINDOW = 600.0
 #: Sites named where many could be.
 MAX_SITES = 10
+#: Lists named that are not taken yet.
+MAX_NEW = 20
 #: How many times as long as the ledger needs for its figures nobody makes it count again.
 REST = 9.0
 
@@ -202,7 +205,7 @@ class Figures:
     def __init__(
         self,
         *,
-        spool: str,
+        spool: Spool,
         started_at: float,
         ledger: Ledger,
         run: Run,
@@ -265,13 +268,14 @@ class Figures:
         # The load first: what is not in hand any more is among what is counted.
         load = self._load()
         counted = await self._progress()
+        new = await self._run(self._spool.new)
         now = self._clock.seconds()
         switchboard = self._switchboard
         paused = switchboard.paused
         return {
             "version": __version__,
             "pid": os.getpid(),
-            "spool": printable(os.fsencode(self._spool)),
+            "spool": printable(os.fsencode(self._spool.path)),
             "started_at": iso_time(self._started_at),
             "now": iso_time(now),
             "paused": switchboard.is_paused,
@@ -292,6 +296,7 @@ class Figures:
                 ],
             },
             "jobs": [self._job(one, last, now) for one, last in counted],
+            "new": [printable(name) for name in new[:MAX_NEW]],
         }
 
     async def job(self, job: Job) -> dict[str, Any]:

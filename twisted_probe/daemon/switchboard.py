@@ -81,7 +81,7 @@ class Switchboard:
         """The name under which a site or source is switched. Raises NoSuchName."""
         if kind is Kind.SOURCE:
             return self._source(text)
-        name = text.strip().rstrip(".").lower()
+        name = text.strip(" ").rstrip(".").lower()
         if not name or len(name) > MAX_SITE or not (name.isascii() and name.isprintable()):
             raise NoSuchName(
                 "a site is named by the host name of its exchanger, as the DNS has it; a name of "

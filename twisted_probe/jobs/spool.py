@@ -123,6 +123,11 @@ class Spool:
 
     # -- from new/ to active/
 
+    def new(self) -> list[bytes]:
+        """The names of the lists in new/, complete or not."""
+        names = map(os.fsencode, os.listdir(self._new))
+        return sorted(name for name in names if is_job(name) and not is_options(name))
+
     def scan(self, now: float) -> list[bytes]:
         """Claim the complete files of new/; returns their names in active/.
 

@@ -69,6 +69,7 @@ class Checkup:
                 *map(resolvers.subject_of, self.resolvers),
                 machine.subject_of(self.spool),
                 machine.MACHINE,
+                no_exchanger_line().subject,
             )
         ]
 
