@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from twisted_probe.cli import status as status_module
+from twisted_probe.cli.cells import cells
 from twisted_probe.cli.status import duration, lines_of, plain
 
 JOB: dict[str, Any] = {
@@ -54,6 +55,7 @@ STATUS: dict[str, Any] = {
     ],
     "sites": {"paused": [], "waiting": []},
     "jobs": [JOB],
+    "new": [],
 }
 
 
@@ -156,6 +158,32 @@ def test_the_bars_of_several_jobs_stand_in_one_column() -> None:
     bars = [line.index("[") for line in text.splitlines() if "[" in line]
     assert len(bars) == 2
     assert bars[0] == bars[1]
+
+
+def test_the_bars_stand_in_one_column_whatever_the_names_are() -> None:
+    """A name of wide characters, one that is cut, and tails of all lengths."""
+    jobs = [
+        {**JOB, "name": "名簿.csv"},
+        {**JOB, "name": "cafe\u0301.csv", "settled": 100},
+        {**JOB, "name": "名" * 60, "eta": None},
+        {**JOB, "name": "a-very-long-name-" * 9, "recipients": 10_000_000},
+    ]
+    lines = [line for line in shown(jobs=jobs).splitlines() if "[" in line]
+    assert len({cells(line.partition("[")[0]) for line in lines}) == 1
+    assert max(map(cells, lines)) <= 80
+    assert lines[2].count("…") == lines[3].count("…") == 1
+
+
+def test_a_cancelled_job_has_no_deadline_any_more() -> None:
+    waiting = {"pending": 0, "asking": 0, "waiting": 0, "next_attempt_at": None}
+    assert len(job_shown(cancelled=True, **waiting)) == 2
+    assert job_shown(cancelled=True)[2:] == [
+        "  20 being asked, 30 to be asked, 8 to be asked again, the first in 2 min 0 s"
+    ]
+
+
+def test_lists_that_are_not_taken_yet() -> None:
+    assert "\n  in new/    a.csv, b: not taken yet\n" in shown(new=["a.csv", "b"])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, TextIO
 
+from twisted_probe.cli.cells import cells, padded, shortened, wrapped
 from twisted_probe.cli.client import Client
 from twisted_probe.cli.forms import print_json
 from twisted_probe.cli.table import MARKS, STYLES
@@ -22,10 +23,12 @@ from twisted_probe.cli.table import MARKS, STYLES
 #: Seconds between two looks, or so many times as long as the last one took if that is more.
 LOOK = 1.0
 REST = 9.0
-#: Characters of a bar, and of a line that is not told how wide it may be.
+#: Columns of a bar, and of a line that is not told how wide it may be.
 BAR = 24
 WIDTH = 80
 _LABEL = 11
+#: Columns that a job's name has at least.
+_NAME = 8
 #: How the two parts of a bar look.
 _DONE = "green"
 _TO_DO = "bright_black"
@@ -91,8 +94,9 @@ def lines_of(answer: dict[str, Any], width: int = WIDTH) -> Iterator[Line]:
     process = f", process {answer['pid']}"
     age = f", up {duration(now - _moment(answer['started_at']))}"
     spool, room = answer["spool"], max(8, width - len(f"{name} on {process}{age}"))
-    if len(spool) > room:
-        spool = "…" + spool[1 - room :]
+    if cells(spool) > room:
+        # Its end tells more; read from there, it is shortened as all else.
+        spool = shortened(spool[::-1], room)[::-1]
     yield _cut([(name, "bold"), (f" on {spool}{process}", ""), (age, "dim")], width)
     limit = answer["limit"]
     style = "yellow" if limit["by"] in ("paused", "sessions") else ""
@@ -111,9 +115,15 @@ def lines_of(answer: dict[str, Any], width: int = WIDTH) -> Iterator[Line]:
     paused = [one["site"] for one in answer["sites"]["paused"]]
     if paused:
         yield from _labelled("paused", [(f"sites {', '.join(paused)}", "yellow")], width)
-    for job in answer["jobs"]:
+    if answer["new"]:
+        yield from _labelled("in new/", [(f"{', '.join(answer['new'])}: not taken yet", "")], width)
+    tails = [_tail(job) for job in answer["jobs"]]
+    # All bars begin in the same column.
+    widest = max((cells(job["name"]) for job in answer["jobs"]), default=0)
+    room = max(_NAME, width - BAR - 3 - max(map(len, tails), default=0))
+    for job, tail in zip(answer["jobs"], tails, strict=True):
         yield []
-        yield from _job_lines(job, now, width, max(len(one["name"]) for one in answer["jobs"]))
+        yield from _job_lines(job, tail, now, width, min(room, widest))
     if not answer["jobs"]:
         yield []
         yield [("no jobs", "dim")]
@@ -132,34 +142,41 @@ def _sources_lines(sources: Sequence[dict[str, Any]], now: float, width: int) ->
             yield from _labelled("", [(words, "red")], width)
 
 
-def _job_lines(job: dict[str, Any], now: float, width: int, widest: int) -> Iterator[Line]:
+def _share(job: dict[str, Any]) -> float:
     whole = job["recipients"]
-    settled = job["settled"]
-    share = settled / whole if whole else float(job["state"] not in ("claimed", "importing"))
-    filled = int(BAR * share)
-    states = [word for word in ("cancelled", "paused") if job[word]]
-    if job["state"] != "open":
-        states = [
-            {"claimed": "to be read", "importing": "being read"}.get(job["state"], job["state"])
-        ]
-    tail = f" {int(100 * share):3d} %  {settled} of {whole}"
-    left = job["eta"]
-    if states:
+    if whole:
+        return float(job["settled"] / whole)
+    return float(job["state"] not in ("claimed", "importing"))
+
+
+def _states(job: dict[str, Any]) -> list[str]:
+    if job["state"] == "open":
+        return [word for word in ("cancelled", "paused") if job[word]]
+    return [{"claimed": "to be read", "importing": "being read"}.get(job["state"], job["state"])]
+
+
+def _tail(job: dict[str, Any]) -> str:
+    """What stands behind a job's bar."""
+    tail = f" {int(100 * _share(job)):3d} %  {job['settled']} of {job['recipients']}"
+    if states := _states(job):
         tail += f"  {', '.join(states)}"
-    elif settled == whole:
+    elif job["settled"] == job["recipients"]:
         tail += "  results are being written"
-    elif left is not None:
-        tail += f"  {duration(left)} left"
-    room = max(8, width - BAR - 3 - len(tail))
-    name = _shortened(job["name"], room)
+    elif job["eta"] is not None:
+        tail += f"  {duration(job['eta'])} left"
+    return tail
+
+
+def _job_lines(job: dict[str, Any], tail: str, now: float, width: int, room: int) -> Iterator[Line]:
+    filled = int(BAR * _share(job))
     yield _cut(
         [
-            (name.ljust(min(room, widest)), "bold"),
+            (padded(shortened(job["name"], room), room), "bold"),
             (" [", "dim"),
             ("#" * filled, _DONE),
             ("." * (BAR - filled), _TO_DO),
             ("]", "dim"),
-            (tail, "yellow" if states else ""),
+            (tail, "yellow" if _states(job) else ""),
         ],
         width,
     )
@@ -177,46 +194,32 @@ def _job_lines(job: dict[str, Any], now: float, width: int, widest: int) -> Iter
     if job["waiting"]:
         next_at = duration(_moment(job["next_attempt_at"]) - now)
         parts.append(f"{job['waiting']} to be asked again, the first in {next_at}")
-    parts.append(f"{duration(_moment(job['deadline']) - now)} to the deadline")
-    for line in _wrapped(", ".join(parts), width - 2):
+    if not job["cancelled"]:
+        parts.append(f"{duration(_moment(job['deadline']) - now)} to the deadline")
+    for line in wrapped(", ".join(parts), width - 2, cut=True) if parts else ():
         yield [("  " + line, "dim")]
 
 
 def _labelled(label: str, pieces: Line, width: int) -> Iterator[Line]:
     text = "".join(text for text, _ in pieces)
-    if _LABEL + 2 + len(text) <= width:
+    if _LABEL + 2 + cells(text) <= width:
         yield [("  " + label.ljust(_LABEL), "dim"), *pieces]
         return
     style = pieces[-1][1]
-    for number, line in enumerate(_wrapped(text, width - _LABEL - 2)):
+    for number, line in enumerate(wrapped(text, width - _LABEL - 2, cut=True)):
         yield [("  " + (label if not number else "").ljust(_LABEL), "dim"), (line, style)]
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    """`text` in lines at spaces; what is too long for one is cut."""
-    indent = text[: len(text) - len(text.lstrip())]
-    lines = [indent]
-    for word in text.split():
-        if lines[-1].strip() and len(lines[-1]) + 1 + len(word) > width:
-            lines.append(indent)
-        lines[-1] += (" " if lines[-1].strip() else "") + _shortened(word, width - len(indent))
-    return lines
-
-
 def _cut(line: Line, width: int) -> Line:
-    """`line` in at most `width` characters."""
+    """`line` in at most `width` columns."""
     left = width
     cut: Line = []
     for text, style in line:
-        cut.append((_shortened(text, left) if len(text) > left else text, style))
-        left -= len(cut[-1][0])
+        cut.append((shortened(text, left), style))
+        left -= cells(cut[-1][0])
         if left <= 0:
             break
     return cut
-
-
-def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
 def plain(line: Line) -> str:
