@@ -363,6 +363,14 @@ async def test_two_hundred_at_once(spool: Path) -> None:
         assert set(await asker.within(ask_all, asker)) == {b"HTTP/1.1 200"}
 
 
+async def test_a_name_that_was_cut_is_found_by_the_whole(spool: Path) -> None:
+    name = "x" * 247 + ".txt"
+    async with asked(town_of(grey()), spool, ladder=SLOW_LADDER) as asker:
+        drop(spool, name, ["ann@grey.example"])
+        found = await asker.job_when(name, bool)
+    assert len(found["name"]) < len(name)
+
+
 async def test_a_list_that_is_not_taken_yet(spool: Path) -> None:
     async with asked(town_of(quick()), spool) as asker:
         # Nobody takes what is being written.

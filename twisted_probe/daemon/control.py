@@ -26,7 +26,7 @@ from twisted_probe.daemon.switchboard import NoSuchName, Switchboard, called
 from twisted_probe.jobs.formats.output import record_of
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
 from twisted_probe.jobs.ledger_work import Run
-from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.names import fitted, printable
 from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.reading import BEFORE_ALL, MAX_PAGE
 from twisted_probe.jobs.spool import Spool
@@ -319,7 +319,8 @@ class Control(Resource):
         return job
 
     def _find_now(self, name: bytes) -> Job | None:
-        job = self._ledger.find(name)
+        # A name that is too long for what is derived of it was cut by the spool.
+        job = self._ledger.find(name) or self._ledger.find(fitted(name))
         if job is None:
             # As it is printed, where that is not as it is.
             title = name.decode("utf-8", "replace")

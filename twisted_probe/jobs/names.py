@@ -22,9 +22,11 @@ OPTIONS = b".job.toml"
 #: What stands beside the original `NAME` in the end, as `NAME` and one of these.
 DERIVED = (RESULTS, OBJECTS, SUMMARY, ERROR, OPTIONS)
 
-#: Bytes kept free behind a job's name: a leading dot, the longest derived suffix, `.tmp`, and
-#: `~` with up to five digits.
-_RESERVE = 1 + max(map(len, DERIVED)) + len(b".tmp") + 6
+#: Bytes of the `~2` that a taken name gets: up to five digits.
+_MAX_NUMBER = 6
+#: Bytes kept free behind a job's name: a leading dot, the longest derived suffix, `.tmp`, and a
+#: number.
+_RESERVE = 1 + max(map(len, DERIVED)) + len(b".tmp") + _MAX_NUMBER
 
 #: What the names of files end in that are on their way.
 UNFINISHED = (b".tmp", b".part", b"~")
@@ -64,14 +66,29 @@ def suffix(name: bytes) -> bytes:
 
 
 def fitted(name: bytes) -> bytes:
-    """`name`, cut before its suffix where what is derived of it would be too long for a name."""
+    """`name`, cut before its suffix where what is derived of it would be too long for a name.
+
+    One that was cut, with a number or without, is not cut again.
+    """
     limit = MAX_NAME - _RESERVE
-    if len(name) <= limit:
-        return name
     bare = plain(name)
+    number = name[len(bare) :]
+    if len(number) > _MAX_NUMBER:
+        bare, number = name, b""
+    if len(bare) <= limit:
+        return name
     stem, extension = _split(bare)
-    extension += name[len(bare) :]
-    return stem[: max(1, limit - len(extension))] + extension[: limit - 1]
+    if len(extension) >= limit:
+        stem, extension = bare, b""
+    return _cut(stem, limit - len(extension)) + extension + number
+
+
+def _cut(stem: bytes, limit: int) -> bytes:
+    """At most `limit` bytes of it, and no part of a character in UTF-8."""
+    for end in range(limit, max(0, limit - 4), -1):
+        if end >= len(stem) or stem[end] & 0xC0 != 0x80:
+            return stem[:end]
+    return stem[:limit]
 
 
 def _split(name: bytes) -> tuple[bytes, bytes]:
