@@ -147,14 +147,17 @@ class TestResults:
         assert daemon.names("done") == [name, f"{name}.results.csv", f"{name}.summary.json"]
 
     def test_control_characters(self, daemon: Daemon) -> None:
-        daemon.drop("list", "a\x1b[2J@b.example\na@b.example\rRCPT TO:<x@y.example>\n")
+        daemon.drop(
+            "list", "a\x1b[2J@b.example\na@b.example\rRCPT TO:<x@y.example>\n\x07\u202eé \\x\n"
+        )
         daemon.tick(2)
 
-        first, second = daemon.table("list")
+        first, second, third = daemon.table("list")
 
-        assert first["address"] == "a\x1b[2J@b.example"
+        assert first["address"] == r"a\x1b[2J@b.example"
         assert first["probe_address"] == r"a\x1b[2J@b.example"
-        assert second["address"] == "a@b.example\rRCPT TO:<x@y.example>"
+        assert second["address"] == r"a@b.example\x0dRCPT TO:<x@y.example>"
+        assert third["address"] == r"\x07\u202eé \x"
         assert {first["probe_reason"], second["probe_reason"]} == {"invalid_address"}
         assert "\x1b" not in first["probe_text"]
 

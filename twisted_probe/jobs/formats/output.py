@@ -15,6 +15,7 @@ from twisted_probe.jobs.formats.objects import PROBE
 from twisted_probe.jobs.formats.reader import JobReader
 from twisted_probe.jobs.formats.row import Row
 from twisted_probe.jobs.options import DEFAULTS, JobOptions
+from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.flags import NO_FLAGS
 from twisted_probe.vocabulary.outcome import FLAT_FIELDS, Outcome, flat_record
 
@@ -50,7 +51,8 @@ class Table:
         self._put((*reader.header, *(PREFIX + name for name in FLAT_FIELDS)))
 
     def write(self, row: Row, outcome: Outcome) -> None:
-        own = (row.text,) if row.fields is None else self._fitted(row.fields)
+        # Of a text file all columns are ours.
+        own = (escaped(row.text),) if row.fields is None else self._fitted(row.fields)
         self._put((*own, *flat_record(record_of(outcome, self._options)).values()))
 
     def _fitted(self, fields: tuple[str, ...]) -> tuple[str, ...]:
