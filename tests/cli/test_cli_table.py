@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from twisted_probe.cli.cells import cells
 from twisted_probe.cli.table import COLUMNS, MAX_WIDTH, print_table
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -168,3 +169,26 @@ def test_an_address_is_cut_before_its_source_goes(
     row = ESCAPE.sub("", terminal.getvalue()).splitlines()[2].split()
     assert row[0].endswith("…")
     assert row[-1] == "192.0.2.10"
+
+
+def test_notes_are_broken_at_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    note = "  ann@example.net: 450 come again a little later"
+    out = Terminal()
+    print_table(RECORDS, out, notes=[note])
+    assert out.getvalue().splitlines()[-2:] == [
+        "  ann@example.net: 450 come",
+        "  again a little later",
+    ]
+    plain = io.StringIO()
+    print_table(RECORDS, plain, notes=[note])
+    assert plain.getvalue().splitlines()[-1] == note
+
+
+def test_wide_addresses_stand_in_their_column() -> None:
+    out = io.StringIO()
+    records = [{**RECORDS[0], "address": address} for address in ("名簿@例え.jp", "ann@a.example")]
+    print_table(records, out)
+    lines = out.getvalue().splitlines()
+    marks = [line.index("✔ deliverable") for line in lines[2:4]]
+    assert [cells(line[:mark]) for line, mark in zip(lines[2:4], marks, strict=True)] == [15, 15]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -358,3 +359,28 @@ async def test_doctor_looks_at_what_the_file_says(file: Path, tmp_path: Path) ->
     for subject in ("127.0.0.21", "127.0.0.22", "127.0.0.1:5353", f"{tmp_path}/spool"):
         assert subject in subjects
     assert "Traceback" not in ended.err
+
+
+# ---------------------------------------------------------------- on a terminal
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_it_fits_a_terminal(file: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["config", "--show", "--config", str(file)]) == 0
+    lines = terminal.getvalue().splitlines()
+    places = [lines[0].index(word) for word in ("value", "from")]
+    told = [line for line in lines if line.startswith(("limits.per_site ", "source[1]"))]
+    assert [line[places[1] :] for line in told] == ["mailprobe.toml"] * 2
+    # Nothing of a value is lost.
+    text = " ".join(line[places[0] : places[1]].strip() for line in lines)
+    assert 'helo = "probe2.example.org", port = 4000}' in text
+    if not any(len(word) > width - 50 for word in text.split()):
+        assert max(map(len, lines)) <= width

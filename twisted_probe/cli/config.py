@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted_probe.cli import EXIT_USAGE, settings_of
+from twisted_probe.cli.cells import cells, padded, wrapped
 from twisted_probe.daemon.checkup.line import Status
 from twisted_probe.daemon.checkup.machine import writable_line
 from twisted_probe.daemon.config import (
@@ -38,6 +41,9 @@ EXIT_NOT_HERE = 3
 #: What is shown of a setting that nobody has set and that has no default.
 NOT_SET = "-"
 _HEAD = ("setting", "value", "from")
+_GAP = "  "
+#: Columns that a value has, however narrow the terminal.
+_MIN_VALUE = 20
 
 
 def config(arguments: argparse.Namespace) -> int:
@@ -152,6 +158,8 @@ def _origin(told: Told, name: str) -> str:
 
 
 def _print_table(told: Told) -> None:
+    """A line for each setting. On a terminal that is too narrow a file goes by its last name, and
+    long values are broken at blanks."""
     rows = [_HEAD]
     for name, value, origin in _found(told):
         if name in REPEATED and value:
@@ -163,7 +171,15 @@ def _print_table(told: Told) -> None:
         else:
             is_set = value is not None and (name not in REPEATED or value)
             rows.append((name, written(value), origin) if is_set else (name, NOT_SET, NOT_SET))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print("  ".join(cells).rstrip())
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if columns is not None and sum(widths) + 2 * len(_GAP) > columns:
+        rows = [(name, value, os.path.basename(origin)) for name, value, origin in rows]
+        widths[2] = max(cells(origin) for _, _, origin in rows)
+        widths[1] = max(_MIN_VALUE, columns - widths[0] - widths[2] - 2 * len(_GAP))
+    for name, value, origin in rows:
+        first, *rest = wrapped(value, widths[1]) if columns is not None else [value]
+        line = (padded(name, widths[0]), padded(first, widths[1]), origin)
+        print(_GAP.join(line).rstrip())
+        for part in rest:
+            print(" " * (widths[0] + len(_GAP)) + part)

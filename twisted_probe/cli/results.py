@@ -17,6 +17,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from twisted_probe.cli.cells import shortened
 from twisted_probe.cli.client import Client
 from twisted_probe.cli.forms import TABLE, print_record
 from twisted_probe.cli.remote import EXIT_NOT_DONE, complain
@@ -151,9 +152,7 @@ class _Lines:
         line = "  ".join([*words, record["address"]])
         if record["text"] and verdict != "deliverable":
             line += f"  {record['text']}"
-        if self._width is not None and len(line) > self._width:
-            line = line[: self._width - 1] + "…"
-        print(line, flush=True)
+        print(line if self._width is None else shortened(line, self._width), flush=True)
 
     def total(self, notes: list[str]) -> None:
         """The last line."""

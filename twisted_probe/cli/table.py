@@ -6,14 +6,17 @@ elsewhere; not what the outcomes mean.
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from twisted_probe.cli.cells import cells, padded, shortened, wrapped
+
 COLUMNS = ("address", "verdict", "reason", "code", "exchanger", "source")
-#: Characters of the widest address shown; the result file has the whole.
+#: Columns of the widest address shown; the result file has the whole.
 MAX_WIDTH = 44
-#: What a narrow terminal does without, first things first, and the characters of an address that
+#: What a narrow terminal does without, first things first, and the columns of an address that
 #: are worth more.
 _DISPENSABLE = {"exchanger": MAX_WIDTH, "code": MAX_WIDTH, "source": 20}
 
@@ -30,13 +33,16 @@ def print_table(
     records: Sequence[Mapping[str, Any]], out: TextIO, *, notes: Sequence[str] = ()
 ) -> None:
     """Write one row for each record (`Outcome.record()`, or a row of a result file), a line of
-    totals, and `notes`."""
+    totals, and `notes`, which are broken at blanks for a terminal."""
     rows = [[_cell(record, column) for column in COLUMNS] for record in records]
     totals = Counter(str(record["verdict"]) for record in records)
     if not (out.isatty() and _print_rich(rows, totals, out)):
         _print_plain(rows, totals, out)
     for note in notes:
-        out.write(f"{note}\n")
+        lines = [note]
+        if out.isatty():
+            lines = wrapped(note, shutil.get_terminal_size().columns)
+        out.writelines(f"{line}\n" for line in lines)
 
 
 def _cell(record: Mapping[str, Any], column: str) -> str:
@@ -46,11 +52,7 @@ def _cell(record: Mapping[str, Any], column: str) -> str:
         return f"{MARKS.get(text, ' ')} {text}"
     if column == "reason" and not _is_final(record):
         text += " …"
-    return _cut(text, MAX_WIDTH)
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return shortened(text, MAX_WIDTH)
 
 
 def _is_final(record: Mapping[str, Any]) -> bool:
@@ -80,11 +82,11 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
         table.add_column(COLUMNS[place], no_wrap=True, overflow="ellipsis")
     for row in rows:
         style = STYLES.get(row[1][2:], "")
-        cells = [Text(_cut(row[0], width)), *map(Text, row[1:])]
-        for cell in cells[1:3]:
+        texts = [Text(shortened(row[0], width)), *map(Text, row[1:])]
+        for cell in texts[1:3]:
             cell.stylize(style)
-        cells[4].stylize("dim")
-        table.add_row(*(cells[place] for place in shown))
+        texts[4].stylize("dim")
+        table.add_row(*(texts[place] for place in shown))
     console.print(table)
     words = Text("   ").join(Text(text, style=STYLES[name]) for name, text in _total_words(totals))
     console.print()
@@ -95,7 +97,7 @@ def _print_rich(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO
 def _fitting(rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], int]:
     """The columns, by their places, that a terminal of that width can show, and the width of the
     first one: an address is cut before the last columns go, and so much that it is still told."""
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(COLUMNS, *rows, strict=True)]
     shown = list(range(len(COLUMNS)))
     for dispensable, least in _DISPENSABLE.items():
         # Rich puts two blanks between columns, and one behind the last.
@@ -107,8 +109,8 @@ def _fitting(rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], int]
 
 
 def _print_plain(rows: Sequence[Sequence[str]], totals: Counter[str], out: TextIO) -> None:
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(COLUMNS, *rows, strict=True)]
     for row in (COLUMNS, ["-" * width for width in widths], *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        out.write("  ".join(cells).rstrip() + "\n")
+        texts = [padded(cell, width) for cell, width in zip(row, widths, strict=True)]
+        out.write("  ".join(texts).rstrip() + "\n")
     out.write("\n" + "   ".join(text for _, text in _total_words(totals)) + "\n")
