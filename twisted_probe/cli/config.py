@@ -157,6 +157,10 @@ def _origin(told: Told, name: str) -> str:
     return origin
 
 
+def _short_origin(origin: str) -> str:
+    return os.path.basename(origin).removeprefix(f"{DEFAULT}: ")
+
+
 def _print_table(told: Told) -> None:
     """A line for each setting. On a terminal that is too narrow a file goes by its last name, and
     long values are broken at blanks."""
@@ -174,7 +178,7 @@ def _print_table(told: Told) -> None:
     widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if columns is not None and sum(widths) + 2 * len(_GAP) > columns:
-        rows = [(name, value, os.path.basename(origin)) for name, value, origin in rows]
+        rows = [(name, value, _short_origin(origin)) for name, value, origin in rows]
         widths[2] = max(cells(origin) for _, _, origin in rows)
         widths[1] = max(_MIN_VALUE, columns - widths[0] - widths[2] - 2 * len(_GAP))
     for name, value, origin in rows:
