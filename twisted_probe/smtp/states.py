@@ -12,6 +12,10 @@ from types import MappingProxyType
 class State(Enum):
     """Where a session stands."""
 
+    # A member is one object for ever; Enum's own hash is a Python function that hashes the name,
+    # and the table is asked several times for each recipient.
+    __hash__ = object.__hash__
+
     CONNECTED = "connected"  #: the connection stands; the greeting is awaited
     GREETED = "greeted"  #: the exchanger greeted us; we have not said who we are
     READY = "ready"  #: EHLO or HELO was accepted; no transaction is open
@@ -23,6 +27,8 @@ class State(Enum):
 class Verb(Enum):
     """The commands that this prober says. GREETING stands for the reply that nobody asked for,
     LISTEN for waiting for one more without saying anything."""
+
+    __hash__ = object.__hash__  # as State has it
 
     GREETING = "(greeting)"
     LISTEN = "(listen)"
