@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import warnings
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
@@ -14,6 +16,7 @@ import pytest
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.task import deferLater
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
@@ -115,6 +118,24 @@ async def test_the_server_sees_the_source(address: str) -> None:
     ]
     assert report.answers[ANN].code == 250
     assert report.answers[ANN].host == EXCHANGER
+
+
+async def test_a_session_that_has_ended_is_gone_without_the_garbage_collector() -> None:
+    async with exchanger() as (server, port):
+        factory = ProbeFactory(source("127.0.0.2"))
+        session = await factory.connect(reactor, EXCHANGER, port)
+        await session.quit()
+        await server.all_gone
+        ended: tuple[Any, ...] = (session, session.transport, factory)
+        gone = [weakref.ref(each) for each in ended]
+        gc.disable()
+        try:
+            del session, factory, ended
+            # The turn of the reactor that ended the connection still holds it.
+            await deferLater(reactor, 0.0)
+            assert [reference() for reference in gone] == [None, None, None]
+        finally:
+            gc.enable()
 
 
 async def test_the_kernel_picks_the_port_for_each_exchanger() -> None:

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IAddress, IConnector, IProtocol, IReacto
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import ClientFactory
 from twisted.internet.tcp import Client, Connector
+from twisted.python.failure import Failure
 
 from twisted_probe.vocabulary.source import Source
 
@@ -57,6 +58,11 @@ class _SourceConnector(Connector):
             self.state = "connected"
             return None
         return super().buildProtocol(addr)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection has ended, and is let go: nothing is left to the garbage collector."""
+        super().connectionLost(reason)
+        self.transport = None
 
     def _makeTransport(self) -> Client:
         return _SourceClient(self.host, self.port, self.bindAddress, self, self.reactor)  # type: ignore[no-untyped-call]

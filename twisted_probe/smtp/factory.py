@@ -159,6 +159,8 @@ class ProbeFactory(ClientFactory):
         if self._session is None:
             words = f"source {self.source.address}: the kernel would send from another address"
             self._failed(Failure(SourceUnavailable(words, host=self._host)))
+        # What has ended is not held in a circle: it is gone without the garbage collector.
+        self._session = self._connector = None
 
     def _error(self, trouble: ConnectError) -> SessionError:
         number = trouble.osError
