@@ -10,7 +10,7 @@ import re
 
 from attrs import field, frozen
 
-from twisted_probe.smtp.errors import ForbiddenCommand, UnsafeCommand
+from twisted_probe.smtp.errors import ForbiddenCommand, Misuse, UnsafeCommand
 from twisted_probe.smtp.states import Verb
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.escaping import decoded
@@ -20,7 +20,9 @@ from twisted_probe.vocabulary.reply import Stage
 MAX_COMMAND = 510
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_FORBIDDEN = frozenset((b"DATA", b"BDAT", b"VRFY"))
+# All that may be sent, at one look; the group is the verb. Four letters are all that some
+# exchangers look at.
+_LINE = re.compile(rb" *(?!DATA|BDAT|VRFY)([^\x00-\x20\x7f]+)[^\x00-\x1f\x7f]*", re.IGNORECASE)
 _VERBS = {verb.value.encode(): verb for verb in Verb if verb.value.isalpha()}
 _STAGES = {
     Verb.EHLO: Stage.EHLO,
@@ -37,14 +39,13 @@ def _bytes(line: object) -> bytes:
     return line
 
 
-def _check_line(instance: object, attribute: object, line: bytes) -> None:
+def _refusal(line: bytes) -> Misuse:
+    """Why `line` is not sent."""
     if _CONTROL.search(line) or not line.strip():
-        raise UnsafeCommand(f"a control character, or nothing at all, in '{decoded(line, 120)}'")
+        return UnsafeCommand(f"a control character, or nothing at all, in '{decoded(line, 120)}'")
     if len(line) > MAX_COMMAND:
-        raise UnsafeCommand(f"more than {MAX_COMMAND} octets: '{decoded(line, 120)}'")
-    # Four letters are all that some exchangers look at.
-    if line.lstrip()[:4].upper() in _FORBIDDEN:
-        raise ForbiddenCommand(f"{decoded(line, 40)} is never sent")
+        return UnsafeCommand(f"more than {MAX_COMMAND} octets: '{decoded(line, 120)}'")
+    return ForbiddenCommand(f"{decoded(line, 40)} is never sent")
 
 
 @frozen
@@ -56,13 +57,16 @@ class Command:
     wire.
     """
 
-    line: bytes = field(converter=_bytes, validator=_check_line)
+    line: bytes = field(converter=_bytes)
     #: The verb; OTHER for one that changes nothing in a session's state.
     verb: Verb = field(init=False, eq=False, repr=False)
 
     @verb.default
     def _verb_of_the_line(self) -> Verb:
-        return _VERBS.get(self.line.lstrip().partition(b" ")[0].upper(), Verb.OTHER)
+        match = _LINE.fullmatch(self.line)
+        if match is None or len(self.line) > MAX_COMMAND:
+            raise _refusal(self.line)
+        return _VERBS.get(match[1].upper(), Verb.OTHER)
 
     @property
     def stage(self) -> Stage:
