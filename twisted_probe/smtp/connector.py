@@ -53,7 +53,8 @@ class _SourceConnector(Connector):
         where the kernel chose another address (as it does for a broadcast address)."""
         chosen, _ = cast(tuple[str, int], self.bindAddress)
         used = cast(Client, self.transport).getHost().host.partition("%")[0]
-        if ip_address(used) != ip_address(chosen.partition("%")[0]):
+        # Nearly always they are spelt alike, and no address has to be parsed.
+        if used != chosen and ip_address(used) != ip_address(chosen.partition("%")[0]):
             self.cancelTimeout()
             self.state = "connected"
             return None

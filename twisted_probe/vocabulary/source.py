@@ -90,7 +90,7 @@ class Source:
     @property
     def family(self) -> int:
         """4 or 6; an exchanger of the other family cannot be reached from here."""
-        return self.ip.version
+        return 6 if ":" in self.address else 4
 
     @classmethod
     def parse(cls, text: str, default_helo: str | None = None) -> Source:
