@@ -22,7 +22,7 @@ class Deadline:
     """
 
     _clock: IReactorTime
-    _over: Callable[[], object]
+    _over: Callable[[], object] | None
     session_due: float = 0.0
     reply_due: float | None = None
     _timer: IDelayedCall | None = None
@@ -52,10 +52,12 @@ class Deadline:
         if self._clock.seconds() < self._due:
             self.watch()
         else:
+            assert self._over is not None
             self._over()
 
     def stop(self) -> None:
-        """Leave nothing behind in the reactor."""
+        """For good: leave nothing behind in the reactor, and let go whoever would be called."""
+        self._over = None
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
