@@ -147,6 +147,58 @@ def test_the_accepted_cost_nothing() -> None:
     assert report.errors == 4
 
 
+def test_whoever_is_accepted_makes_room_for_the_next() -> None:
+    """Before the others of the group are answered, and never so that too many could be refused."""
+    people = [person(f"u{n}") for n in range(12)]
+    talk = Talk("PIPELINING", *people, control=CONTROL, max_errors=5)
+    talk.client(MAIL, *(to(f"u{n}") for n in range(4)))
+    talk.server(OK)
+    talk.client()
+    for n in range(4, 8):
+        talk.server(OK)
+        talk.client(to(f"u{n}"))
+    talk.server(NO, OK, NO)
+    talk.client(to("u8"))
+    talk.server(OK, NO)
+    talk.client(to("u9"))
+    talk.server(OK)
+    talk.client(to("u10"))
+    talk.server(NO)
+    talk.client(TO_CONTROL)
+    talk.server(NO)
+    report = talk.says_goodbye()
+    assert [recipient for recipient, reply in report.answers.items() if reply.code == 550] == [
+        people[4],
+        people[6],
+        people[8],
+        people[10],
+        CONTROL,
+    ]
+    assert report.unanswered == (people[11],)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "refusal", "then"),
+    [
+        ("PIPELINING", "503 5.5.1 need MAIL", [QUIT]),
+        ("8BITMIME", "503 5.5.1 need MAIL", [QUIT]),
+        ("PIPELINING", FEWER, [RSET, MAIL, to("b")]),
+        ("8BITMIME", FEWER, [RSET]),
+    ],
+)
+def test_nobody_is_asked_behind_a_refusal_of_all(
+    keywords: str, refusal: str, then: list[str]
+) -> None:
+    """Rows 97 and 110."""
+    talk = Talk(keywords, *(person(name) for name in "abcdef"), max_errors=3)
+    said = talk.client_said()
+    while to("b") not in said:
+        talk.server(*[OK] * len(said))
+        said = talk.client_said()
+    talk.server(*(refusal if line == to("b") else OK for line in said))
+    assert talk.client_said() == then
+
+
 def test_temporary_refusals_count_too() -> None:
     talk = Talk("PIPELINING", ANN, BOB, CY, max_errors=2)
     talk.client(MAIL, to("ann"), to("bob"))

@@ -229,6 +229,19 @@ def test_replies_one_by_one_to_a_pipeline() -> None:
     assert codes(replies) == [250, 550, 250]
 
 
+@pytest.mark.parametrize("keywords", [["PIPELINING"], []])
+def test_a_group_ends_where_there_is_no_room_left(keywords: list[str]) -> None:
+    wire = in_transaction(*keywords)
+    replies = outcome_of(wire.session.group([rcpt(f"u{n}") for n in range(9)], rejections=2))
+    answers = iter(["250 Ok", "550 no", "250 Ok", "450 no"])
+    while not replies:
+        said = wire.client_said()
+        assert 1 <= len(said) <= 2
+        wire.server(*(next(answers) for _ in said))
+    assert codes(replies) == [250, 550, 250, 450]
+    assert outcome_of(wire.session.group([RSET])) == []
+
+
 # --- How many recipients -----------------------------------------------------------------------
 
 

@@ -121,6 +121,7 @@ class Session(RuleBasedStateMachine):
         self.control = parse_address("bcontrol@example.net") if control else None
         self.keywords = keywords
         self.manner = manner
+        self.max_errors = min(max_errors, manner.error_limit or max_errors)
         self.ceiling = ceiling
         self.names = names
         self.wire = Wire()
@@ -305,6 +306,13 @@ class Session(RuleBasedStateMachine):
             self.is_in_order(command)
             self.said.append(command)
             self.todo.append(command)
+            assert self.could_be_rejected <= self.max_errors
+
+    @property
+    def could_be_rejected(self) -> int:
+        """The recipients that were, and those that wait for their reply."""
+        asked = [each for each in self.said if each.verb == "RCPT"]
+        return sum(each.reply is None or each.reply[0] != "2" for each in asked)
 
     def is_in_order(self, command: Said) -> None:
         """MAIL needs EHLO, RCPT needs MAIL that was not refused, and so on."""

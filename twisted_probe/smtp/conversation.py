@@ -210,37 +210,43 @@ class _Conversation:
                 self._forgo_pipelining()
 
     async def _ask(self, queue: deque[Address], kept: int, *, is_wide: bool) -> None:
-        """Ask those in `queue`, in windows as large as the errors and recipients that are left,
-        so that not even a window of nothing but rejections touches those `kept` for later."""
-        while queue and not self.is_over and (room := self._left() - kept) > 0:
+        """Ask those in `queue`, as many at once as the errors that are left: not even if all of
+        them are rejected the errors, and the recipients, `kept` for later are touched."""
+        while queue and not self.is_over and self._left() > kept:
             opening = self._opening(is_wide)
             if len(opening) > 1:
                 if self.resets == MAX_RESETS:
                     return
                 self.resets += 1
+            room = self.session.recipients_left - kept
             ceiling = self.manner.recipients_per_transaction
             if ceiling is not None:
                 room = min(room, ceiling - (0 if opening else self.taken))
-            window = [queue.popleft() for _ in range(min(room, len(queue)))]
-            queue.extendleft(reversed(await self._exchange(opening, window)))
+            batch = [queue.popleft() for _ in range(min(room, len(queue)))]
+            errors = self.max_errors - self.errors - kept
+            queue.extendleft(reversed(await self._exchange(opening, batch, errors)))
             if opening:
                 self.is_wide = is_wide
 
-    async def _exchange(self, opening: list[Command], window: list[Address]) -> list[Address]:
-        """One group, and what came of it; gives back those who must be asked once more."""
-        group = [*opening, *(commands.rcpt(recipient) for recipient in window)]
+    async def _exchange(
+        self, opening: list[Command], batch: list[Address], errors: int
+    ) -> list[Address]:
+        """One group, and what came of it; gives back those who must be asked yet."""
+        group = [*opening, *(commands.rcpt(recipient) for recipient in batch)]
         together = self.manner.pipelining and self.session.pipelining and len(group) > 1
         self.is_grouped = self.is_grouped or together
         try:
-            replies = await self.session.group(group, together=together)
+            replies = await self.session.group(
+                group, together=together, rejections=errors, is_enough=self._is_enough
+            )
         except SessionError as error:
-            self._note(opening, window, error.replies)
+            self._note(opening, batch, error.replies)
             if together:
-                self._look_for_loss(window, error)
+                self._look_for_loss(batch, error)
             raise
-        again = self._note(opening, window, replies)
+        again = self._note(opening, batch, replies)
         if together and self.session.state is State.DISMISSED:
-            self._look_for_loss(window)
+            self._look_for_loss(batch)
         return again
 
     def _left(self) -> int:
@@ -256,9 +262,10 @@ class _Conversation:
         return [commands.RSET, mail] if is_full or is_wide is not self.is_wide else []
 
     def _note(
-        self, opening: list[Command], window: list[Address], replies: Sequence[Reply]
+        self, opening: list[Command], batch: list[Address], replies: Sequence[Reply]
     ) -> list[Address]:
-        """Enter the replies to one group; give back those who must be asked once more.
+        """Enter the replies to one group; give back those who were not asked, or must be asked
+        once more.
 
         After a refused MAIL the replies to RCPT say nothing (RFC 2920 section 3.1), whatever
         they are.
@@ -277,7 +284,8 @@ class _Conversation:
                 break
             self._heed(reply)
         again = []
-        for recipient, reply in zip(window, replies[len(opening) :], strict=False):
+        answers = replies[len(opening) :]
+        for recipient, reply in zip(batch, answers, strict=False):
             if self.is_over:
                 break
             if reply.code == CLOSING:
@@ -293,7 +301,11 @@ class _Conversation:
                 self.asked += 1
                 self.taken += reply.is_positive
                 self.answers[recipient] = reply
-        return again
+        return again + batch[len(answers) :]
+
+    def _is_enough(self, reply: Reply) -> bool:
+        """Whether a refusal says that whoever is asked behind it will be refused as well."""
+        return self._is_no_answer(reply) or asks_for_fewer_recipients(reply)
 
     def _is_no_answer(self, reply: Reply) -> bool:
         """Whether the reply to a RCPT can be none to a recipient of an open transaction."""
@@ -305,12 +317,12 @@ class _Conversation:
 
     # --- Doubt -------------------------------------------------------------------------------
 
-    def _look_for_loss(self, window: list[Address], failure: SessionError | None = None) -> None:
+    def _look_for_loss(self, batch: list[Address], failure: SessionError | None = None) -> None:
         """A group that was sent together did not come to its end."""
         is_stalled = self.session.pace.is_stalled
         if is_stalled:
             # The exchanger waits for us: commands were lost, and nobody knows which.
-            self._disbelieve(window)
+            self._disbelieve(batch)
         is_dropped = isinstance(failure, SessionLost) and failure.code is None
         has_reason = self.refusal is not None or self._was_rejected_last
         if is_stalled or (is_dropped and not has_reason):

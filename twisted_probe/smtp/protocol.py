@@ -77,6 +77,9 @@ class _Group:
 
     waiting: deque[Command]
     done: Deferred[tuple[Reply, ...]]
+    #: Recipients that may be asked without one of them being accepted.
+    room: int = sys.maxsize
+    is_enough: Callable[[Reply], bool] | None = None
     awaited: deque[Command] = field(factory=deque)
     replies: list[Reply] = field(factory=list)
     outstanding: int = 0  # octets sent and not answered
@@ -277,14 +280,23 @@ class ProbeProtocol(LineReceiver):
         return heard.addCallback(_only)
 
     def group(
-        self, group: Sequence[Command], *, together: bool = True
+        self,
+        group: Sequence[Command],
+        *,
+        together: bool = True,
+        rejections: int = sys.maxsize,
+        is_enough: Callable[[Reply], bool] | None = None,
     ) -> Deferred[tuple[Reply, ...]]:
         """Send commands in order: together where the exchanger offers PIPELINING and RFC 2920
         allows it, else (and with `together` false) each after the reply to the one before.
 
+        At no moment more than `rejections` recipients of the group have been refused or wait for
+        their reply: each one that is accepted makes room for the next. No more are asked behind a
+        refusal of which `is_enough` is true.
+
         Fires with the replies, one for each command that was sent: those that a refused MAIL or
-        a 421 has made senseless are not sent. Errbacks with a SessionError whose `replies` are
-        those read in step until then.
+        a 421 has made senseless are not sent, nor those for which there was no room. Errbacks
+        with a SessionError whose `replies` are those read in step until then.
         """
         if not group:
             raise OutOfOrder("a group without a command")
@@ -292,7 +304,7 @@ class ProbeProtocol(LineReceiver):
             return fail(self._failure.during(group[0].stage, ()))
         self._check(group)
         done: Deferred[tuple[Reply, ...]] = Deferred(self._cancelled)
-        self._group = _Group(deque(group), done, together=together)
+        self._group = _Group(deque(group), done, rejections, is_enough, together=together)
         self.pace.asks(self._clock.seconds())
         self._send()
         return done
@@ -385,6 +397,7 @@ class ProbeProtocol(LineReceiver):
             if self._transcript is not None:
                 self._write_down("C", command.line)
             if command.verb is Verb.RCPT:
+                group.room -= 1
                 self.recipients_asked += 1
                 self._deadline.session_due += self._timeouts.recipient
         group.ahead = state
@@ -394,7 +407,7 @@ class ProbeProtocol(LineReceiver):
             self._tcp.write(b"".join(packet))
 
     def _may_send(self, group: _Group, command: Command, state: State) -> bool:
-        if not allows(state, command.verb):
+        if not allows(state, command.verb) or (command.verb is Verb.RCPT and not group.room):
             return False
         return not group.awaited or (
             group.together
@@ -487,7 +500,13 @@ class ProbeProtocol(LineReceiver):
             return
         group.awaited.popleft()
         group.outstanding -= len(command.line) + 2
-        group.replies.append(self._reply(code, lines, command.stage))
+        reply = self._reply(code, lines, command.stage)
+        group.replies.append(reply)
+        if command.verb is Verb.RCPT:
+            if reply.is_positive:
+                group.room += 1
+            elif group.is_enough is not None and group.is_enough(reply):
+                group.waiting.clear()
         if is_introduction:
             is_extended = command.verb is Verb.EHLO and code // 100 == 2
             self.keywords = ehlo_keywords(lines) if is_extended else {}
