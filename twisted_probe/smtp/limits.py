@@ -21,9 +21,6 @@ MAX_REPLY_LINES = 128
 #: recipient that is asked: 264 KiB for a hundred, of which honest ones use some 10.
 MAX_SESSION = 64 * 1024
 MAX_ANSWER = 2048
-#: Octets that are handed to the line splitter at once. It copies what is left of a packet for
-#: each line of it, so a packet of tiny lines costs the square of this, and no more.
-MAX_BITE = 1024
 
 # --- What is kept of it: less than 64 KiB for each connection ----------------------------------
 # 8 KiB of an unfinished line, 16 of an unfinished reply, 4 of keywords, 16 for a hundred replies

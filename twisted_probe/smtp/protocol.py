@@ -44,7 +44,6 @@ from twisted_probe.smtp.keeping import Keeping
 from twisted_probe.smtp.limits import (
     DEFAULT_TIMEOUTS,
     MAX_ANSWER,
-    MAX_BITE,
     MAX_LINE,
     MAX_OUTSTANDING,
     MAX_RECIPIENTS,
@@ -155,6 +154,8 @@ class ProbeProtocol(LineReceiver):
         self._shaking: _Shaking | None = None
         self._failure: SessionError | None = None
         self._octets = 0
+        self._buffer = b""  # LineReceiver's: a line that has not ended
+        self._now = 0.0  # when the last packet came
         self._deadline = Deadline(clock, self._time_is_over)
         self._gone: Deferred[None] = Deferred(self._cancelled)
         self._is_gone = False
@@ -439,14 +440,27 @@ class ProbeProtocol(LineReceiver):
         allowed = MAX_SESSION + MAX_ANSWER * self.recipients_asked
         if self._octets > allowed:
             self._violated(f"more than {allowed} octets in a session")
-        for start in range(0, len(data), MAX_BITE):
-            if self._failure is not None:
-                break
-            super().dataReceived(data[start : start + MAX_BITE])  # type: ignore[no-untyped-call]
+        else:
+            self._now = self._clock.seconds()
+            self._split(data)
         self._act()
 
+    def _split(self, data: bytes) -> None:
+        """Find all lines at once: LineReceiver's own loop copies what is left of a packet for each
+        line of it, so a packet of tiny lines would cost its square."""
+        *lines, self._buffer = (self._buffer + data).split(self.delimiter)
+        for line in lines:
+            if self._failure is not None:
+                return
+            if len(line) > MAX_LINE:
+                self.lineLengthExceeded(line)
+            else:
+                self.lineReceived(line)
+        if len(self._buffer) > MAX_LINE:
+            self.lineLengthExceeded(self._buffer)
+
     def lineReceived(self, line: bytes) -> None:
-        """One line, as LineReceiver found it."""
+        """One line, as `_split` found it."""
         if line.endswith(b"\r"):
             line = line[:-1]
         if self._transcript is not None:
@@ -514,9 +528,8 @@ class ProbeProtocol(LineReceiver):
         self.state = after(self.state, command.verb, code)
         if code // 100 != 2:
             group.ahead = None
-        now = self._clock.seconds()
-        self._deadline.reply_due = now + self._timeouts.command
-        self.pace.heard(now, command.verb, code)
+        self._deadline.reply_due = self._now + self._timeouts.command
+        self.pace.heard(self._now, command.verb, code)
 
     def _reply(self, code: int, lines: tuple[bytes, ...], stage: Stage) -> Reply:
         return Reply(code, self._keeping.cut(lines), host=self.host, stage=stage)
