@@ -19,9 +19,9 @@ from twisted_probe.smtp.limits import (
 )
 from twisted_probe.vocabulary.escaping import decoded
 
-# Bytes, never int(): int() takes b"+25", b" 25" and b"2_5", str.isdigit() full-width digits.
+# Looked up, never int(): int() takes b"+25", b" 25" and b"2_5", str.isdigit() full-width digits.
 # RFC 5321 section 4.2.1: first digit 2 to 5, second 0 to 5, then a space, a hyphen or the end.
-_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?", re.DOTALL)
+_CODES = {b"%d" % code: code for code in range(200, 600) if code // 10 % 10 <= 5}
 # Postfix too takes blanks, tabs and the old `AUTH=` form behind a keyword.
 _KEYWORD = re.compile(rb"[ \t]*([^ \t=]+)[ \t=]*(.*)", re.DOTALL)
 
@@ -38,7 +38,7 @@ class ReplyAssembler:
     must not be used again: there is no telling where the next reply would begin.
     """
 
-    _code: bytes | None = None
+    _code: int | None = None
     _lines: list[bytes] = field(factory=list)
     _size: int = 0
     _count: int = 0
@@ -52,14 +52,14 @@ class ReplyAssembler:
     def line(self, line: bytes) -> tuple[int, tuple[bytes, ...]] | None:
         """Take one line, without its line end. The code and texts of a reply when this line
         ends one, else None."""
-        match = _LINE.fullmatch(line)
-        if match is None:
+        code, separator = _CODES.get(line[:3]), line[3:4]
+        if code is None or separator not in (b" ", b"-", b""):
             raise GrammarError(f"not an SMTP reply: '{decoded(line, 80)}'")
-        code, separator, text = match.groups()
+        if self._code is None and separator != b"-" and len(line) <= MAX_REPLY:
+            # Nearly all replies have one line, which always fits.
+            return code, (line[4 : 4 + KEPT_LINE],)
         if self._code is not None and code != self._code:
-            raise GrammarError(
-                f"the code changes inside a reply: {self._code.decode()} then {code.decode()}"
-            )
+            raise GrammarError(f"the code changes inside a reply: {self._code} then {code}")
         self._size += len(line)
         if self._size > MAX_REPLY:
             raise GrammarError(f"a reply of more than {MAX_REPLY} octets")
@@ -67,10 +67,10 @@ class ReplyAssembler:
         if self._count > MAX_REPLY_LINES:
             raise GrammarError(f"a reply of more than {MAX_REPLY_LINES} lines")
         self._code = code
-        self._keep(text or b"")
+        self._keep(line[4:])
         if separator == b"-":
             return None
-        complete = int(code), tuple(self._lines)
+        complete = code, tuple(self._lines)
         self._code, self._lines = None, []
         self._size, self._count, self._room = 0, 0, KEPT_UNFINISHED
         return complete
