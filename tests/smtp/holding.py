@@ -20,8 +20,9 @@ def held(session: ProbeProtocol, answers: Iterable[Reply] = ()) -> int:
             replies |= {id(reply): reply for reply in group.replies}
     if session._failure is not None:
         replies |= {id(reply): reply for reply in session._failure.replies}
-    if session.greeting is not None:
-        replies[id(session.greeting)] = session.greeting
+    for reply in (session.greeting, session._last):
+        if reply is not None:
+            replies[id(reply)] = reply
     buffer: bytes = session._buffer
     return (
         len(buffer)

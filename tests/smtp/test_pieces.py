@@ -125,8 +125,8 @@ def test_the_most_that_can_be_held() -> None:
     """A hundred long answers, a long reply that is not finished, and a line that is not."""
     wire = in_transaction("PIPELINING", *(f"X-{n} " + "y" * 100 for n in range(60)))
     outcome_of(wire.session.group([rcpt(f"u{n}") for n in range(100)]))
-    for _ in range(99):
-        wire.feed(b"550-" + b"x" * 1000 + b"\r\n550 " + b"x" * 1000 + b"\r\n")
+    for n in range(99):
+        wire.feed(b"550-%04d" % n + b"x" * 996 + b"\r\n550 " + b"x" * 1000 + b"\r\n")
     wire.feed(*[b"550-" + b"x" * 2000 + b"\r\n"] * (MAX_REPLY // 2100), b"550 " + b"x" * 8000)
     assert not wire.is_cut
     assert MOST * 3 // 4 < held(wire.session) <= MOST

@@ -51,7 +51,17 @@ from twisted_probe.smtp.limits import (
     Timeouts,
 )
 from twisted_probe.smtp.pace import Pace
-from twisted_probe.smtp.states import CLOSING, GROUPABLE, State, Verb, after, allows, is_foreign
+from twisted_probe.smtp.states import (
+    CLOSING,
+    GROUPABLE,
+    INTRODUCTIONS,
+    TABLE,
+    State,
+    Verb,
+    after,
+    allows,
+    is_foreign,
+)
 from twisted_probe.smtp.tls import Handshake, trouble
 from twisted_probe.vocabulary.address import Address, parse_address, parse_reverse_path
 from twisted_probe.vocabulary.escaping import decoded
@@ -153,6 +163,7 @@ class ProbeProtocol(LineReceiver):
         self._listening: _Group | None = None  # one without commands: a reply that comes unasked
         self._shaking: _Shaking | None = None
         self._failure: SessionError | None = None
+        self._last: Reply | None = None  # the reply that was read last
         self._octets = 0
         self._buffer = b""  # LineReceiver's: a line that has not ended
         self._now = 0.0  # when the last packet came
@@ -272,7 +283,7 @@ class ProbeProtocol(LineReceiver):
             return fail(self._failure.during(Stage.OTHER, ()))
         if self._listening is not None:
             raise OutOfOrder("a reply is listened for already")
-        _check_order(self.state, Verb.LISTEN)
+        _ahead(self.state, Verb.LISTEN)
         heard: Deferred[tuple[Reply, ...]] = Deferred(self._cancelled)
         self._listening = _Group(deque(), heard)
         if self._group is None:
@@ -372,50 +383,56 @@ class ProbeProtocol(LineReceiver):
             raise OutOfOrder("the replies to the commands before are still awaited")
         state, recipients = self.state, 0
         for command in group:
-            _check_order(state, command.verb)
-            state = after(state, command.verb, 250)
-            recipients += command.verb is Verb.RCPT
+            verb = command.verb
+            state = _ahead(state, verb)
+            recipients += verb is Verb.RCPT
         if recipients > self.recipients_left:
             raise TooManyRecipients(self.host, self._max_recipients)
 
     def _send(self) -> None:
         group = self._group
         assert group is not None
-        if not group.waiting:
+        waiting, awaited = group.waiting, group.awaited
+        if not waiting:
             return
-        state = group.ahead
-        if state is None:
-            state = self.state
-            for sent in group.awaited:
-                state = after(state, sent.verb, 250)
+        state = self._state_ahead(group)
+        together = group.together and self.pipelining
         packet = []
-        while group.waiting and self._may_send(group, group.waiting[0], state):
-            command = group.waiting.popleft()
-            state = after(state, command.verb, 250)
-            group.awaited.append(command)
-            group.outstanding += len(command.line) + 2
-            packet.append(command.line + b"\r\n")
-            if self._transcript is not None:
-                self._write_down("C", command.line)
-            if command.verb is Verb.RCPT:
+        while waiting:
+            command = waiting[0]
+            line, verb = command.line, command.verb
+            ahead = TABLE.get((state, verb))
+            outstanding = group.outstanding + len(line) + 2
+            may_follow = not awaited or (
+                together and awaited[-1].verb in GROUPABLE and outstanding <= MAX_OUTSTANDING
+            )
+            if ahead is None or not may_follow:
+                break
+            if verb is Verb.RCPT:
+                if not group.room:
+                    break
                 group.room -= 1
                 self.recipients_asked += 1
                 self._deadline.session_due += self._timeouts.recipient
+            awaited.append(waiting.popleft())
+            packet.append(line)
+            if self._transcript is not None:
+                self._write_down("C", line)
+            group.outstanding, state = outstanding, ahead
         group.ahead = state
         if packet:
             self._deadline.reply_due = self._clock.seconds() + self._timeouts.command
             self._deadline.watch()
-            self._tcp.write(b"".join(packet))
+            self._tcp.write(b"\r\n".join((*packet, b"")))
 
-    def _may_send(self, group: _Group, command: Command, state: State) -> bool:
-        if not allows(state, command.verb) or (command.verb is Verb.RCPT and not group.room):
-            return False
-        return not group.awaited or (
-            group.together
-            and self.pipelining
-            and group.awaited[-1].verb in GROUPABLE
-            and group.outstanding + len(command.line) + 2 <= MAX_OUTSTANDING
-        )
+    def _state_ahead(self, group: _Group) -> State:
+        """Where all that is awaited leads, if it gets accepted."""
+        if group.ahead is not None:
+            return group.ahead
+        state = self.state
+        for command in group.awaited:
+            state = after(state, command.verb, 250)
+        return state
 
     # --- What the peer says ------------------------------------------------------------------
 
@@ -506,33 +523,39 @@ class ProbeProtocol(LineReceiver):
 
     def _answered(self, group: _Group, code: int, lines: tuple[bytes, ...]) -> None:
         command = group.awaited[0]
-        is_introduction = command.verb in (Verb.EHLO, Verb.HELO)
+        verb = command.verb
+        is_introduction = verb in INTRODUCTIONS
         # A second reply to EHLO would be a yes to MAIL like any other.
-        is_echo = not is_introduction and len(lines) > 1 and hash(lines) == self._introduction
-        if is_echo or is_foreign(command.verb, code):
-            self._out_of_step(f"{command.verb.value} was answered {Reply(code, lines)}")
+        is_echo = len(lines) > 1 and not is_introduction and hash(lines) == self._introduction
+        if is_echo or is_foreign(verb, code):
+            self._out_of_step(f"{verb.value} was answered {Reply(code, lines)}")
             return
         group.awaited.popleft()
         group.outstanding -= len(command.line) + 2
         reply = self._reply(code, lines, command.stage)
         group.replies.append(reply)
-        if command.verb is Verb.RCPT:
-            if reply.is_positive:
+        is_accepted = code // 100 == 2
+        if not is_accepted:
+            group.ahead = None
+        if verb is Verb.RCPT:
+            if is_accepted:
                 group.room += 1
             elif group.is_enough is not None and group.is_enough(reply):
                 group.waiting.clear()
-        if is_introduction:
-            is_extended = command.verb is Verb.EHLO and code // 100 == 2
+        elif is_introduction:
+            is_extended = verb is Verb.EHLO and is_accepted
             self.keywords = ehlo_keywords(lines) if is_extended else {}
             self._introduction = hash(lines)
-        self.state = after(self.state, command.verb, code)
-        if code // 100 != 2:
-            group.ahead = None
+        self.state = after(self.state, verb, code)
         self._deadline.reply_due = self._now + self._timeouts.command
-        self.pace.heard(self._now, command.verb, code)
+        self.pace.heard(self._now, verb, code)
 
     def _reply(self, code: int, lines: tuple[bytes, ...], stage: Stage) -> Reply:
-        return Reply(code, self._keeping.cut(lines), host=self.host, stage=stage)
+        """A reply is a value, and most say what the one before has said: they are that one."""
+        lines, last = self._keeping.cut(lines), self._last
+        if last is None or last.lines != lines or last.code != code or last.stage is not stage:
+            last = self._last = Reply(code, lines, host=self.host, stage=stage)
+        return last
 
     def _act(self) -> None:
         """All that came is parsed: tell who waits, or send what is next."""
@@ -650,9 +673,12 @@ class ProbeProtocol(LineReceiver):
         self._deliver_failure()
 
 
-def _check_order(state: State, verb: Verb) -> None:
-    if not allows(state, verb):
+def _ahead(state: State, verb: Verb) -> State:
+    """Where `verb` leads when it is accepted. Raises OutOfOrder where it must not be said."""
+    ahead = TABLE.get((state, verb))
+    if ahead is None:
         raise OutOfOrder(f"{verb.value} is not allowed when {state.value}")
+    return ahead
 
 
 def _only(replies: tuple[Reply, ...]) -> Reply:

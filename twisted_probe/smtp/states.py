@@ -80,6 +80,9 @@ TABLE = MappingProxyType(
 #: RFC 2920 section 3.1: other commands may only end a group of pipelined ones.
 GROUPABLE = frozenset((Verb.MAIL, Verb.RCPT, Verb.RSET))
 
+#: Those that say who we are.
+INTRODUCTIONS = frozenset((Verb.EHLO, Verb.HELO))
+
 #: RFC 5321 section 3.8: the exchanger closes the connection.
 CLOSING = 421
 
