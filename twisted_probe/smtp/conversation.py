@@ -272,7 +272,7 @@ class _Conversation:
         """
         if replies:
             self.last = replies[-1]
-        self.errors += sum(_is_rejection(reply) for reply in replies)
+        self.errors += sum(map(_is_rejection, replies))
         if opening:
             self.asked = self.taken = 0
         for command, reply in zip(opening, replies, strict=False):
@@ -288,8 +288,11 @@ class _Conversation:
         for recipient, reply in zip(batch, answers, strict=False):
             if self.is_over:
                 break
-            if reply.code == CLOSING:
+            if reply.is_positive:
+                self.taken += 1
+            elif reply.code == CLOSING:
                 self._heed(reply)
+                continue
             elif self._is_no_answer(reply):
                 raise self.out_of_step(f"RCPT after MAIL was answered {reply}", Stage.RCPT)
             elif self.asked and asks_for_fewer_recipients(reply):
@@ -297,10 +300,9 @@ class _Conversation:
                 self.manner = evolve(self.manner, recipients_per_transaction=self.asked)
                 self.taken = self.asked
                 again.append(recipient)
-            else:
-                self.asked += 1
-                self.taken += reply.is_positive
-                self.answers[recipient] = reply
+                continue
+            self.asked += 1
+            self.answers[recipient] = reply
         return again + batch[len(answers) :]
 
     def _is_enough(self, reply: Reply) -> bool:
@@ -374,10 +376,12 @@ class _Conversation:
         limit = self._error_limit()
         if limit is not None and limit < (self.manner.error_limit or limit + 1):
             self.manner = evolve(self.manner, error_limit=limit)
-        done = self.answers.keys() | set(self.without_smtputf8)
+        wide = frozenset(self.without_smtputf8)
         return SessionReport(
             answers=self.answers,
-            unanswered=tuple(recipient for recipient in recipients if recipient not in done),
+            unanswered=tuple(
+                each for each in recipients if each not in self.answers and each not in wide
+            ),
             without_smtputf8=tuple(self.without_smtputf8),
             refusal=self.refusal,
             failure=self.failure,
@@ -389,4 +393,4 @@ class _Conversation:
 
 def _is_rejection(reply: Reply) -> bool:
     """Whether the exchanger counts it as an error of ours; a 421 is the end of its counting."""
-    return not reply.is_positive and reply.code != CLOSING
+    return reply.code // 100 != 2 and reply.code != CLOSING
