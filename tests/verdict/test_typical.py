@@ -56,6 +56,18 @@ NOT_DEAD = [
     ("rcpt", "550 Requested action not taken: mailbox unavailable", "policy"),
     ("rcpt", "554 Transaction failed", "policy"),
     ("rcpt", "503 5.5.1 need MAIL first", "protocol_error"),
+    # What speaks of us or of the moment, beside words that would speak of the mailbox.
+    ("rcpt", "550 box for postmaster@example.org not found; callback failed", "sender_refused"),
+    ("rcpt", "550 Callout failed: could not find user postmaster", "sender_refused"),
+    ("rcpt", "550 5.7.1 Recipient unknown or your host is blacklisted", "blocklisted"),
+    ("rcpt", "550 5.2.1 mailbox disabled, because your IP is blocked", "blocklisted"),
+    ("rcpt", "550 5.1.1 Utilisateur inconnu; votre IP est bloquée", "blocklisted"),
+    ("rcpt", "550 5.1.1 User unknown; try again later", "temporary"),
+    ("rcpt", "550 5.1.1 Account temporarily suspended", "policy"),
+    ("rcpt", "550 5.2.1 Account temporarily suspended", "policy"),
+    ("rcpt", "501 5.1.3 Bad address syntax - PIPELINING not allowed", "protocol_error"),
+    ("rcpt", "550 5.1.2 bad destination system address for sender", "policy"),
+    ("rcpt", "550 invalid recipient count", "policy"),
 ]
 
 DEAD = [
