@@ -382,6 +382,7 @@ async def test_row_word_lists() -> None:
     assert sorted(page.printed) == [
         "blocklisted black-list",
         "blocklisted source-refused",
+        "blocklisted your-source-barred",
         "greylisted come-again-in",
         "greylisted greylisted",
     ]
