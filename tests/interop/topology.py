@@ -438,3 +438,17 @@ EXCEPTIONS = {
     "nobody@verify.example": LATER,
 }
 """What is found out instead of the truth, where an exchanger does not own to it."""
+
+# ---------------------------------------------------------------- TLS
+
+TLS = {
+    "good.street.example": None,
+    "tlsonly.street.example": None,
+    "exim.street.example": None,  # GnuTLS
+    CHASQUID: None,  # Go
+    "wrong.street.example": "it is for right.street.example, not for wrong.street.example",
+    "expired.street.example": "it expired on 2020-05-02",
+    "selfsigned.street.example": "it is self-signed",
+    EXCHANGER: "it is self-signed; it holds no names that could be compared",
+}
+"""Those with whom a handshake comes to its end, and what is wrong with their certificates."""

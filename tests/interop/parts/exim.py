@@ -42,6 +42,10 @@ helo:
          message = HELO/EHLO with $sender_helo_name refused
   accept
 
+starttls:
+  warn   logwrite = :main: conduct [$sender_host_address]:$sender_host_port starttls
+  accept
+
 mail:
   warn   logwrite = :main: conduct [$sender_host_address]:$sender_host_port mail
   accept
@@ -174,6 +178,7 @@ def _main(name: str, host: str, hosts: list[str]) -> list[str]:
         "host_lookup = *",  # as Debian has it
         "acl_smtp_connect = connect",
         "acl_smtp_helo = helo",
+        "acl_smtp_starttls = starttls",
         "acl_smtp_mail = mail",
         "acl_smtp_rcpt = rcpt",
         "acl_smtp_predata = forbidden",
