@@ -48,6 +48,11 @@ class Session:
     refused: Counter[str] = field(default_factory=Counter)
     _awaited: deque[str] = field(default_factory=deque)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client was let in, and has said anything."""
+        return (self.accepted + self.refused).total() > self.refused["connect"]
+
     def says(self, line: str) -> None:
         """The client has said this; the next `hears` is the reply."""
         self._awaited.append(line.split(" ")[0].strip().lower())

@@ -81,7 +81,7 @@ class Daemon:
         return self._output.read_text("utf-8", "replace")
 
     def drop(self, name: str, text: str) -> None:
-        """Write a list, then rename it: the daemon sees all of it or nothing."""
+        """Write a file, then rename it: the daemon sees all of it or nothing."""
         written = self.spool / "tmp" / name
         written.write_bytes(text.encode())
         written.rename(self.spool / "new" / name)
@@ -121,11 +121,19 @@ def _command(directory: Path, sources: Mapping[str, str]) -> list[str | Path]:
 
 
 @dataclass(frozen=True)
+class Job:
+    """A list, and options of its own in TOML."""
+
+    lines: Sequence[topology.Line]
+    options: str = ""
+
+
+@dataclass(frozen=True)
 class Visit:
-    """What one run of the daemon over some lists left behind."""
+    """What one run of the daemon over some jobs left behind."""
 
     rows: Sequence[Row]
-    """The results of the last list."""
+    """The results, list after list."""
     seconds: float
     words: str
     """What the daemon logged."""
@@ -136,21 +144,25 @@ class Visit:
 def visit(
     street: Street,
     directory: Path,
-    lists: Sequence[Sequence[topology.Line]],
+    stages: Sequence[Sequence[Job]],
     timeout: float,
     sources: Mapping[str, str] = topology.SOURCES,
     settings: str = "",
 ) -> Visit:
-    """Start the daemon, drop one list after the other's results, each of which may take
-    `timeout` seconds, and end it."""
+    """Start the daemon, drop the jobs of one stage after the other's results, each of which may
+    take `timeout` seconds, and end it."""
     earlier = {path: len(street.log(path)) for path in street.logs}
     rows: list[Row] = []
     with Daemon(street, directory, sources, settings) as daemon:
         started = time.monotonic()
-        for number, lines in enumerate(lists, 1):
-            name = f"list{number}.txt"
-            daemon.drop(name, "".join(f"{line.text}\n" for line in lines))
-            rows = daemon.results(name, timeout)
+        for stage, jobs in enumerate(stages, 1):
+            names = [f"list{stage}-{number}.txt" for number in range(1, len(jobs) + 1)]
+            for name, job in zip(names, jobs, strict=True):
+                if job.options:
+                    daemon.drop(f"{name}.job.toml", job.options)
+                daemon.drop(name, "".join(f"{line.text}\n" for line in job.lines))
+            for name in names:
+                rows += daemon.results(name, timeout)
         seconds = time.monotonic() - started
     time.sleep(SETTLE)
     logs = {path: street.log(path)[start:] for path, start in earlier.items()}

@@ -6,8 +6,9 @@ import re
 from collections import Counter, defaultdict
 
 import pytest
+from docutils.core import publish_doctree
 
-from . import conduct, topology
+from . import conduct, packages, report, topology
 from .conduct import Session
 from .daemon import Row, Visit
 from .long_visit import lines, long_visit
@@ -126,9 +127,7 @@ def test_the_daemon_logs_no_trouble_of_its_own(visit: Visit) -> None:
 
 
 def test_every_exchanger_that_answers_was_visited(sessions: list[Session]) -> None:
-    listening = {*topology.POSTFIX, *topology.EXIM}
-    listening |= {topology.OPENSMTPD, topology.CHASQUID, topology.SENDMAIL}
-    assert {session.exchanger for session in sessions} == listening
+    assert {session.exchanger for session in sessions} == topology.TEMPERS.keys()
 
 
 def test_sessions_come_from_the_chosen_sources_only_and_from_all(sessions: list[Session]) -> None:
@@ -163,7 +162,7 @@ def test_never_more_sessions_at_once_than_the_budget(sessions: list[Session]) ->
 def test_sessions_end_politely_and_before_servers_punish(sessions: list[Session]) -> None:
     for session in sessions:
         assert session.refused.total() <= MAX_REFUSALS, session
-        if session.exchanger not in UNFINISHED and not session.refused["connect"]:
+        if session.exchanger not in UNFINISHED and session.has_begun:
             assert session.accepted["quit"] == 1, session
 
 
@@ -177,9 +176,23 @@ def test_servers_complain_of_nothing_that_could_be_helped(visit: Visit) -> None:
     assert complaints["io-error: error:0A080006:SSL routines::EVP lib"] == 1
 
 
+def test_the_one_that_counts_connections_is_asked_again_later(visit: Visit) -> None:
+    assert "Connection rate limit exceeded" in visit.logs[postfix.LOG]
+    assert max(row["probe_attempts"] for row in of(visit, "rate.street.example")) > "1"
+
+
 def test_exim_saw_what_it_was_made_for(visit: Visit) -> None:
     assert "too many recipients: excess temporarily rejected" in visit.logs[exim.LOG]
     assert "refused: too many connections" in visit.logs[exim.SINGLE_LOG]
+
+
+def test_the_report_has_them_all(visit: Visit, street: Street) -> None:
+    page = report.page(visit, report.versions(packages.root()))
+    publish_doctree(page, settings_overrides={"halt_level": 2, "report_level": 2})
+    for text in page, report.PAGE.read_text("utf-8"):
+        assert (
+            re.findall(r"^(\S+\.street\.example) ", text, re.MULTILINE) == [*topology.TEMPERS] * 2
+        )
 
 
 def test_figures(visit: Visit, sessions: list[Session], capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from . import conduct, topology
-from .daemon import Visit, visit
+from .daemon import Job, Visit, visit
 from .parts import postfix
 from .street import Street
 from .topology import Line
@@ -49,7 +49,7 @@ def mixed(street: Street, tmp_path_factory: pytest.TempPathFactory) -> Visit:
 
 
 def ask(street: Street, directories: pytest.TempPathFactory, sources: Mapping[str, str]) -> Visit:
-    return visit(street, directories.mktemp("visit"), [LINES], TIMEOUT, sources, SETTINGS)
+    return visit(street, directories.mktemp("visit"), [[Job(LINES)]], TIMEOUT, sources, SETTINGS)
 
 
 def said(visit: Visit) -> list[tuple[str, str]]:

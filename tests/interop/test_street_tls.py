@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from . import conduct, topology
-from .daemon import Row, Visit, visit
+from .daemon import Job, Row, Visit, visit
 from .parts import opensmtpd, postfix
 from .street import Street
 
@@ -64,7 +64,7 @@ def directories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def ask(street: Street, directory: Path, mode: str, more: str = TRUST, after: str = "") -> Visit:
     lines = [line for domain in DOMAINS.values() for line in domain.lines]
     settings = SETTINGS.format(mode=mode, more=more) + after
-    return visit(street, directory, [lines], TIMEOUT, settings=settings)
+    return visit(street, directory, [[Job(lines)]], TIMEOUT, settings=settings)
 
 
 @pytest.fixture(scope="module")
