@@ -160,7 +160,7 @@ def _name(label: str) -> str:
 _EXIM_NAMES = {address: name for name, address in topology.EXIM.items()}
 _EXIM_OPENED = re.compile(r"SMTP connection from \[([^]]+)\]:(\d+) I=\[([^]]+)\]:25 \(TCP/IP")
 _EXIM_FULL = re.compile(r"Connection from \[([^]]+)\]:\d+ I=\[([^]]+)\]:25 refused")
-_EXIM_SAID = re.compile(r"conduct \[([^]]+)\]:(\d+) (\S+)")
+_EXIM_SAID = re.compile(r"conduct \[([^]]+)\]:(\d+) I=\[([^]]+)\] (\S+)")
 _EXIM_REFUSED = re.compile(
     r"\[([^]]+)\]:(\d+) I=.* (?:rejected|temporarily rejected) (RCPT|MAIL|EHLO or HELO)"
 )
@@ -168,29 +168,31 @@ _EXIM_CLOSED = re.compile(r"SMTP connection from .*\[([^]]+)\]:(\d+) I=\S+ (?!\(
 
 
 def _exim(lines: _Lines) -> Iterator[Session]:
+    """The daemon says that a session begins, a child the rest; the child may be first."""
     open_: dict[tuple[str, str], Session] = {}
     for number, line in enumerate(lines):
         if found := _EXIM_OPENED.search(line):
             source, port, address = found.groups()
-            open_[source, port] = Session(_EXIM_NAMES[address], source, number)
+            open_.setdefault((source, port), Session(_EXIM_NAMES[address], source, number))
         elif found := _EXIM_FULL.search(line):
             source, address = found.groups()
             yield Session(
                 _EXIM_NAMES[address], source, number, number, refused=Counter({"connect": 1})
             )
         elif found := _EXIM_SAID.search(line):
-            source, port, verb = found.groups()
-            open_[source, port].accepted[verb] += 1
+            source, port, address, verb = found.groups()
+            new = Session(_EXIM_NAMES[address], source, number)
+            session = open_.setdefault((source, port), new)
+            session.accepted[verb] += 1
+            # Its end is logged behind the reply to QUIT, when the client may be back already.
+            session.closed = number
         elif found := _EXIM_REFUSED.search(line):
             source, port, verb = found.groups()
             verb = verb[:4].lower()
             open_[source, port].accepted[verb] -= 1
             open_[source, port].refused[verb] += 1
         elif found := _EXIM_CLOSED.search(line):
-            source, port = found.groups()
-            session = open_.pop((source, port))
-            session.closed = number
-            yield session
+            yield open_.pop((found[1], found[2]))
     yield from open_.values()
 
 

@@ -20,15 +20,10 @@ _MOST_RECIPIENTS = 10
 _BEHIND = topology.HOSTS["plain.street.example"]
 """Whom the callout asks."""
 
+#: Hosts with lines of their own in the access lists.
+_OWN = ("slow", "single", "hello")
 
-def _dialled(text: str) -> str:
-    """With the addresses that are dialled, where names of hosts stand in capitals."""
-    for name in ("slow", "single", "hello"):
-        text = text.replace(name.upper(), topology.EXIM[f"{name}.street.example"])
-    return text
-
-
-_ACLS = _dialled("""
+_ACLS = """
 begin acl
 
 connect:
@@ -37,21 +32,21 @@ connect:
   accept
 
 helo:
-  warn   logwrite = :main: conduct [$sender_host_address]:$sender_host_port ehlo
+  warn   logwrite = CONDUCT ehlo
   deny   condition = ${if eq{$received_ip_address}{HELLO}}
          message = HELO/EHLO with $sender_helo_name refused
   accept
 
 starttls:
-  warn   logwrite = :main: conduct [$sender_host_address]:$sender_host_port starttls
+  warn   logwrite = CONDUCT starttls
   accept
 
 mail:
-  warn   logwrite = :main: conduct [$sender_host_address]:$sender_host_port mail
+  warn   logwrite = CONDUCT mail
   accept
 
 rcpt:
-  warn   logwrite = :main: conduct [$sender_host_address]:$sender_host_port rcpt
+  warn   logwrite = CONDUCT rcpt
   warn   condition = ${if eq{$received_ip_address}{SLOW}}
          delay = 1s
   require message = relay not permitted
@@ -62,17 +57,18 @@ rcpt:
   accept
 
 forbidden:
-  warn   logwrite = :main: conduct [$sender_host_address]:$sender_host_port forbidden
+  warn   logwrite = CONDUCT forbidden
   deny
 
 quit:
-  warn   logwrite = :main: conduct [$sender_host_address]:$sender_host_port quit
+  warn   logwrite = CONDUCT quit
   accept
 
 notquit:
-  warn   logwrite = :main: conduct [$sender_host_address]:$sender_host_port $smtp_notquit_reason
+  warn   logwrite = CONDUCT $smtp_notquit_reason
   accept
-""")
+"""
+
 _ROUTERS = f"""
 begin routers
 
@@ -166,7 +162,11 @@ def single() -> Part:
 
 def _main(name: str, host: str, hosts: list[str]) -> list[str]:
     served = [domain.name for domain in topology.EXIM_DOMAINS if domain.exchanger in hosts]
+    macros = [f"{each.upper()} = {topology.EXIM[f'{each}.street.example']}" for each in _OWN]
     return [
+        *macros,
+        "CONDUCT = :main: conduct [$sender_host_address]:$sender_host_port"
+        " I=[$received_ip_address]",
         f"primary_hostname = {host}",
         f"local_interfaces = {' : '.join(topology.EXIM[each] for each in hosts)}",
         "daemon_smtp_ports = 25",
