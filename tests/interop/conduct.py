@@ -9,6 +9,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from . import topology
 from .parts import chasquid, exim, opensmtpd, postfix, sendmail
@@ -21,9 +22,9 @@ COMPLAINT = re.compile(
     # postscreen
     r"|PREGREET|HANGUP|COMMAND (?:PIPELINING|TIME LIMIT|COUNT LIMIT|LENGTH LIMIT)"
     r"|NON-SMTP COMMAND|BARE NEWLINE|DATA without valid"
-    # Exim
-    r"|synchronization error|syntax or protocol error|command timeout|unexpected disconnection"
-    r"|connection (?:lost|reset)|nonmail commands|TLS error"
+    # Exim, and why a session ended without QUIT, as its access lists have it
+    r"|synchronization error|syntax or protocol error|nonmail commands|TLS error"
+    r"|conduct \S+ \S+ (?!ehlo|starttls|mail|rcpt|quit)"
     # OpenSMTPD, chasquid, sendmail
     r"|Pipelining not supported|io-error|reason=(?!quit)|breaking connection|exiting with error"
     r"|protocol error|lost input channel",
@@ -37,13 +38,13 @@ FORBIDDEN = frozenset(("data", "bdat", "vrfy", "expn", "etrn", "auth", "turn", "
 class Session:
     """One session as its server saw it: how often it took each command, and how often not.
 
-    `opened` and `closed` are places in the log.
+    `opened` and `closed` are places in the log; one that is still open is never closed.
     """
 
     exchanger: str
     source: str
     opened: int
-    closed: int = -1
+    closed: float = inf
     accepted: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     _awaited: deque[str] = field(default_factory=deque)
@@ -79,8 +80,14 @@ def complaints(logs: Mapping[str, str]) -> list[str]:
         line
         for path in _READERS
         for line in logs[path].splitlines()
-        if COMPLAINT.search(line) and not any(f"[{each}]" in line for each in _THEMSELVES)
+        if COMPLAINT.search(line) and not _is_among_themselves(line)
     ]
+
+
+def _is_among_themselves(line: str) -> bool:
+    """Exim names its own address beside the client's."""
+    named = set(_NAMED.findall(line))
+    return bool(named) and named <= _THEMSELVES
 
 
 def most_at_once(sessions: Iterable[Session]) -> int:
@@ -97,6 +104,8 @@ def most_at_once(sessions: Iterable[Session]) -> int:
 
 #: Exim asks Postfix (callout), Postfix itself: their sessions with each other are not ours.
 _THEMSELVES = frozenset((*topology.EXIM.values(), *topology.POSTFIX.values(), "127.0.0.1"))
+
+_NAMED = re.compile(r"\[([0-9a-f]*[.:][0-9a-f.:]+)\]")
 
 _Lines = list[str]
 

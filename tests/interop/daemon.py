@@ -24,7 +24,7 @@ START_TIMEOUT = 30.0
 #: Seconds for the daemon to end after SIGTERM, as promised.
 STOP_TIMEOUT = 30.0
 
-#: Seconds for the servers to notice that the last session has ended, and to say so.
+#: Seconds without a word after which the servers have noticed that the last session has ended.
 SETTLE = 1.0
 
 #: Characters of each log that a failure repeats.
@@ -164,6 +164,14 @@ def visit(
             for name in names:
                 rows += daemon.results(name, timeout)
         seconds = time.monotonic() - started
-    time.sleep(SETTLE)
-    logs = {path: street.log(path)[start:] for path, start in earlier.items()}
-    return Visit(rows, seconds, daemon.log, logs)
+    return Visit(rows, seconds, daemon.log, settled_logs(street, earlier))
+
+
+def settled_logs(street: Street, earlier: Mapping[str, int]) -> dict[str, str]:
+    """What the servers have logged since, from these characters on, once they are silent."""
+    before = None
+    logs = {path: street.log(path) for path in earlier}
+    while logs != before:
+        time.sleep(SETTLE)
+        before, logs = logs, {path: street.log(path) for path in earlier}
+    return {path: log[earlier[path] :] for path, log in logs.items()}

@@ -176,6 +176,7 @@ def _main(name: str, host: str, hosts: list[str]) -> list[str]:
         " +smtp_syntax_error +pid",
         f"domainlist served = {' : '.join(served)}",
         "host_lookup = *",  # as Debian has it
+        "pipelining_connect_advertise_hosts =",  # who talks before the greeting is told off
         "acl_smtp_connect = connect",
         "acl_smtp_helo = helo",
         "acl_smtp_starttls = starttls",
