@@ -8,7 +8,7 @@ INPUTS := setup.cfg pyproject.toml
 FUZZ_SECONDS ?= 600
 FOUND ?= build/fuzz
 
-.PHONY: demo test bench lint types fuzz docs clean
+.PHONY: demo test bench lint types fuzz docs conduct clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/mailprobe demo
@@ -40,6 +40,10 @@ docs: $(VENV)/installed-test
 	$(BIN)/python docs/make_verdicts.py
 	$(BIN)/python -m docs.make_states
 	dot -Tsvg -o docs/states.svg docs/states.dot
+
+# Needs root and the packages of real servers: see tests/interop.
+conduct: $(VENV)/installed-test
+	$(BIN)/python -m tests.interop.report
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

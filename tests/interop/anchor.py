@@ -21,9 +21,9 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
-from typing import NoReturn, TypedDict
+from typing import BinaryIO, NoReturn, TypedDict
 
 #: Seconds until every server must listen and log; it takes less than one.
 LISTEN_TIMEOUT = 20.0
@@ -35,6 +35,7 @@ STATE_SIZE = "256m"
 _IFF_UP = 0x1
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
+_SIOCSIFADDR = 0x8916
 _TCP_LISTEN = "0A"
 
 
@@ -47,6 +48,23 @@ class Directory(TypedDict):
     gid: int
 
 
+class File(TypedDict):
+    """A file of the servers' root, and who may read it."""
+
+    path: str
+    text: str
+    mode: int
+    uid: int
+    gid: int
+
+
+class Command(TypedDict):
+    """A command, and the file that takes what it says; "" for what the street itself says."""
+
+    argv: Sequence[str]
+    output: str
+
+
 class Plan(TypedDict):
     """What to run, and in what surroundings."""
 
@@ -56,11 +74,13 @@ class Plan(TypedDict):
     """An empty directory to mount the root at."""
     hostname: str
     directories: Sequence[Directory]
-    files: dict[str, str]
-    prepare: Sequence[Sequence[str]]
+    files: Sequence[File]
+    addresses: Sequence[str]
+    """IPv6 addresses for the loopback interface; it has all of 127.0.0.0/8 by itself."""
+    prepare: Sequence[Command]
     """Commands that must succeed before any server starts."""
-    servers: Sequence[Sequence[str]]
-    """Commands that must keep running; the end of one ends the street."""
+    servers: Sequence[Command]
+    """They start in this order; the end of one ends the street."""
     listeners: Sequence[tuple[str, int]]
     """The TCP endpoints that say that the servers are up."""
     logs: Sequence[str]
@@ -70,9 +90,11 @@ class Plan(TypedDict):
 def main() -> NoReturn:
     plan: Plan = json.loads(sys.stdin.readline())
     threading.Thread(target=_exit_with_input, daemon=True).start()
+    os.environ["LC_ALL"] = "C"  # there are no other locales
     os.umask(0o022)  # the servers' users have to read what is made here
     socket.sethostname(plan["hostname"])
     _raise_loopback()
+    _add_addresses(plan["addresses"])
     root = _mount(Path(plan["lower"]), Path(plan["scratch"]))
     try:
         _serve(root, plan)
@@ -86,24 +108,34 @@ def _serve(root: Path, plan: Plan) -> NoReturn:
     for directory in plan["directories"]:
         _make(root, directory)
     earlier = time.time() - 60  # Postfix waits until its configuration is some seconds old
-    for name, text in plan["files"].items():
-        path = _below(root, name)
+    for file in plan["files"]:
+        path = _below(root, file["path"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(file["text"], encoding="utf-8")
+        os.chown(path, file["uid"], file["gid"])
+        path.chmod(file["mode"])
         os.utime(path, (earlier, earlier))
     for command in plan["prepare"]:
-        subprocess.run(_inside(root, command), check=True, stdout=sys.stderr)
+        with _output(root, command) as output:
+            subprocess.run(_inside(root, command), check=True, stdout=output)
     servers: dict[int, str] = {}
     for command in plan["servers"]:
-        server = subprocess.Popen(
-            _inside(root, command), stdin=subprocess.DEVNULL, stdout=sys.stderr
-        )
-        servers[server.pid] = command[0]
+        with _output(root, command) as output:
+            server = subprocess.Popen(
+                _inside(root, command), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        servers[server.pid] = command["argv"][0]
     _wait_for_servers(root, plan, servers)
     # /proc is still the one of the machine, so this is our PID as the machine sees it.
     print(os.readlink("/proc/self"), flush=True)
     while True:
         _bury(servers)
+
+
+def _output(root: Path, command: Command) -> BinaryIO:
+    if command["output"]:
+        return _below(root, command["output"]).open("ab")
+    return os.fdopen(os.dup(sys.stderr.fileno()), "wb")
 
 
 def _exit_with_input() -> NoReturn:
@@ -124,6 +156,14 @@ def _raise_loopback() -> None:
         request = struct.pack("16sh22x", b"lo", 0)
         name, flags = struct.unpack("16sh22x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", name, flags | _IFF_UP))
+
+
+def _add_addresses(addresses: Sequence[str]) -> None:
+    loopback = socket.if_nametoindex("lo")
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
+        for address in addresses:  # struct in6_ifreq: the address, its prefix, the interface
+            request = struct.pack("16sIi", ip_address(address).packed, 128, loopback)
+            fcntl.ioctl(any_socket, _SIOCSIFADDR, request)
 
 
 def _mount(lower: Path, scratch: Path) -> Path:
@@ -158,8 +198,8 @@ def _below(root: Path, path: str) -> Path:
     return root / path.lstrip("/")
 
 
-def _inside(root: Path, command: Sequence[str]) -> list[str]:
-    return ["chroot", str(root), *command]
+def _inside(root: Path, command: Command) -> list[str]:
+    return ["chroot", str(root), *command["argv"]]
 
 
 def _wait_for_servers(root: Path, plan: Plan, servers: dict[int, str]) -> None:
@@ -178,12 +218,19 @@ def _wait_for_servers(root: Path, plan: Plan, servers: dict[int, str]) -> None:
 
 def _listening() -> set[tuple[str, int]]:
     found = set()
-    for row in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
-        _, local, _, state = row.split()[:4]
-        address, port = (int(part, 16) for part in local.split(":"))
-        if state == _TCP_LISTEN:  # the address stands there in the machine's own byte order
-            found.add((str(IPv4Address(address.to_bytes(4, sys.byteorder))), port))
+    for table in ("tcp", "tcp6"):
+        for row in Path("/proc/self/net", table).read_text().splitlines()[1:]:
+            _, local, _, state = row.split()[:4]
+            address, port = local.split(":")
+            if state == _TCP_LISTEN:
+                found.add((_address(address), int(port, 16)))
     return found
+
+
+def _address(digits: str) -> str:
+    """The kernel's table has an address as numbers of 32 bits in the machine's own byte order."""
+    numbers = (int(digits[start : start + 8], 16) for start in range(0, len(digits), 8))
+    return str(ip_address(b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from types import TracebackType
 from typing import Any
 
 from . import anchor, packages, servers, topology
+from .parts import names, postfix
+from .parts.certificates import Certificates
 
 #: Seconds for the servers to come up; the anchor gives up after 20 s of its own.
 START_TIMEOUT = 30.0
@@ -78,6 +80,7 @@ class Street:
     resolver = f"{topology.RESOLVER}:53"
 
     def __init__(self) -> None:
+        self._certificates = Certificates()
         self._programs: list[subprocess.Popen[Any]] = []
         self._anchor: subprocess.Popen[str] | None = None
         self._network: int | None = None
@@ -117,7 +120,9 @@ class Street:
             )
             assert self._anchor.stdin is not None
             with suppress(BrokenPipeError):
-                self._anchor.stdin.write(json.dumps(servers.plan(lower, scratch)) + "\n")
+                self._anchor.stdin.write(
+                    json.dumps(servers.plan(lower, scratch, self._certificates)) + "\n"
+                )
                 self._anchor.stdin.flush()
             answer = self._answer()
             if not answer:
@@ -201,13 +206,24 @@ class Street:
         self._programs.append(program)
         return program
 
+    @property
+    def authority(self) -> str:
+        """Who signs the good certificates, in PEM."""
+        return self._certificates.authority
+
+    @property
+    def logs(self) -> Sequence[str]:
+        """The logs of all servers; see `log`."""
+        return [part.log for part in servers.parts(self._certificates)]
+
     def postfix_log(self) -> str:
         """All that Postfix has logged so far."""
-        return self._read(servers.POSTFIX_LOG)
+        return self.log(postfix.LOG)
 
     def dns_log(self) -> str:
         """All that nsd has logged so far."""
-        return self._read(servers.NSD_LOG)
+        return self.log(names.NSD_LOG)
 
-    def _read(self, path: str) -> str:
+    def log(self, path: str) -> str:
+        """All that stands in a log of the servers so far."""
         return (self._root / path.lstrip("/")).read_text("utf-8", "replace")

@@ -5,35 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 
 import pytest
 
 from . import topology
+from .daemon import STOP_TIMEOUT, Daemon, Row
 from .street import Street
 
 pytestmark = pytest.mark.interop
 
-#: Seconds until the daemon has made its spool.
-START_TIMEOUT = 30.0
-
 #: Seconds for both lists. A site hears of two new sessions a second at most.
 LISTS_TIMEOUT = 120.0
 
-#: Seconds for the daemon to end after SIGTERM, as promised.
-STOP_TIMEOUT = 30.0
-
 #: Postfix answers the tenth refusal of a session, and all that follows, a second late.
 MAX_REFUSALS = 9
-
-#: Characters of each log that a failure repeats.
-MAX_WORDS = 4000
 
 LIST, TABLE = "first.txt", "second.csv"
 
@@ -61,11 +50,11 @@ class Session:
 class Visit:
     """What one run of the daemon left behind."""
 
-    rows: list[dict[str, str]]
-    table: list[dict[str, str]]
+    rows: list[Row]
+    table: list[Row]
     log: str
     seconds: float
-    exit_code: int
+    exit_code: int | None
 
     @property
     def sessions(self) -> list[Session]:
@@ -90,47 +79,15 @@ def _session(name: str, source: str, counts: str) -> Session:
 @pytest.fixture(scope="module")
 def visit(street: Street, tmp_path_factory: pytest.TempPathFactory) -> Visit:
     """The daemon, started, given both lists, and stopped once both are answered."""
-    directory = tmp_path_factory.mktemp("visit")
-    spool, output = directory / "spool", directory / "twistd.log"
     earlier = len(street.postfix_log())
-    with output.open("wb") as file:
-        daemon = street.run_in(_command(spool), cwd=directory, stdout=file, stderr=file)
-
-    def wait_until(done: Callable[[], bool], timeout: float, what: str) -> None:
-        deadline = time.monotonic() + timeout
-        while not done():
-            late = time.monotonic() > deadline
-            if late or daemon.poll() is not None:
-                end = f"took over {timeout:.0f} s" if late else f"ended with {daemon.returncode}"
-                logs = output.read_text(), street.postfix_log()[earlier:]
-                said = "\n".join(log[-MAX_WORDS:] for log in logs)
-                pytest.fail(f"{what}: the daemon {end}\n{said}", pytrace=False)
-            time.sleep(0.05)
-
-    rows, table = (spool / "done" / f"{name}.results.csv" for name in (LIST, TABLE))
-    wait_until((spool / "new").is_dir, START_TIMEOUT, "no spool")
-    started = time.monotonic()
-    _drop(spool, LIST, _list())
-    _drop(spool, TABLE, _table())
-    wait_until(lambda: rows.exists() and table.exists(), LISTS_TIMEOUT, "no results")
-    seconds = time.monotonic() - started
-    daemon.send_signal(SIGTERM)
-    exit_code = daemon.wait(STOP_TIMEOUT)
+    with Daemon(street, tmp_path_factory.mktemp("visit")) as daemon:
+        started = time.monotonic()
+        daemon.drop(LIST, _list())
+        daemon.drop(TABLE, _table())
+        rows, table = (daemon.results(name, LISTS_TIMEOUT) for name in (LIST, TABLE))
+        seconds = time.monotonic() - started
     log = _settled_log(street, earlier)
-    return Visit(_read(rows), _read(table), log, seconds, exit_code)
-
-
-def _command(spool: Path) -> list[str | Path]:
-    twistd = Path(sys.executable).with_name("twistd")
-    sources = [f"--source={address}={helo}" for address, helo in topology.SOURCES.items()]
-    return [
-        *(twistd, "--pidfile=", "-n", "mailprobe"),
-        *("--spool", spool),
-        *sources,
-        *("--reverse-path", topology.REVERSE_PATH),
-        *("--resolver", Street.resolver),
-        *("--allow-network", "127.0.0.0/8"),
-    ]
+    return Visit(rows, table, log, seconds, daemon.exit_code)
 
 
 def _list() -> str:
@@ -147,18 +104,6 @@ def _table() -> str:
         return file.getvalue()
 
 
-def _drop(spool: Path, name: str, text: str) -> None:
-    """Write, then rename: the daemon sees all of it or nothing."""
-    written = spool / "tmp" / name
-    written.write_bytes(text.encode())
-    written.rename(spool / "new" / name)
-
-
-def _read(results: Path) -> list[dict[str, str]]:
-    with results.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, strict=True))
-
-
 def _settled_log(street: Street, earlier: int) -> str:
     """Postfix's log of the run, once it has noticed the end of every session."""
     deadline = time.monotonic() + STOP_TIMEOUT
@@ -170,7 +115,7 @@ def _settled_log(street: Street, earlier: int) -> str:
         time.sleep(0.05)
 
 
-def _said(row: dict[str, str]) -> str:
+def _said(row: Row) -> str:
     return f"{row['probe_verdict']}/{row['probe_reason']}"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from . import topology, visitor
+from . import asker, topology, visitor
 from .street import Street, residents
 
 pytestmark = pytest.mark.interop
@@ -50,6 +50,30 @@ def test_exchangers_reply_as_the_topology_says(street: Street, exchanger: str) -
         answer, _ = process.communicate(json.dumps(request), TIMEOUT)
         assert json.loads(answer) == wanted
         assert f"connect from {helo}[{source}]" in street.postfix_log()
+
+
+@pytest.mark.parametrize(
+    ("domain", "wanted"),
+    [
+        ("plain.example", {"is_cut": False, "code": 0}),
+        ("thirty.example", {"is_cut": True, "code": 0}),
+        ("nowhere.example", {"is_cut": False, "code": 3}),
+        ("servfail.example", {"is_cut": False, "code": 2}),
+        ("refused.example", {"is_cut": False, "code": 5}),
+        ("lazy.example", {"is_cut": False, "code": 0}),
+        ("dropped.example", None),
+    ],
+)
+def test_names_answer_as_the_topology_says(
+    street: Street, domain: str, wanted: dict[str, int | bool] | None
+) -> None:
+    process = street.run_in(
+        [sys.executable, asker.__file__, domain, topology.RESOLVER],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    answer, _ = process.communicate(timeout=TIMEOUT)
+    assert json.loads(answer) == wanted
 
 
 def test_nobody_listens_at_the_dead_exchanger(street: Street) -> None:

@@ -1,36 +1,109 @@
 """The street as plain data: hosts, names, mailboxes, and the truth about every line of the lists.
 
-Everything is a name below `example.` (RFC 2606) and an address of 127.0.0.0/8 in a network
-namespace of its own. `servers` makes the real servers behave so; the tests hold what is found out
-against what is written here.
+Everything is a name below `example.` (RFC 2606) and an address of 127.0.0.0/8 or fd00::/8 in a
+network namespace of its own. `servers` makes the real servers behave so; the tests hold what is
+found out against what is written here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 # ---------------------------------------------------------------- hosts
 
-RESOLVER = "127.0.0.53"
+RESOLVER, AUTHORITY = "127.0.0.53", "127.0.0.54"
+"""dnsdist, whom all ask; nsd behind it, who knows the names."""
 
-HOSTS = {
-    "ns.street.example": RESOLVER,
-    "mx.street.example": "127.0.2.1",
-    "backup.street.example": "127.0.2.2",
-    "dead.street.example": "127.0.2.9",
-    "probe1.prober.example": "127.0.1.1",
-    "probe2.prober.example": "127.0.1.2",
-}
-"""Each with an address record and a name for its address."""
+OPENSMTPD, CHASQUID = "open.street.example", "chasquid.street.example"
+SENDMAIL = "sm.street.example"
 
 EXCHANGER, BACKUP, DEAD = "mx.street.example", "backup.street.example", "dead.street.example"
 """Postfix; the same Postfix without STARTTLS; nobody listens."""
+
+_POSTFIX = (
+    (EXCHANGER, "127.0.2.1", "refuses who has no name; a certificate without any name"),
+    (BACKUP, "127.0.2.2", "the second best of a domain"),
+    ("plain.street.example", "127.0.2.10", "nothing but what Postfix ships with"),
+    ("strict.street.example", "127.0.2.11", "all that can be asked of a client, and at once"),
+    ("good.street.example", "127.0.2.12", "TLS: a certificate of the street's authority"),
+    ("wrong.street.example", "127.0.2.13", "TLS: one for another name"),
+    ("expired.street.example", "127.0.2.14", "TLS: one of long ago"),
+    ("selfsigned.street.example", "127.0.2.15", "TLS: a self-signed one"),
+    ("tlsonly.street.example", "127.0.2.16", "takes no mail without TLS"),
+    ("deep.street.example", "127.0.2.17", "postscreen, with the tests behind the greeting"),
+    ("listed.street.example", "127.0.2.18", "postscreen, which asks a block list"),
+    ("verify.street.example", "127.0.2.19", "asks behind each recipient; 450 for the unknown"),
+    ("sure.street.example", "127.0.2.20", "asks behind each recipient; 550 for the unknown"),
+    ("stress.street.example", "127.0.2.21", "stress=yes: the first error is the last"),
+    ("few.street.example", "127.0.2.22", "five recipients in a transaction"),
+    ("rate.street.example", "127.0.2.23", "one connection in five seconds from an address"),
+    ("helo.street.example", "127.0.2.24", "refuses our HELO names"),
+    ("nosender.street.example", "127.0.2.25", "refuses our reverse-path"),
+    ("ascii.street.example", "127.0.2.26", "without SMTPUTF8"),
+    ("grey.street.example", "127.0.2.27", "postgrey, two seconds"),
+    ("norelay.street.example", "127.0.2.28", "refuses to relay for good, not for now"),
+)
+_EXIM = (
+    ("exim.street.example", "127.0.3.1", "GnuTLS, callouts, ten recipients in a transaction"),
+    ("hello.street.example", "127.0.3.2", "refuses EHLO and HELO"),
+    ("slow.street.example", "127.0.3.3", "a second for the greeting and each recipient"),
+    ("single.street.example", "127.0.3.9", "another one: a single connection at a time"),
+)
+_OTHERS = (
+    (OPENSMTPD, "127.0.4.1", "Debian 12's, whose handshakes all fail"),
+    (CHASQUID, "127.0.4.2", "three errors in a session"),
+    (SENDMAIL, "127.0.4.3", "as it comes"),
+)
+
+POSTFIX = {name: address for name, address, _ in _POSTFIX}
+"""One Postfix, many tempers."""
+
+EXIM = {name: address for name, address, _ in _EXIM}
+
+TEMPERS = {name: words for name, _, words in (*_POSTFIX, *_EXIM, *_OTHERS)}
+"""All who listen, and what is particular about each."""
+
+SIX = "six.street.example"
+"""A name of plain.street.example that has no IPv4 address."""
 
 SOURCES = {
     "127.0.1.1": "probe1.prober.example",
     "127.0.1.2": "probe2.prober.example",
 }
 """The prober's own addresses, each with its HELO name."""
+
+LISTED, NAMELESS = "127.0.1.3", "127.0.1.4"
+"""One that stands on the street's block list; one whose address has no name."""
+
+ALL_SOURCES = {
+    **SOURCES,
+    LISTED: "probe3.prober.example",
+    NAMELESS: "probe4.prober.example",
+}
+
+SIX_SOURCES = {
+    "fd00:1::1": "probe5.prober.example",
+    "fd00:1:0:1::1": "probe6.prober.example",
+}
+
+HOSTS = {
+    "ns.street.example": RESOLVER,
+    DEAD: "127.0.2.9",
+    **POSTFIX,
+    **EXIM,
+    **{name: address for name, address, _ in _OTHERS},
+    **{name: address for address, name in ALL_SOURCES.items()},
+}
+"""Each with an address record, and, but for the nameless one, a name for its address."""
+
+HOSTS_SIX = {
+    "plain.street.example": "fd00:2::10",
+    SIX: "fd00:2::10",
+    **{name: address for address, name in SIX_SOURCES.items()},
+}
+
+BLOCK_LIST = "dnsbl.street.example"
 
 REVERSE_PATH = "probe@prober.example"
 
@@ -44,14 +117,45 @@ MX: dict[str, dict[str, int]] = {
     "fallback.example": {DEAD: 10, BACKUP: 20},
     "nomail.example": {".": 0},  # null MX, RFC 7505
     "prober.example": {EXCHANGER: 10},
+    "forbidden.example": {"inside.example": 10, "metadata.example": 20},
+    "halfway.example": {"inside.example": 10, "plain.street.example": 20},
+    "thirty.example": {
+        "plain.street.example": 1,
+        # More than one packet of UDP holds.
+        **{f"exchanger-number-{number}.thirty.example": 50 for number in range(2, 31)},
+    },
+    "void.example": {"nowhere.example": 10},
+    "literal.example": {HOSTS["plain.street.example"]: 10},
+    "notonlynull.example": {".": 0, "plain.street.example": 10},
+    "renamed.example": {"oldname.street.example": 10},
+    "closed.example": {DEAD: 10},
+    "sixonly.example": {SIX: 10},
+    "servfail.example": {"plain.street.example": 10},
+    "refused.example": {"plain.street.example": 10},
+    "lazy.example": {"plain.street.example": 10},
+    "dropped.example": {"plain.street.example": 10},
 }
-"""The domains with MX records: exchanger and preference."""
+"""The domains with MX records: exchanger and preference. Those of `STREET` are added below."""
 
-ADDRESSED = {"implicit.example": HOSTS[EXCHANGER]}
-"""The domains with an address but no MX record: the address is the exchanger."""
+ADDRESSED = {
+    "implicit.example": HOSTS[EXCHANGER],
+    "inside.example": "10.1.2.3",
+    "metadata.example": "169.254.169.254",
+}
+"""The names with an address but no MX record: as domains, the address is the exchanger."""
 
 BARE = ("bare.example",)
 """The domains with neither. All other names do not exist at all."""
+
+CNAMES = {"alias.example": "plain.example", "oldname.street.example": "plain.street.example"}
+
+ODD_ANSWERS = {
+    "servfail.example": "SERVFAIL",
+    "refused.example": "REFUSED",
+    "lazy.example": "slow",  # two seconds and a half: the first question goes unanswered
+    "dropped.example": "dropped",
+}
+"""What dnsdist does with questions about these, instead of asking nsd."""
 
 # ---------------------------------------------------------------- mailboxes
 
@@ -68,8 +172,10 @@ MAILBOXES = (
     "ann@fallback.example",
     "ann@implicit.example",
     "probe@prober.example",
+    "ann@halfway.example",
+    "ann@sixonly.example",
 )
-"""All that there are; their domains are those that Postfix serves."""
+"""Those of the first lists; their domains are Postfix's. Those of `STREET` are added below."""
 
 REFUSALS = {
     "full@boxes.example": "452 4.2.2 Mailbox full",
@@ -190,3 +296,171 @@ TABLE: tuple[tuple[tuple[str, str], Line, str], ...] = (
     (("12", "Broken"), _malformed("broken"), "-"),
 )
 """The list with columns: the user's cells before the address, its line, and the cell behind."""
+
+# ---------------------------------------------------------------- the whole street
+
+OK = "deliverable", "accepted"
+GONE = "undeliverable", "no_such_mailbox"
+INVALID = "undeliverable", "invalid_address"
+NO_RELAY = "undeliverable", "relay_denied"
+LATER = "unknown", "temporary"
+SENDER_REFUSED = "unknown", "sender_refused"
+ASCII_ONLY = "unknown", "smtputf8_unsupported"
+DNS_ERROR = "unknown", "dns_error"
+FORBIDDEN = "unknown", "forbidden_exchanger"
+REFUSED = "unknown", "refused"
+UNREACHABLE = "unknown", "source_unavailable"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain of the long list: its exchanger, and what has to be found out of its recipients.
+
+    `there` are its mailboxes and `absent` names that are none: local parts between spaces.
+    `others` are names with a truth of their own, which are no mailboxes.
+    """
+
+    name: str
+    exchanger: str | None = None  # None where `MX` and its kin say so
+    there: str = ""
+    absent: str = ""
+    others: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> list[Line]:
+        """What the list asks of it."""
+        truth = {
+            **dict.fromkeys(self.there.split(), OK),
+            **dict.fromkeys(self.absent.split(), GONE),
+            **self.others,
+        }
+        return [Line(f"{local}@{self.name}", *answer) for local, answer in truth.items()]
+
+    @property
+    def mailboxes(self) -> list[str]:
+        """What there is."""
+        return [f"{local}@{self.name}" for local in self.there.split()]
+
+
+def _numbered(name: str, count: int) -> str:
+    return " ".join(f"{name}{number}" for number in range(1, count + 1))
+
+
+LISTING_DOMAINS = tuple(
+    Domain(f"listed{number}.example", "listed.street.example", "ann bob", "nobody")
+    for number in range(1, 5)
+)
+"""As many as there are sources, so that each of them knocks there."""
+
+RATING_DOMAINS = tuple(
+    Domain(f"rate{number}.example", "rate.street.example", "ann bob", "nobody")
+    for number in range(1, 3)
+)
+"""More than one source may ask about at once."""
+
+POSTFIX_DOMAINS = (
+    Domain(
+        "plain.example", "plain.street.example", "ann bob δοκιμή", "nobody nemo", {"-ann": INVALID}
+    ),
+    Domain("many.example", "plain.street.example", _numbered("box", 12), _numbered("nobody", 22)),
+    Domain("alias.example", None, "ann", "nobody"),
+    Domain("renamed.example", None, "ann", "nobody"),
+    Domain("notonlynull.example", None, "ann", "nobody"),
+    Domain("thirty.example", None, "ann", "nobody"),
+    Domain("lazy.example", None, "ann", "nobody"),
+    Domain("halfway.example", None, "", "nobody", {"ann": UNCONFIRMED}),
+    Domain("strict.example", "strict.street.example", "ann bob carl", "nobody nemo"),
+    Domain("good.example", "good.street.example", "ann bob", "nobody"),
+    Domain("wrong.example", "wrong.street.example", "ann bob", "nobody"),
+    Domain("expired.example", "expired.street.example", "ann bob", "nobody"),
+    Domain("selfsigned.example", "selfsigned.street.example", "ann bob", "nobody"),
+    Domain("tlsonly.example", "tlsonly.street.example", "ann bob", "nobody"),
+    Domain("deep.example", "deep.street.example", "ann bob carl", "nobody nemo"),
+    *LISTING_DOMAINS,
+    Domain("verify.example", "verify.street.example", "ann", "nobody"),
+    Domain("sure.example", "sure.street.example", "ann bob", "nobody nemo"),
+    Domain("stress.example", "stress.street.example", "ann bob", "nobody nemo nihil"),
+    Domain("few.example", "few.street.example", _numbered("box", 12), "nobody nemo"),
+    *RATING_DOMAINS,
+    Domain("helo.example", "helo.street.example", others={"ann": SENDER_REFUSED}),
+    Domain("nosender.example", "nosender.street.example", others={"ann": SENDER_REFUSED}),
+    Domain("ascii.example", "ascii.street.example", "ann", "nobody", {"jürg": ASCII_ONLY}),
+    Domain("grey.example", "grey.street.example", "ann bob carl", "nobody nemo"),
+)
+EXIM_DOMAINS = (
+    Domain("exim.example", "exim.street.example", "ann bob carl", _numbered("nobody", 14)),
+    Domain("manyexim.example", "exim.street.example", _numbered("box", 14), "nobody"),
+    Domain("deferred.example", "exim.street.example", others={"ann": LATER, "nobody": LATER}),
+    Domain("callout.example", "exim.street.example", "ann bob", "nobody nemo"),
+    Domain("hello.example", "hello.street.example", others={"ann": SENDER_REFUSED}),
+    Domain("slow.example", "slow.street.example", "ann bob", "nobody"),
+    # More than may be asked at once.
+    *(Domain(f"slow{n}.example", "slow.street.example", "ann", "nobody") for n in range(2, 8)),
+    *(Domain(f"single{n}.example", "single.street.example", "ann", "nobody") for n in range(1, 4)),
+)
+OPENSMTPD_DOMAINS = (Domain("open.example", OPENSMTPD, "ann bob carl", "nobody nemo nihil"),)
+CHASQUID_DOMAINS = (Domain("chasquid.example", CHASQUID, "ann bob carl", _numbered("nobody", 5)),)
+SENDMAIL_DOMAINS = (Domain("sendmail.example", SENDMAIL, "ann bob carl", _numbered("nobody", 5)),)
+ODD_DOMAINS = (
+    Domain("catchall.example", others=dict.fromkeys(("who", "ever", "asks"), CATCH_ALL)),
+    Domain("elsewhere.example", others={"ann": LATER}),
+    Domain("nowhere2.example", "norelay.street.example", others={"ann": NO_RELAY}),
+    Domain("fallback.example", others={"ann": UNCONFIRMED, "nobody": GONE}),
+    Domain("implicit.example", others={"ann": OK, "nobody": GONE}),
+    Domain("münchen.example", others={"ann": OK, "nobody": GONE}),
+    Domain(
+        "boxes.example",
+        others={
+            **dict.fromkeys(("ann", "bob", "o'neil", "jürg"), OK),
+            "nobody": GONE,
+            "full": FULL,
+            "disabled": DISABLED,
+        },
+    ),
+    Domain("nomail.example", others={"ann": NO_MAIL}),
+    Domain("bare.example", others={"ann": NO_DOMAIN}),
+    Domain("nowhere.example", others={"ann": NO_DOMAIN}),
+    Domain("void.example", others={"ann": NO_DOMAIN}),
+    Domain("literal.example", others={"ann": NO_DOMAIN}),
+    Domain("forbidden.example", others={"ann": FORBIDDEN, "bob": FORBIDDEN}),
+    Domain("closed.example", others={"ann": REFUSED}),
+    Domain("sixonly.example", others={"ann": UNREACHABLE}),
+    Domain("servfail.example", others={"ann": DNS_ERROR}),
+    Domain("refused.example", others={"ann": DNS_ERROR}),
+    Domain("dropped.example", others={"ann": DNS_ERROR}),
+)
+BEHIND = "callout.example"
+"""The domain that Exim passes on to plain.street.example, and asks there who is known."""
+
+STREET = (
+    *POSTFIX_DOMAINS,
+    *EXIM_DOMAINS,
+    *OPENSMTPD_DOMAINS,
+    *CHASQUID_DOMAINS,
+    *SENDMAIL_DOMAINS,
+    *ODD_DOMAINS,
+)
+MX.update({each.name: {each.exchanger: 10} for each in STREET if each.exchanger is not None})
+
+EXCEPTIONS = {"ann@verify.example": UNCONFIRMED, "nobody@verify.example": LATER}
+"""What is found out instead of the truth, where an exchanger does not own to it."""
+
+WHY = {
+    "ann@verify.example": "accepted, as everybody else may be: of the random recipient\n"
+    "  Postfix says 450 to the end (unverified_recipient_reject_code), neither yes nor no.",
+    "nobody@verify.example": "refused with 450 to the end, which is never the end of\n  a mailbox.",
+}
+
+# ---------------------------------------------------------------- TLS
+
+TLS = {
+    "good.street.example": None,
+    "tlsonly.street.example": None,
+    "exim.street.example": None,  # GnuTLS
+    CHASQUID: None,  # Go
+    "wrong.street.example": "it is for right.street.example, not for wrong.street.example",
+    "expired.street.example": "it expired on 2020-05-02",
+    "selfsigned.street.example": "it is self-signed",
+    EXCHANGER: "it is self-signed; it holds no names that could be compared",
+}
+"""Those with whom a handshake comes to its end, and what is wrong with their certificates."""
