@@ -32,6 +32,7 @@ from twisted_probe.daemon.status import Meter, MeteredWork
 from twisted_probe.jobs.access import user_name
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Ledger, LedgerError, Progress
+from twisted_probe.jobs.ledger_memory import LedgerMemory
 from twisted_probe.jobs.ledger_work import LedgerWork
 from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.results import program_version
@@ -125,11 +126,16 @@ class ProbeService(Service):
         pauses = Pauses()
         self._spool = await self._run(Spool, str(config.spool), access=self._access)
         self._ledger = await self._run(Ledger, self._spool.ledger_path)
-        self._prober = prober = Prober(self._reactor, **config.probing, pauses=pauses)
+        write = self._ledger.writer(self._run)
+        memory = LedgerMemory(self._ledger, write, self._reactor)
+        self._prober = prober = Prober(
+            self._reactor, **config.probing, pauses=pauses, memory=memory
+        )
+        await prober.recall_benches()
         self._keeper = JobKeeper(self._spool, self._ledger, self._run, self._reactor)
         self._meter = Meter(self._reactor.seconds())
         work = MeteredWork(
-            LedgerWork(self._ledger, self._run, self._reactor),
+            LedgerWork(self._ledger, write, self._reactor),
             self._meter,
             self._reactor,
             lambda: prober.is_held,

@@ -67,13 +67,17 @@ def _prepare(database: sqlite3.Connection) -> None:
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All or nothing of what the block does; durable when the block has ended."""
-    database.execute("BEGIN IMMEDIATE")
+    """All or nothing of what the block does; durable when the block has ended, or when the block
+    round it has."""
+    inner = database.in_transaction
+    database.execute("SAVEPOINT step" if inner else "BEGIN IMMEDIATE")
     try:
         yield database
-        database.execute("COMMIT")
+        database.execute("RELEASE step" if inner else "COMMIT")
     except BaseException:
         # SQLite has rolled back by itself after some errors (a full disk, for one).
         if database.in_transaction:
-            database.execute("ROLLBACK")
+            database.execute("ROLLBACK TO step" if inner else "ROLLBACK")
+            if inner:
+                database.execute("RELEASE step")
         raise

@@ -23,11 +23,11 @@ from twisted_probe.jobs.job_file import (
     read_job_file,
 )
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
-from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.names import OPTIONS, printable
 from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.jobs.results import ChangedJob, write_results
 from twisted_probe.jobs.spool import MissingJob, Spool
+from twisted_probe.jobs.writer import Run
 from twisted_probe.vocabulary.source import Source
 
 #: Seconds that nobody waits longer than after a restart: the longest step of the retry ladder
@@ -183,12 +183,12 @@ class JobKeeper:
             self._ledger.begin_import(job.id)
             reader = JobReader(stream, job.name, job.format)
             rows = reader.turns()
+            is_called_off = False
             while self._ledger.import_rows(job.id, rows, self._clock.seconds()):
                 yield
                 if self._ledger.job(job.id).cancelled_at is not None:
-                    self._ledger.open_job(job.id, None)  # nobody waits for the rest of it
-                    return
-            self._ledger.open_job(job.id, reader.digest)
+                    rows, is_called_off = iter(()), True  # nobody waits for the rest of it
+            self._ledger.open_job(job.id, None if is_called_off else reader.digest)
 
     async def _expire(self) -> None:
         while not self._stopping and await self._run(self._ledger.expire, self._clock.seconds()):

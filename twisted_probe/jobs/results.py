@@ -17,11 +17,14 @@ from attrs import Factory, define
 
 from twisted_probe.jobs.formats import JobReader, Row, UnreadableJob
 from twisted_probe.jobs.formats.output import output
-from twisted_probe.jobs.ledger import PAGE, Job, Ledger
+from twisted_probe.jobs.ledger import Job, Ledger
 from twisted_probe.jobs.names import SUMMARY, printable
 from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.jobs.spool import Spool
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict, iso_time
+
+#: Lines written before others have their turn: some 50 ms.
+PAGE = 1000
 
 
 class ChangedJob(Exception):
