@@ -40,6 +40,7 @@ STATUS: dict[str, Any] = {
     "started_at": "2027-01-15T05:05:00.000Z",
     "now": "2027-01-15T08:10:00.000Z",
     "paused": False,
+    "alarms": [],
     "limit": {"by": "sites", "words": "the budget of sites: mx.a.example (12 sessions waiting)"},
     "sessions": {"open": 3, "most": 500},
     "in_hand": 57,

@@ -143,6 +143,12 @@ class JobKeeper:
             await self._run(self._spool.fail, name, str(error))
             return
         now = self._clock.seconds()
+        if await self._run(self._spool.is_answered, name, kind.results):
+            await self._run(self._ledger.add_answered, name, kind, now)
+            self.log.warn(
+                "{job} has its results; the ledger that knew it is lost", job=printable(name)
+            )
+            return
         deadline = now + (self.deadline if says.deadline is None else says.deadline)
         await self._run(self._ledger.add_job, name, kind, now, deadline, says)
         self.log.info("{job} is taken", job=printable(name))

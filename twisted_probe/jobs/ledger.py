@@ -106,11 +106,12 @@ class Progress:
 class Ledger(Importing, Recipients, Switches, Reading, Remembering):
     """The ledger in the SQLite file `path`, made where there is none.
 
-    Raises LedgerError when the file is no database, is damaged, or belongs to a newer version.
+    Raises LedgerError when the file cannot be used: DamagedLedger, NewerLedger, or another.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(opened(path), os.path.dirname(os.path.abspath(path)))
+        self.path = os.path.abspath(path)
+        super().__init__(opened(path), os.path.dirname(self.path))
 
     def writer(self, run: Run) -> Writer:
         """Makes calls of this ledger through `run`, many in one transaction."""
@@ -143,6 +144,17 @@ class Ledger(Importing, Recipients, Switches, Reading, Remembering):
             )
             number: int = database.execute("SELECT last_insert_rowid()").fetchone()[0]
         return number
+
+    def add_answered(self, name: bytes, kind: Format, now: float) -> None:
+        """Note a claimed file whose results are written already, as a ledger that was lost has
+        known; how many lines it has is not known any more."""
+        with transaction(self._database) as database:
+            database.execute(
+                "INSERT INTO jobs"
+                " (name, format, state, received_at, deadline, done_name, finished_at)"
+                " VALUES (?, ?, 'finished', ?, ?, ?, ?)",
+                (name, kind.value, now, now, name, now),
+            )
 
     def job(self, job: int) -> Job:
         """One job. Raises KeyError when there is none of this number."""

@@ -89,8 +89,9 @@ def write_results(
             raise _changed(job)
         json.dump(_summary(job, figures, reader), summary.text, indent=2, ensure_ascii=False)
         summary.text.write("\n")
-        results.commit()
+        # Whoever sees the results has all of them (`Spool.is_answered`).
         summary.commit()
+        results.commit()
 
 
 def _joined(job: Job, reader: JobReader, ledger: Ledger) -> Iterator[tuple[Row, Outcome] | None]:
