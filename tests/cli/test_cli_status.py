@@ -88,6 +88,12 @@ list.txt [##########..............]  42 %  42 of 100  4 min 10 s left
     )
 
 
+def test_an_alarm() -> None:
+    lines = shown(alarms=["the ledger was damaged"]).splitlines()
+    assert "alarm" in lines[1]
+    assert lines[1].endswith("the ledger was damaged")
+
+
 def test_nothing_to_do() -> None:
     text = shown(jobs=[], limit={"by": "nothing", "words": "nothing to do"})
     assert text.endswith("\n\nno jobs\n")

@@ -257,6 +257,30 @@ class TestImport:
         assert (ledger.job(job).lines, ledger.job(job).recipients) == (0, 0)
         assert list(ledger.outcomes(job)) == []
 
+    def test_what_was_read_is_dropped_in_pieces(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        small_buckets(monkeypatch, 4)
+        lines = [f"user{number}@b.example" for number in range(10)]
+        job = add(ledger, *lines, *lines, *("?" * 10))
+        other = add(ledger, *lines, "?", name=b"other")
+        ledger.settle([final(task) for task in ledger.take(99, NOW)])
+
+        def held() -> list[int]:
+            tables = ("outcomes", "repeats", "recipients", "invalid")
+            counts = [f"SELECT count(*) FROM {table} WHERE job = ?" for table in tables]
+            return [ledger._database.execute(count, (job,)).fetchone()[0] for count in counts]
+
+        before = sum(held())
+        assert before == 40
+        while ledger.clear(job, 3):
+            assert sum(held()) == before - 3
+            before -= 3
+        assert all(left <= 3 for left in held())
+        ledger.mark_failed(job)
+        assert held() == [0, 0, 0, 0]
+        assert len(list(ledger.outcomes(other))) == 11
+
     def test_one_name_one_job(self, ledger: Ledger) -> None:
         ledger.add_job(b"\xff\n", Format.TXT, NOW, NOW + 1)
 

@@ -22,6 +22,15 @@ from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 
 
+#: What a job has most rows of, and the key of each beside the job.
+_TABLES = {
+    "outcomes": "bucket, place, line",
+    "repeats": "bucket, domain, local, line",
+    "recipients": "domain, local",
+    "invalid": "line",
+}
+
+
 class _Import:
     """One job while it is read: its mailboxes, and the last that was put down."""
 
@@ -49,6 +58,24 @@ class Importing(Recipients):
             )
             if cursor.rowcount:
                 self._drop(job)
+
+    def clear(self, job: int, limit: int = BATCH) -> bool:
+        """Drop some of what was read of a job that is about to begin again, or has failed;
+        whether there is more. What it counts stays until `begin_import` or `mark_failed`."""
+        with transaction(self._database) as database:
+            for table, key in _TABLES.items():
+                marks = ", ".join("?" * (key.count(",") + 1))
+                last = database.execute(
+                    f"SELECT {key} FROM {table} WHERE job = ? ORDER BY {key} LIMIT 1 OFFSET ?",  # noqa: S608 - ours
+                    (job, limit),
+                ).fetchone()
+                if last is not None:
+                    database.execute(
+                        f"DELETE FROM {table} WHERE job = ? AND ({key}) < ({marks})",  # noqa: S608
+                        (job, *last),
+                    )
+                    return True
+        return False
 
     def import_rows(
         self, job: int, rows: Iterator[Row | None], now: float, limit: int = BATCH
@@ -139,7 +166,7 @@ class Importing(Recipients):
 
     def _drop(self, job: int) -> None:
         """Drop all that was read of a job."""
-        for table in ("invalid", "repeats", "outcomes", "recipients", "tallies"):
+        for table in (*_TABLES, "tallies"):
             self._database.execute(f"DELETE FROM {table} WHERE job = ?", (job,))  # noqa: S608
         self._database.execute(
             "UPDATE jobs SET lines = 0, invalid = 0, recipients = 0, settled = 0, waiting = 0"

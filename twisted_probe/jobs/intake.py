@@ -185,6 +185,7 @@ class JobKeeper:
             )
 
     def _importing(self, job: Job) -> Generator[None, None, None]:
+        yield from self._clearing(job)
         with self._spool.open_active(job.name) as stream:
             self._ledger.begin_import(job.id)
             reader = JobReader(stream, job.name, job.format)
@@ -195,6 +196,11 @@ class JobKeeper:
                 if self._ledger.job(job.id).cancelled_at is not None:
                     rows, is_called_off = iter(()), True  # nobody waits for the rest of it
             self._ledger.open_job(job.id, None if is_called_off else reader.digest)
+
+    def _clearing(self, job: Job) -> Generator[None, None, None]:
+        """Drop what was read of a job, in pieces."""
+        while self._ledger.clear(job.id):
+            yield
 
     async def _expire(self) -> None:
         while not self._stopping and await self._run(self._ledger.expire, self._clock.seconds()):
@@ -245,14 +251,20 @@ class JobKeeper:
 
     async def _fail(self, job: Job, message: str) -> None:
         await self._run(self._spool.fail, job.name, message)
-        await self._run(self._ledger.mark_failed, job.id)
+        await self._drop(job)
 
     async def _lost(self, job: Job) -> None:
         """End a job whose file is not in active/: put into failed/ by us before a crash, or
         taken away by somebody."""
         if not await self._run(self._spool.is_failed, job.name):
             self.log.error("{job} is given up: its file is gone from active/", job=job.title)
-        await self._run(self._ledger.mark_failed, job.id)
+        await self._drop(job)
+
+    async def _drop(self, job: Job) -> None:
+        """Let the ledger forget what it read of a job whose file is not in active/ any more; the
+        next start goes on with it."""
+        if await self._through(self._clearing(job)):
+            await self._run(self._ledger.mark_failed, job.id)
 
     # -- inside
 
