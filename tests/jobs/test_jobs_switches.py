@@ -380,6 +380,7 @@ class TestReading:
         self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         small_buckets(monkeypatch, 2)
+        monkeypatch.setattr("twisted_probe.jobs.reading.MAX_LOOK", 4)
         job = dropped(
             daemon, "b@b.example", "?", "a@a.example", "B <b@B.example>", "!", "c@a.example"
         )

@@ -21,7 +21,6 @@ from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
 from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 
-
 #: What a job has most rows of, and the key of each beside the job.
 _TABLES = {
     "outcomes": "bucket, place, line",

@@ -19,9 +19,9 @@ from twisted_probe.jobs.database import transaction
 #: In the daemon: `partial(deferToThreadPool, reactor, ThreadPool(1, 1))`.
 Run = Callable[..., Deferred[Any]]
 
-#: Calls in one transaction: a session's outcomes each, and some 20 ms together, so that whoever
-#: reads the ledger waits no longer.
-MOST = 50
+#: Calls in one transaction: a session's outcomes each, and some 60 ms together, so that whoever
+#: reads the ledger waits no longer, and a page that is written gets many of them.
+MOST = 200
 
 _Call = Callable[[], Any]
 

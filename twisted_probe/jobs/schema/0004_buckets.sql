@@ -1,4 +1,4 @@
--- What is written once is appended: outcomes go by buckets of 16384 lines, in each bucket in the
+-- What is written once is appended: outcomes go by buckets of 65536 lines, in each bucket in the
 -- order in which they were settled. Who reads a job in the order of its lines sorts one bucket at
 -- a time; who settles recipients in the order of their domains touches one page of each bucket.
 --
@@ -7,7 +7,7 @@
 
 CREATE TABLE outcomes (
     job INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
-    bucket INTEGER NOT NULL,         -- line / 16384
+    bucket INTEGER NOT NULL,         -- line / 65536
     place INTEGER NOT NULL,          -- in the order in which the job's recipients were settled
     line INTEGER NOT NULL,
     outcome TEXT NOT NULL,
@@ -34,11 +34,11 @@ CREATE TABLE repeats (
 ) WITHOUT ROWID;
 
 INSERT INTO outcomes
-    SELECT job, line / 16384, settled, line, outcome FROM recipients WHERE settled > 0;
+    SELECT job, line / 65536, settled, line, outcome FROM recipients WHERE settled > 0;
 UPDATE recipients SET outcome = NULL WHERE settled > 0;
 INSERT INTO invalid SELECT job, line, outcome FROM lines WHERE outcome IS NOT NULL;
 INSERT INTO repeats
-    SELECT job, lines.line / 16384, domain, local, lines.line, lines.spelling
+    SELECT job, lines.line / 65536, domain, local, lines.line, lines.spelling
     FROM lines JOIN recipients USING (job, domain, local) WHERE lines.line != recipients.line;
 DROP TABLE lines;
 
