@@ -1,14 +1,14 @@
 """The recipients in the ledger: who is asked next, and what became of whom.
 
-Knows the tables `recipients` and `tallies` and who is out with the engine; not how the recipients
-came there (`jobs.ledger`), not the clock, not threads.
+Knows the table `recipients` and who is out with the engine; not how the recipients came there
+(`jobs.importing`), where their outcomes are put (`jobs.settling`), the clock, or threads.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
 
 from attrs import Factory, define
 
@@ -16,7 +16,7 @@ from twisted_probe.jobs.codec import decode, encode
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.deadline import CANCELLED, NEVER_ASKED, at_deadline
 from twisted_probe.jobs.job_file import decode as decode_job_file
-from twisted_probe.jobs.reading import BUCKET
+from twisted_probe.jobs.settling import End, Settling
 from twisted_probe.routing.work import Task
 from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
 from twisted_probe.vocabulary.outcome import Outcome, Reason
@@ -33,9 +33,6 @@ OUT_PER_DOMAIN = 1000
 Token = tuple[int, int]
 #: A recipient's row: domain, local part, line, spelling, last outcome.
 _Row = tuple[str, str, int, str | None, str | None]
-
-#: What is settled: a job, the recipient's key and line, and how it ended.
-_End = tuple[int, str, str, int, Outcome]
 
 _COLUMNS = "domain, local, line, spelling, outcome"
 
@@ -57,14 +54,14 @@ class _Walk:
         self.unfinished[domain] = min(local, self.unfinished.get(domain, local))
 
 
-class Recipients:
+class Recipients(Settling):
     """The recipients in `database`. Every method has committed when it returns.
 
     What is out is known in memory only: whoever opens the database again finds it open.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
+        super().__init__(database)
         self._out: dict[Token, tuple[str, str]] = {}
         self._out_of: Counter[tuple[int, str]] = Counter()
         self._walks: dict[int, _Walk] = {}
@@ -230,7 +227,7 @@ class Recipients:
         for a next attempt.
         """
         deadlines = dict(self._database.execute("SELECT id, deadline FROM jobs"))
-        over: list[_End] = []
+        over: list[End] = []
         later: list[tuple[float, str, int, str, str, int]] = []
         for job, line, outcome in reports:
             due = outcome.next_attempt_at
@@ -343,37 +340,6 @@ class Recipients:
             )
 
     # -- inside
-
-    def _settle(self, ends: Iterable[_End]) -> None:
-        """Keep these outcomes, where there is none yet: each at its place in the order."""
-        tallies: defaultdict[int, Counter[Reason]] = defaultdict(Counter)
-        places: dict[int, int] = {}
-        kept: list[tuple[int, int, int, int, str]] = []
-        for job, domain, local, line, outcome in ends:
-            if job not in places:
-                row = self._database.execute("SELECT settled FROM jobs WHERE id = ?", (job,))
-                places[job] = next(row, (0,))[0]
-            place = places[job] + 1
-            cursor = self._database.execute(
-                "UPDATE recipients SET settled = ?, due = NULL, outcome = NULL"
-                " WHERE job = ? AND domain = ? AND local = ? AND line = ? AND settled = 0",
-                (place, job, domain, local, line),
-            )
-            if cursor.rowcount:
-                kept.append((job, line // BUCKET, place, line, encode(outcome)))
-                places[job] = place
-                tallies[job][outcome.reason] += 1
-        self._database.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)", sorted(kept))
-        for job, reasons in tallies.items():
-            self._tally(job, reasons)
-            self._database.execute("UPDATE jobs SET settled = ? WHERE id = ?", (places[job], job))
-
-    def _tally(self, job: int, reasons: Counter[Reason]) -> None:
-        self._database.executemany(
-            "INSERT INTO tallies (job, reason, number) VALUES (?, ?, ?)"
-            " ON CONFLICT (job, reason) DO UPDATE SET number = number + excluded.number",
-            [(job, reason.value, number) for reason, number in reasons.items() if number],
-        )
 
     def _key(self, job: int, line: int, outcome: Outcome) -> tuple[str, str] | None:
         """The key of a recipient that is out, or was out with an earlier process."""
