@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Lock
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -24,6 +26,7 @@ Run = Callable[..., Deferred[Any]]
 MOST = 200
 
 _Call = Callable[[], Any]
+_Batch = list[tuple[_Call, Deferred[Any]]]
 
 
 def together(
@@ -50,9 +53,9 @@ def together(
 
 
 class Writer:
-    """Makes calls that write to `database` through `run`: those that come while others are being
-    written are committed together, in their order. `undone` is called, in the same thread, when
-    what calls have done was not committed."""
+    """Makes calls that write to `database` through `run`: those that come before the thread has
+    begun with them are committed together, in their order, at the place of the first. `undone` is
+    called, in the same thread, when what calls have done was not committed."""
 
     def __init__(
         self, database: sqlite3.Connection, run: Run, undone: Callable[[], object]
@@ -60,15 +63,20 @@ class Writer:
         self._database = database
         self._run = run
         self._undone = undone
-        self._waiting: list[tuple[_Call, Deferred[Any]]] = []
-        self._is_writing = False
+        self._joining = Lock()
+        self._open: _Batch | None = None
 
     def __call__(self, call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         """Make this call in the ledger's thread. Fires with what it returns once that is
         committed; errbacks with what it raises, or with what keeps it from being committed."""
         made: Deferred[Any] = Deferred()
-        self._waiting.append((lambda: call(*arguments), made))
-        self._begin()
+        with self._joining:
+            batch = self._open
+            if is_new := batch is None or len(batch) >= MOST:
+                batch = self._open = []
+            batch.append((partial(call, *arguments), made))
+        if is_new:
+            self._run(self._write, batch).addBoth(self._written, batch)
         return made
 
     def alone(self, call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
@@ -76,17 +84,12 @@ class Writer:
         undo than the database's."""
         return self._run(call, *arguments)
 
-    def _begin(self) -> None:
-        if self._is_writing or not self._waiting:
-            return
-        self._is_writing = True
-        now, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        written = self._run(together, self._database, [call for call, _ in now], self._undone)
-        written.addBoth(self._written, [made for _, made in now])
+    def _write(self, batch: _Batch) -> list[Any]:
+        with self._joining:
+            if self._open is batch:
+                self._open = None
+        return together(self._database, [call for call, _ in batch], self._undone)
 
-    def _written(self, results: list[Any] | Failure, calls: Sequence[Deferred[Any]]) -> None:
-        self._is_writing = False
-        # The next are on their way before these are told.
-        self._begin()
-        for number, made in enumerate(calls):
+    def _written(self, results: list[Any] | Failure, batch: _Batch) -> None:
+        for number, (_, made) in enumerate(batch):
             made.callback(results if isinstance(results, Failure) else results[number])
