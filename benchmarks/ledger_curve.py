@@ -26,6 +26,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from twisted_probe.jobs.intake import JobKeeper
@@ -206,14 +207,11 @@ def one(lines: int, directory: Path) -> None:
         finally:
             reactor.stop()
 
-    failed: list[Any] = []
-    reactor.callWhenRunning(
-        lambda: Deferred.fromCoroutine(run()).addErrback(
-            lambda failure: (failed.append(failure), failure.printTraceback())
-        )
-    )
+    failed: list[Failure] = []
+    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(run()).addErrback(failed.append))
     reactor.run()
-    if failed:
+    for failure in failed:
+        failure.printTraceback()
         raise SystemExit(1)
 
 
@@ -230,7 +228,7 @@ def main() -> None:
     for lines in told.sizes:
         directory = Path(tempfile.mkdtemp(prefix="curve-", dir=told.directory))
         try:
-            subprocess.run(  # noqa: S603 - this very file
+            subprocess.run(
                 [sys.executable, __file__, str(lines), "--here", "--directory", str(directory)],
                 check=True,
             )

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 
-from twisted_probe.cli.remote import EXIT_NOT_DONE, complain, print_json
+from twisted_probe.cli.forms import print_json
+from twisted_probe.cli.remote import EXIT_NOT_DONE, complain
 from twisted_probe.jobs.backup import NoBackup, back_up
 from twisted_probe.jobs.names import printable
 

@@ -19,8 +19,8 @@ from twisted_probe import __version__
 from twisted_probe.daemon.switchboard import Switchboard, called
 from twisted_probe.jobs.ledger import Job, Ledger, Progress, State
 from twisted_probe.jobs.names import printable
-from twisted_probe.jobs.spool import Spool
 from twisted_probe.jobs.rescue import alarms
+from twisted_probe.jobs.spool import Spool
 from twisted_probe.jobs.switches import Kind
 from twisted_probe.jobs.writer import Run
 from twisted_probe.routing.engine import Engine
