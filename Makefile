@@ -8,7 +8,7 @@ INPUTS := setup.cfg pyproject.toml
 FUZZ_SECONDS ?= 600
 FOUND ?= build/fuzz
 
-.PHONY: demo test bench lint types fuzz docs conduct clean
+.PHONY: demo test bench lint types conduct crash curve fuzz docs clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/mailprobe demo
@@ -19,6 +19,14 @@ test: $(VENV)/installed-test lint types
 # Some minutes; docs/benchmarks.rst says what it measures.
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks
+
+# Thousands of kill -9; hours.
+crash: $(VENV)/installed-test
+	MAILPROBE_KILLS=3000 $(BIN)/python -m pytest tests/daemon/test_kills.py tests/jobs/test_jobs_crash.py
+
+# The curve of docs/ledger.rst; half an hour, and 7 GB of disk below the directory for temporary files.
+curve: $(VENV)/installed-test
+	$(BIN)/python benchmarks/ledger_curve.py 100000 1000000 10000000
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

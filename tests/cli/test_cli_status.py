@@ -40,6 +40,7 @@ STATUS: dict[str, Any] = {
     "started_at": "2027-01-15T05:05:00.000Z",
     "now": "2027-01-15T08:10:00.000Z",
     "paused": False,
+    "alarms": [],
     "limit": {"by": "sites", "words": "the budget of sites: mx.a.example (12 sessions waiting)"},
     "sessions": {"open": 3, "most": 500},
     "in_hand": 57,
@@ -85,6 +86,12 @@ list.txt [##########..............]  42 %  42 of 100  4 min 10 s left
   23 h 50 min to the deadline
 """
     )
+
+
+def test_an_alarm() -> None:
+    lines = shown(alarms=["the ledger was damaged"]).splitlines()
+    assert "alarm" in lines[1]
+    assert lines[1].endswith("the ledger was damaged")
 
 
 def test_nothing_to_do() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from twisted_probe.daemon.config import Config, ConfigError
 from twisted_probe.daemon.lock import SpoolInUse
 from twisted_probe.daemon.preparation import User, prepare
+from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.spool import DIRECTORIES
 from twisted_probe.vocabulary.source import Source
 
@@ -207,3 +210,16 @@ def test_a_user_who_is_not_there(spool: Path) -> None:
 def test_whoever_starts_it_may_run_it(spool: Path, user: User | None) -> None:
     prepare(config_of(spool), user).release()
     assert owners(spool) == {(os.geteuid(), os.getegid())}
+
+
+# ---------------------------------------------------------------- a newer version's ledger
+
+
+def test_a_newer_ledger_is_refused_before_anything_is_begun(spool: Path) -> None:
+    prepare(config_of(spool)).release()
+    path = spool / "state" / "ledger.sqlite"
+    Ledger(path).close()
+    prepare(config_of(spool)).release()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    assert refusal(spool).startswith(f"the ledger {path}: its schema is version 99, this program")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,9 @@ from tests.daemon.running import (
 from twisted_probe.daemon.config import Config
 from twisted_probe.daemon.lock import SpoolInUse
 from twisted_probe.daemon.preparation import prepare
-from twisted_probe.daemon.service import EXIT_BROKEN, ProbeService
+from twisted_probe.daemon.service import EXIT_BROKEN, EXIT_NEWER, ProbeService
+from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.schema import newest
 from twisted_probe.sandbox import street, tempers
 from twisted_probe.sandbox.street import House
 from twisted_probe.sandbox.temper import residents
@@ -281,25 +286,42 @@ class Words:
         globalLogPublisher.removeObserver(self)
 
 
-async def test_a_ledger_that_cannot_be_opened(spool: Path, expect_errors: Any) -> None:
+def no_file(path: Path) -> str:
+    """Let a directory be where the ledger belongs; what is said of it."""
+    path.mkdir()
+    return f"[Errno 21] Is a directory: '{path}'"
+
+
+def newer(path: Path) -> str:
+    """Let the ledger be a newer version's; what is said of it."""
+    Ledger(path).close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    return f"its schema is version 99, this program knows versions up to {newest()}"
+
+
+@pytest.mark.parametrize(("unusable", "code"), [(no_file, EXIT_BROKEN), (newer, EXIT_NEWER)])
+async def test_a_ledger_that_cannot_be_opened(
+    spool: Path, expect_errors: Any, unusable: Callable[[Path], str], code: int
+) -> None:
     expect_errors(1)
     config = lone_config(spool)
     clock = Ahead()
     lock = prepare(config)
-    (spool / "state" / "ledger.sqlite").write_bytes(b"this is no database, by any means" * 99)
+    path = spool / "state" / "ledger.sqlite"
+    why = unusable(path)
     service = ProbeService(clock, config, lock)
     with Words() as words:
         service.startService()
         await until(lambda: clock.stopped, "the reactor's end")
         await service.stopService()
     assert [formatEvent(event) for event in words.events] == [
-        f"mailprobe cannot go on: the ledger {spool}/state/ledger.sqlite: file is not a database"
+        f"mailprobe cannot go on: the ledger {path}: {why}"
     ]
     assert "log_failure" not in words.events[0]  # no traceback: it is nobody's fault in here
     assert clock.stopped == 1
-    assert clock.triggers == [("after", "shutdown", os._exit, EXIT_BROKEN)]
+    assert clock.triggers == [("after", "shutdown", os._exit, code)]
     assert ledger_threads() == []
-    prepare(config).release()
 
 
 async def test_a_ledger_that_cannot_be_opened_while_the_daemon_is_stopped(
@@ -310,7 +332,7 @@ async def test_a_ledger_that_cannot_be_opened_while_the_daemon_is_stopped(
     config = lone_config(spool)
     clock = Ahead()
     lock = prepare(config)
-    (spool / "state" / "ledger.sqlite").write_bytes(b"this is no database, by any means" * 99)
+    no_file(spool / "state" / "ledger.sqlite")
     service = ProbeService(clock, config, lock)
     service.startService()
     await service.stopService()

@@ -22,6 +22,8 @@ from twisted_probe.vocabulary.address import AddressError, parse_entry
 #: Where `tests` can be imported from.
 ROOT = str(Path(__file__).parent.parent.parent)
 
+#: Ledgers as older versions left them.
+LEDGERS = Path(__file__).parent.parent / "jobs" / "ledgers"
 ME = ("--source=127.0.0.21=probe1.example.org", "--reverse-path=probe@example.org")
 
 
@@ -219,16 +221,20 @@ async def test_a_ledger_that_cannot_be_opened(
     spool: Path, tmp_path: Path, manager: socket.socket
 ) -> None:
     """systemd counts it as a failure: READY=1 never comes."""
-    (spool / "state").mkdir(parents=True)
-    (spool / "state" / "ledger.sqlite").write_bytes(b"this is no database, by any means" * 99)
+    path = spool / "state" / "ledger.sqlite"
+    path.parent.mkdir(parents=True)
+    path.write_bytes((LEDGERS / "version-3.sqlite").read_bytes())
+    # Where the copy of the older ledger would begin.
+    path.with_name("ledger.sqlite.version-3.part").mkdir()
     ended = await run(
         *(TWISTD, "--pidfile=", "-n", "mailprobe", f"--spool={spool}", *ME),
         directory=tmp_path,
         environment={"NOTIFY_SOCKET": f"{tmp_path}/notify"},
     )
     assert ended.code == 70
-    why = f"cannot go on: the ledger {spool}/state/ledger.sqlite: file is not a database"
-    assert heard(manager) == [f"STATUS={why}"]
+    why = f"cannot go on: the ledger {path}: [Errno 21] Is a directory: '{path}.version-3.part'"
+    (status,) = heard(manager)
+    assert status.startswith(f"STATUS=cannot go on: the ledger {path}: [Errno 21] Is a")
     assert heard(manager)[0] == "STOPPING=1"
     assert f"critical daemon.service: mailprobe {why}" in ended.out
     assert "Traceback" not in ended.out

@@ -51,7 +51,7 @@ class Daemon:
     def start(self) -> None:
         self.spool = Spool(os.fspath(self.path))
         self.ledger = Ledger(self.spool.ledger_path)
-        self.work = LedgerWork(self.ledger, self.run, self.clock)
+        self.work = LedgerWork(self.ledger, self.ledger.writer(self.run), self.clock)
         self.keeper = JobKeeper(self.spool, self.ledger, self.run, self.clock)
         log = Logger("test", observer=self.events.append)  # type: ignore[arg-type]
         self.keeper.log = self.spool.log = log
@@ -125,6 +125,12 @@ class Daemon:
 
     def logged(self, level: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["log_level"].name == level]
+
+
+def small_buckets(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Let so many lines be a bucket of the ledger."""
+    for module in ("reading", "settling", "importing"):
+        monkeypatch.setattr(f"twisted_probe.jobs.{module}.BUCKET", size)
 
 
 @pytest.fixture

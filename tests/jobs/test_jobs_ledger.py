@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import execute
 
 from twisted_probe.jobs import recipients as recipients_module
 from twisted_probe.jobs import schema
@@ -17,9 +18,12 @@ from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.deadline import JOB_DEADLINE, NEVER_ASKED
 from twisted_probe.jobs.formats import TOO_LONG, Format, Row
 from twisted_probe.jobs.ledger import Job, Ledger, LedgerError, Progress, State
+from twisted_probe.jobs.writer import together
 from twisted_probe.routing.work import Task
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, TlsReport, Verdict
 from twisted_probe.vocabulary.reply import Stage
+
+from .conftest import result_of, small_buckets
 
 NOW = 1_800_000_000.0
 RETRY = Retry("192.0.2.1", "probe.example.org", "probe@example.org", "x7@b.example", 1, NOW)
@@ -248,10 +252,34 @@ class TestImport:
         ledger.begin_import(job)
 
         with pytest.raises(sqlite3.IntegrityError):
-            ledger.import_rows(job, iter([Row(1, "a@b.example"), Row(1, "c@b.example")]), NOW)
+            ledger.import_rows(job, iter([Row(1, "?"), Row(1, "??")]), NOW)
 
         assert (ledger.job(job).lines, ledger.job(job).recipients) == (0, 0)
         assert list(ledger.outcomes(job)) == []
+
+    def test_what_was_read_is_dropped_in_pieces(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        small_buckets(monkeypatch, 4)
+        lines = [f"user{number}@b.example" for number in range(10)]
+        job = add(ledger, *lines, *lines, *("?" * 10))
+        other = add(ledger, *lines, "?", name=b"other")
+        ledger.settle([final(task) for task in ledger.take(99, NOW)])
+
+        def held() -> list[int]:
+            tables = ("outcomes", "repeats", "recipients", "invalid")
+            counts = [f"SELECT count(*) FROM {table} WHERE job = ?" for table in tables]
+            return [ledger._database.execute(count, (job,)).fetchone()[0] for count in counts]
+
+        before = sum(held())
+        assert before == 40
+        while ledger.clear(job, 3):
+            assert sum(held()) == before - 3
+            before -= 3
+        assert all(left <= 3 for left in held())
+        ledger.mark_failed(job)
+        assert held() == [0, 0, 0, 0]
+        assert len(list(ledger.outcomes(other))) == 11
 
     def test_one_name_one_job(self, ledger: Ledger) -> None:
         ledger.add_job(b"\xff\n", Format.TXT, NOW, NOW + 1)
@@ -597,6 +625,25 @@ class TestDeadline:
         assert [one.id for one in ledger.finished_jobs()] == [job]
 
 
+class TestWhatWasNotCommitted:
+    def test_is_asked_again(self, ledger: Ledger) -> None:
+        job = add(ledger, "a@b.example", "b@b.example")
+        first, second = ledger.take(10, NOW)
+
+        def full() -> None:
+            ledger._database.execute("ROLLBACK")
+            raise sqlite3.OperationalError("database or disk is full")
+
+        write = ledger.writer(execute)
+        calls = [lambda: ledger.settle([final(first)]), full]
+        with pytest.raises(sqlite3.OperationalError):
+            together(ledger._database, calls, ledger.walk_again)
+        result_of(write(ledger.give_back, [first.token, second.token]))
+
+        assert ledger.job(job).settled == 0
+        assert sorted(asked(ledger.take(10, NOW))) == ["a@b.example", "b@b.example"]
+
+
 class TestTheEndOfAJob:
     def test_states(self, ledger: Ledger, path: str) -> None:
         job = add(ledger, "a@b.example")
@@ -637,10 +684,10 @@ class TestTheEndOfAJob:
         with pytest.raises(KeyError):
             ledger.job(7)
 
-    def test_outcomes_by_pages_while_others_settle(
+    def test_outcomes_by_buckets_while_others_settle(
         self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("twisted_probe.jobs.ledger.PAGE", 3)
+        small_buckets(monkeypatch, 3)
         job = add(ledger, *(f"user{number}@b.example" for number in range(10)))
         other = add(ledger, "a@c.example", name=b"other")
         tasks = ledger.take(20, NOW)

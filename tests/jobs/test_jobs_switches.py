@@ -17,7 +17,7 @@ from twisted_probe.jobs.switches import JobIsOver, Kind, Pause
 from twisted_probe.routing.work import Task
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 
-from .conftest import START, Daemon, result_of
+from .conftest import START, Daemon, result_of, small_buckets
 
 RETRY = Retry(
     source="192.0.2.1",
@@ -366,14 +366,43 @@ class TestReading:
     def test_a_page_looks_at_so_many_lines(
         self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("twisted_probe.jobs.reading.MAX_LOOK", 4)
-        dropped(daemon, *(f"{number}@a.example" for number in range(1, 7)))
+        small_buckets(monkeypatch, 2)
+        monkeypatch.setattr("twisted_probe.jobs.reading.MAX_LOOK", 2)
+        dropped(daemon, *(f"{number}@a.example" for number in range(1, 8)))
         tasks = daemon.take()
         daemon.answer(next(task for task in tasks if task.token[1] == 6))
         page = self.page(daemon)
-        assert (self.lines(page), page.after) == ([], 4)
-        page = self.page(daemon, after=4)
+        assert (self.lines(page), page.after) == ([], 3)
+        page = self.page(daemon, after=3)
         assert (self.lines(page), page.after) == ([6], None)
+
+    def test_buckets_hold_every_line_once(
+        self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        small_buckets(monkeypatch, 2)
+        monkeypatch.setattr("twisted_probe.jobs.reading.MAX_LOOK", 4)
+        job = dropped(
+            daemon, "b@b.example", "?", "a@a.example", "B <b@B.example>", "!", "c@a.example"
+        )
+        assert self.lines(self.page(daemon)) == [2, 5]
+        daemon.answer_all()
+        assert [one.line for one in daemon.ledger.outcomes(job.id)] == [1, 2, 3, 4, 5, 6]
+        for limit in range(1, 7):
+            seen: list[Outcome] = []
+            after: int | None = 0
+            while after is not None:
+                page = self.page(daemon, after=after, limit=limit)
+                assert len(page.outcomes) <= limit
+                seen += page.outcomes
+                after = page.after
+            assert [(one.line, one.address) for one in seen] == [
+                (1, "b@b.example"),
+                (2, "?"),
+                (3, "a@a.example"),
+                (4, "b@B.example"),
+                (5, "!"),
+                (6, "c@a.example"),
+            ]
 
     def test_who_follows_reads_each_line_once(self, daemon: Daemon) -> None:
         names = [f"{number}@a.example" for number in range(8)]

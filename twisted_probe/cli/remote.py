@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Where `--spool` is taken from when it is not given.
 SPOOL_VARIABLE = "MAILPROBE_SPOOL"
 #: The commands of this module.
-COMMANDS = frozenset(("status", "results", "cancel", "pause", "resume", "submit"))
+COMMANDS = frozenset(("status", "results", "cancel", "pause", "resume", "submit", "backup"))
 
 EXIT_NOT_DONE = 1
 EXIT_USAGE = 2
@@ -34,6 +34,7 @@ def add_commands(commands: Commands) -> None:
     _add_results(commands)
     _add_switches(commands)
     _add_submit(commands)
+    _add_backup(commands)
 
 
 def _add(commands: Commands, name: str, help_: str, description: str) -> argparse.ArgumentParser:
@@ -120,6 +121,19 @@ def _add_submit(commands: Commands) -> None:
     _add_json(parser, "a line of JSON for each list")
 
 
+def _add_backup(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "backup",
+        "copy the ledger",
+        "Copy the ledger as it is now to FILE, whether a daemon works on it or not. Whoever may "
+        "read the ledger may copy it: the daemon's user, or root. Exit code: 0, 1 when there is "
+        "no copy, 2 for wrong usage.",
+    )
+    parser.add_argument("file", metavar="FILE", help="the copy; nothing is overwritten")
+    _add_json(parser, "a line of JSON")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run one of these commands; the exit code."""
     if arguments.spool is None:
@@ -139,6 +153,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from twisted_probe.cli.submit import submit
 
         return submit(arguments)
+    if arguments.command == "backup":
+        from twisted_probe.cli.backup import backup
+
+        return backup(arguments)
     from twisted_probe.cli.client import Client, NoDaemon, Refused
 
     client = Client(arguments.spool)

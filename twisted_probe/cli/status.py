@@ -98,6 +98,8 @@ def lines_of(answer: dict[str, Any], width: int = WIDTH) -> Iterator[Line]:
         # Its end tells more; read from there, it is shortened as all else.
         spool = shortened(spool[::-1], room)[::-1]
     yield _cut([(name, "bold"), (f" on {spool}{process}", ""), (age, "dim")], width)
+    for alarm in answer["alarms"]:
+        yield from _labelled("alarm", [(alarm, "red")], width)
     limit = answer["limit"]
     style = "yellow" if limit["by"] in ("paused", "sessions") else ""
     words = _with_relative_time(limit["words"], now)

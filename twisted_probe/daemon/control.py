@@ -25,12 +25,12 @@ from twisted_probe.daemon.status import ROOT, Figures, path_of
 from twisted_probe.daemon.switchboard import NoSuchName, Switchboard, called
 from twisted_probe.jobs.formats.output import record_of
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
-from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.names import fitted, printable
 from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.reading import BEFORE_ALL, MAX_PAGE
 from twisted_probe.jobs.spool import Spool
 from twisted_probe.jobs.switches import JobIsOver, Kind
+from twisted_probe.jobs.writer import Run
 from twisted_probe.vocabulary.escaping import cut, decoded, escaped
 from twisted_probe.vocabulary.outcome import iso_time
 

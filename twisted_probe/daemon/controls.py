@@ -14,9 +14,9 @@ from twisted_probe.daemon.control_socket import ControlSocket
 from twisted_probe.daemon.status import Figures, Meter
 from twisted_probe.daemon.switchboard import Switchboard
 from twisted_probe.jobs.ledger import Job, Ledger
-from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.spool import Spool
+from twisted_probe.jobs.writer import Run
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.pauses import Pauses
 from twisted_probe.routing.prober import Prober

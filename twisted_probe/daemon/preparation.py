@@ -17,6 +17,7 @@ from twisted_probe.daemon.config import Config, ConfigError, check_sources, read
 from twisted_probe.daemon.lock import Lock
 from twisted_probe.daemon.settings import SOURCE
 from twisted_probe.jobs.access import PRIVATE_ACCESS, Access, given, mended
+from twisted_probe.jobs.database import NewerLedger, refuse_newer
 from twisted_probe.jobs.directories import make
 from twisted_probe.jobs.durable import PRIVATE
 from twisted_probe.jobs.spool import Spool, SpoolError
@@ -51,8 +52,12 @@ def prepare(config: Config, user: User | None = None) -> Lock:
         raise ConfigError(f"{named}: {error}") from None
     try:
         with _acting_as(other) if other is not None else nullcontext():
-            Spool(spool, access=access).close()
+            opened = Spool(spool, access=access)
+            opened.close()
             _check_state(spool)
+            refuse_newer(opened.ledger_path)
+    except NewerLedger as error:
+        raise ConfigError(str(error)) from None
     except (SpoolError, OSError, KeyError) as error:
         if other is None:
             raise ConfigError(f"{named}: {error}") from None

@@ -30,10 +30,13 @@ from twisted_probe.daemon.preparation import access_of
 from twisted_probe.daemon.reload import Hangup, reloaded
 from twisted_probe.daemon.status import Meter, MeteredWork
 from twisted_probe.jobs.access import user_name
+from twisted_probe.jobs.database import NewerLedger
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Ledger, LedgerError, Progress
+from twisted_probe.jobs.ledger_memory import LedgerMemory
 from twisted_probe.jobs.ledger_work import LedgerWork
 from twisted_probe.jobs.options import JobOptions
+from twisted_probe.jobs.rescue import whole_ledger
 from twisted_probe.jobs.results import program_version
 from twisted_probe.jobs.spool import Spool, SpoolError
 from twisted_probe.routing.engine import Engine
@@ -49,6 +52,9 @@ SCAN = 0.5
 GRACE = 25.0
 #: sysexits.h: EX_SOFTWARE. twistd itself has no other end for a broken service than success.
 EXIT_BROKEN = 70
+#: sysexits.h: EX_CONFIG. A newer version's ledger, which only the database itself could show;
+#: what its file shows is told before twistd forks (`daemon.preparation`).
+EXIT_NEWER = 78
 #: Seconds between two looks at an idle ledger.
 IDLE = 0.5
 
@@ -124,12 +130,19 @@ class ProbeService(Service):
         config = self._config
         pauses = Pauses()
         self._spool = await self._run(Spool, str(config.spool), access=self._access)
-        self._ledger = await self._run(Ledger, self._spool.ledger_path)
-        self._prober = prober = Prober(self._reactor, **config.probing, pauses=pauses)
+        self._ledger = await self._run(
+            whole_ledger, self._spool.ledger_path, self._reactor.seconds()
+        )
+        write = self._ledger.writer(self._run)
+        memory = LedgerMemory(self._ledger, write, self._reactor)
+        self._prober = prober = Prober(
+            self._reactor, **config.probing, pauses=pauses, memory=memory
+        )
+        await prober.recall_benches()
         self._keeper = JobKeeper(self._spool, self._ledger, self._run, self._reactor)
         self._meter = Meter(self._reactor.seconds())
         work = MeteredWork(
-            LedgerWork(self._ledger, self._run, self._reactor),
+            LedgerWork(self._ledger, write, self._reactor),
             self._meter,
             self._reactor,
             lambda: prober.is_held,
@@ -230,7 +243,8 @@ class ProbeService(Service):
             _log.failure("mailprobe cannot go on", failure=failure)
         self._notifier.status(f"cannot go on: {failure.getErrorMessage()}")
         if self.running:
-            self._reactor.addSystemEventTrigger("after", "shutdown", self._exit, EXIT_BROKEN)
+            code = EXIT_NEWER if failure.check(NewerLedger) else EXIT_BROKEN
+            self._reactor.addSystemEventTrigger("after", "shutdown", self._exit, code)
             self._reactor.callLater(0, self._reactor.stop)
 
     def _tick(self) -> Deferred[None]:

@@ -18,10 +18,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted_probe import __version__
 from twisted_probe.daemon.switchboard import Switchboard, called
 from twisted_probe.jobs.ledger import Job, Ledger, Progress, State
-from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.rescue import alarms
 from twisted_probe.jobs.spool import Spool
 from twisted_probe.jobs.switches import Kind
+from twisted_probe.jobs.writer import Run
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.prober import Prober
 from twisted_probe.routing.work import Task, Work
@@ -225,6 +226,7 @@ class Figures:
         self._meter = meter
         self._switchboard = switchboard
         self._counted: list[tuple[Progress, float | None]] = []
+        self._alarms: list[str] = []
         self._fresh_until = 0.0
         self._waiting: list[Deferred[None]] | None = None
 
@@ -258,6 +260,7 @@ class Figures:
         return self._counted
 
     def _count(self, now: float) -> list[tuple[Progress, float | None]]:
+        self._alarms = alarms(self._ledger.path)
         counted = self._ledger.progress(now)
         return [(one, self._ledger.last_due(one.job.id)) for one in counted]
 
@@ -279,6 +282,7 @@ class Figures:
             "started_at": iso_time(self._started_at),
             "now": iso_time(now),
             "paused": switchboard.is_paused,
+            "alarms": self._alarms,
             "limit": limit_of(load, [one for one, _ in counted], now),
             "sessions": {"open": load.open, "most": load.most},
             "in_hand": load.in_hand,

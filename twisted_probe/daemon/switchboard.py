@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from twisted_probe.jobs.ledger import Job, Ledger
-from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.switches import Kind, Pause
+from twisted_probe.jobs.writer import Run
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.pauses import Pauses
 from twisted_probe.routing.prober import Prober

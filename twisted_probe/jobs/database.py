@@ -11,37 +11,70 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from twisted_probe.jobs.access import mended
+from twisted_probe.jobs.backup import copy
 from twisted_probe.jobs.durable import PRIVATE
-from twisted_probe.jobs.schema import NewerSchema, migrate
+from twisted_probe.jobs.schema import NewerSchema, check, migrate, newest
 
 #: KiB of pages that SQLite may keep in memory (2 MiB by itself): the inner pages of the keys of
 #: ten million recipients, and a third of what the whole daemon may hold.
 CACHE_KIB = 65536
 
 
+#: Where the version stands in the header of every SQLite file, and what the file begins with.
+_VERSION_AT, _MAGIC = 60, b"SQLite format 3\0"
+
+
 class LedgerError(Exception):
-    """The ledger cannot be used. The message says which file and why; it was left as it is. A
-    newer one needs the newer program; a damaged one is to be moved aside with its -wal and -shm,
-    and the files in active/ are then read and asked again."""
+    """The ledger cannot be used. The message says which file and why; it was left as it is."""
+
+
+class NewerLedger(LedgerError):
+    """The ledger belongs to a newer version of this program. Run that one, or go on with the copy
+    that it made of the older ledger before it changed anything (docs/running.rst)."""
+
+
+class DamagedLedger(LedgerError):
+    """The ledger is no database any more, or not a whole one."""
 
 
 def opened(path: str | os.PathLike[str]) -> sqlite3.Connection:
-    """The database at `path`, private to us, whole and of the newest version.
+    """The database at `path`, private to us, whole and of the newest version. One of an older
+    version is kept beside it, as it was.
 
     Raises LedgerError.
     """
+    where = os.fspath(path)
     try:
         _make_private(path)
         # Opened in one thread, used in another; never in two at a time (`jobs.ledger`).
         database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(database)
+            _prepare(database, where)
         except BaseException:
             database.close()
             raise
-    except (OSError, sqlite3.Error, NewerSchema) as error:
-        raise LedgerError(f"the ledger {os.fspath(path)}: {error}") from error
+    except NewerSchema as error:
+        raise NewerLedger(f"the ledger {where}: {error}") from error
+    except (OSError, sqlite3.Error) as error:
+        # What is malformed, or no database, has this very type and none of its subclasses.
+        kind = DamagedLedger if type(error) is sqlite3.DatabaseError else LedgerError
+        raise kind(f"the ledger {where}: {error}") from error
     return database
+
+
+def refuse_newer(path: str | os.PathLike[str]) -> None:
+    """Look at the file alone whether a newer version has written it, as far as its header says;
+    no database is opened. Raises NewerLedger, or OSError when it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(_VERSION_AT + 4)
+    except FileNotFoundError:
+        return
+    if header.startswith(_MAGIC):
+        try:
+            check(int.from_bytes(header[_VERSION_AT:], "big"))
+        except NewerSchema as error:
+            raise NewerLedger(f"the ledger {os.fspath(path)}: {error}") from None
 
 
 def _make_private(path: str | os.PathLike[str]) -> None:
@@ -54,12 +87,16 @@ def _make_private(path: str | os.PathLike[str]) -> None:
         os.close(file)
 
 
-def _prepare(database: sqlite3.Connection) -> None:
+def _prepare(database: sqlite3.Connection, path: str) -> None:
     problem: str = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     if problem != "ok":
         raise sqlite3.DatabaseError(f"it is damaged: {problem}")
     database.execute("PRAGMA synchronous = FULL")
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    version: int = database.execute("PRAGMA user_version").fetchone()[0]
+    check(version)
+    if 0 < version < newest():
+        copy(database, f"{path}.version-{version}")
     migrate(database)
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("PRAGMA journal_mode = WAL")
@@ -67,13 +104,17 @@ def _prepare(database: sqlite3.Connection) -> None:
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All or nothing of what the block does; durable when the block has ended."""
-    database.execute("BEGIN IMMEDIATE")
+    """All or nothing of what the block does; durable when the block has ended, or when the block
+    round it has."""
+    inner = database.in_transaction
+    database.execute("SAVEPOINT step" if inner else "BEGIN IMMEDIATE")
     try:
         yield database
-        database.execute("COMMIT")
+        database.execute("RELEASE step" if inner else "COMMIT")
     except BaseException:
         # SQLite has rolled back by itself after some errors (a full disk, for one).
         if database.in_transaction:
-            database.execute("ROLLBACK")
+            database.execute("ROLLBACK TO step" if inner else "ROLLBACK")
+            if inner:
+                database.execute("RELEASE step")
         raise

@@ -23,11 +23,11 @@ from twisted_probe.jobs.job_file import (
     read_job_file,
 )
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
-from twisted_probe.jobs.ledger_work import Run
 from twisted_probe.jobs.names import OPTIONS, printable
 from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.jobs.results import ChangedJob, write_results
 from twisted_probe.jobs.spool import MissingJob, Spool
+from twisted_probe.jobs.writer import Run
 from twisted_probe.vocabulary.source import Source
 
 #: Seconds that nobody waits longer than after a restart: the longest step of the retry ladder
@@ -143,6 +143,12 @@ class JobKeeper:
             await self._run(self._spool.fail, name, str(error))
             return
         now = self._clock.seconds()
+        if await self._run(self._spool.is_answered, name, kind.results):
+            await self._run(self._ledger.add_answered, name, kind, now)
+            self.log.warn(
+                "{job} has its results; the ledger that knew it is lost", job=printable(name)
+            )
+            return
         deadline = now + (self.deadline if says.deadline is None else says.deadline)
         await self._run(self._ledger.add_job, name, kind, now, deadline, says)
         self.log.info("{job} is taken", job=printable(name))
@@ -179,16 +185,22 @@ class JobKeeper:
             )
 
     def _importing(self, job: Job) -> Generator[None, None, None]:
+        yield from self._clearing(job)
         with self._spool.open_active(job.name) as stream:
             self._ledger.begin_import(job.id)
             reader = JobReader(stream, job.name, job.format)
             rows = reader.turns()
+            is_called_off = False
             while self._ledger.import_rows(job.id, rows, self._clock.seconds()):
                 yield
                 if self._ledger.job(job.id).cancelled_at is not None:
-                    self._ledger.open_job(job.id, None)  # nobody waits for the rest of it
-                    return
-            self._ledger.open_job(job.id, reader.digest)
+                    rows, is_called_off = iter(()), True  # nobody waits for the rest of it
+            self._ledger.open_job(job.id, None if is_called_off else reader.digest)
+
+    def _clearing(self, job: Job) -> Generator[None, None, None]:
+        """Drop what was read of a job, in pieces."""
+        while self._ledger.clear(job.id):
+            yield
 
     async def _expire(self) -> None:
         while not self._stopping and await self._run(self._ledger.expire, self._clock.seconds()):
@@ -239,14 +251,20 @@ class JobKeeper:
 
     async def _fail(self, job: Job, message: str) -> None:
         await self._run(self._spool.fail, job.name, message)
-        await self._run(self._ledger.mark_failed, job.id)
+        await self._drop(job)
 
     async def _lost(self, job: Job) -> None:
         """End a job whose file is not in active/: put into failed/ by us before a crash, or
         taken away by somebody."""
         if not await self._run(self._spool.is_failed, job.name):
             self.log.error("{job} is given up: its file is gone from active/", job=job.title)
-        await self._run(self._ledger.mark_failed, job.id)
+        await self._drop(job)
+
+    async def _drop(self, job: Job) -> None:
+        """Let the ledger forget what it read of a job whose file is not in active/ any more; the
+        next start goes on with it."""
+        if await self._through(self._clearing(job)):
+            await self._run(self._ledger.mark_failed, job.id)
 
     # -- inside
 

@@ -7,30 +7,28 @@ belong to one thread at a time, and each has committed when it returns.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator
 from enum import Enum
-from itertools import islice
 
 from attrs import frozen
 
-from twisted_probe.jobs.codec import decode, encode
 from twisted_probe.jobs.database import LedgerError, opened, transaction
-from twisted_probe.jobs.formats import Format, Row
+from twisted_probe.jobs.formats import Format
+from twisted_probe.jobs.importing import Importing
 from twisted_probe.jobs.job_file import SAYS_NOTHING, JobFile
 from twisted_probe.jobs.job_file import decode as decode_job_file
 from twisted_probe.jobs.names import printable
 from twisted_probe.jobs.reading import Reading
-from twisted_probe.jobs.recipients import BATCH, Recipients, spelt
+from twisted_probe.jobs.recipients import Recipients
+from twisted_probe.jobs.remembering import Remembering
 from twisted_probe.jobs.switches import Switches
-from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
-from twisted_probe.vocabulary.escaping import escaped
-from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict
+from twisted_probe.jobs.writer import Run, Writer
+from twisted_probe.vocabulary.outcome import Reason, Verdict
 
 __all__ = ["Job", "Ledger", "LedgerError", "Progress", "State"]
 
-#: Lines read from the ledger at once while results are written.
-PAGE = 1000
+#: Recipients counted whose time has come and that are not taken yet; with more of them the
+#: figures still call some waiting.
+MAX_OVERDUE = 20_000
 
 
 class State(str, Enum):
@@ -105,17 +103,23 @@ class Progress:
     settled: dict[Reason, int]
 
 
-class Ledger(Recipients, Switches, Reading):
+class Ledger(Importing, Recipients, Switches, Reading, Remembering):
     """The ledger in the SQLite file `path`, made where there is none.
 
-    Raises LedgerError when the file is no database, is damaged, or belongs to a newer version.
+    Raises LedgerError when the file cannot be used: DamagedLedger, NewerLedger, or another.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(opened(path))
+        self.path = os.path.abspath(path)
+        super().__init__(opened(path), os.path.dirname(self.path))
+
+    def writer(self, run: Run) -> Writer:
+        """Makes calls of this ledger through `run`, many in one transaction."""
+        return Writer(self._database, run, self.walk_again)
 
     def close(self) -> None:
         """Close the file. What is out is open again for whoever opens it next."""
+        self.end_imports()
         self._database.close()
 
     # -- jobs
@@ -140,6 +144,17 @@ class Ledger(Recipients, Switches, Reading):
             )
             number: int = database.execute("SELECT last_insert_rowid()").fetchone()[0]
         return number
+
+    def add_answered(self, name: bytes, kind: Format, now: float) -> None:
+        """Note a claimed file whose results are written already, as a ledger that was lost has
+        known; how many lines it has is not known any more."""
+        with transaction(self._database) as database:
+            database.execute(
+                "INSERT INTO jobs"
+                " (name, format, state, received_at, deadline, done_name, finished_at)"
+                " VALUES (?, ?, 'finished', ?, ?, ?, ?)",
+                (name, kind.value, now, now, name, now),
+            )
 
     def job(self, job: int) -> Job:
         """One job. Raises KeyError when there is none of this number."""
@@ -215,99 +230,7 @@ class Ledger(Recipients, Switches, Reading):
         )
         return cursor.rowcount == 1
 
-    # -- reading a job file
-
-    def begin_import(self, job: int) -> None:
-        """Begin to read a job, or begin again: what an earlier try left is dropped."""
-        with transaction(self._database):
-            if self._move_inside(job, State.IMPORTING, State.CLAIMED, State.IMPORTING):
-                self._drop(job)
-
-    def import_rows(
-        self, job: int, rows: Iterator[Row | None], now: float, limit: int = BATCH
-    ) -> bool:
-        """Take in at most `limit` of `rows`, or those before the next None; whether there may be
-        more.
-
-        A row that is no address is settled here and now. The spellings of one mailbox share one
-        recipient, whose token is the line of the first.
-        """
-        lines: list[tuple[int, int, str | None, str | None, str | None, str | None]] = []
-        recipients: list[tuple[int, str, str, int, str | None]] = []
-        paused = False
-        for row in islice(rows, limit):
-            if row is None:
-                paused = True
-                break
-            try:
-                address = _address(row)
-            except AddressError as error:
-                outcome = encode(_invalid(row, str(error), now))
-                lines.append((job, row.line, None, None, None, outcome))
-            else:
-                domain, local = address.key
-                spelling = None if address.text == spelt(domain, local, None) else address.text
-                lines.append((job, row.line, domain, local, spelling, None))
-                recipients.append((job, domain, local, row.line, spelling))
-        invalid = len(lines) - len(recipients)
-        with transaction(self._database) as database:
-            database.executemany("INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?)", lines)
-            before = database.total_changes
-            database.executemany(
-                "INSERT INTO recipients (job, domain, local, line, spelling)"
-                " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                recipients,
-            )
-            database.execute(
-                "UPDATE jobs SET lines = lines + ?, invalid = invalid + ?,"
-                " recipients = recipients + ? WHERE id = ?",
-                (len(lines), invalid, database.total_changes - before, job),
-            )
-            self._tally(job, Counter({Reason.INVALID_ADDRESS: invalid}))
-        return paused or len(lines) == limit
-
-    def open_job(self, job: int, digest: bytes | None) -> None:
-        """The whole file, of this digest, was read: its recipients may be handed out. Without a
-        digest the job was cancelled before that, and what was read is all that is answered."""
-        with transaction(self._database) as database:
-            database.execute(
-                "UPDATE jobs SET state = 'open', digest = ? WHERE id = ? AND state = 'importing'",
-                (digest, job),
-            )
-
-    def _drop(self, job: int) -> None:
-        """Drop all that was read of a job."""
-        for table in ("lines", "recipients", "tallies"):
-            self._database.execute(f"DELETE FROM {table} WHERE job = ?", (job,))  # noqa: S608
-        self._database.execute(
-            "UPDATE jobs SET lines = 0, invalid = 0, recipients = 0, settled = 0 WHERE id = ?",
-            (job,),
-        )
-        self._forget(job)
-
     # -- what is known of a job
-
-    def outcomes(self, job: int) -> Iterator[Outcome]:
-        """The final outcomes of a job's lines, in the order of the lines.
-
-        Each has the line, the job, and the address as that line spells it. Read by and by: other
-        methods may be called meanwhile.
-        """
-        title = self.job(job).title
-        line = 0
-        while page := self._database.execute(
-            "SELECT lines.line, domain, local, lines.spelling,"
-            " coalesce(lines.outcome, recipients.outcome), coalesce(settled, 1)"
-            " FROM lines LEFT JOIN recipients USING (job, domain, local)"
-            " WHERE lines.job = ? AND lines.line > ? ORDER BY lines.line LIMIT ?",
-            (job, line, PAGE),
-        ).fetchall():
-            for line, domain, local, spelling, text, settled in page:
-                if settled:
-                    spelt_here = (
-                        {} if domain is None else {"address": spelt(domain, local, spelling)}
-                    )
-                    yield decode(text, line=line, job=title, **spelt_here)
 
     def verdicts(self, job: int) -> dict[str, int]:
         """How many recipients of a job, and lines that name none, ended in which verdict."""
@@ -322,11 +245,16 @@ class Ledger(Recipients, Switches, Reading):
 
     def progress_of(self, job: Job, now: float) -> Progress:
         """How far one job is."""
-        waiting, earliest = self._database.execute(
-            "SELECT count(*), min(due) FROM recipients"
-            " WHERE job = ? AND due IS NOT NULL AND due > ?",
+        waiting = self._database.execute(
+            "SELECT waiting - (SELECT count(*) FROM (SELECT 1 FROM recipients"
+            "  WHERE job = jobs.id AND due IS NOT NULL AND due <= ? LIMIT ?))"
+            " FROM jobs WHERE id = ?",
+            (now, MAX_OVERDUE, job.id),
+        ).fetchone()[0]
+        earliest = self._database.execute(
+            "SELECT min(due) FROM recipients WHERE job = ? AND due IS NOT NULL AND due > ?",
             (job.id, now),
-        ).fetchone()
+        ).fetchone()[0]
         out = sum(number for (owner, _), number in self._out_of.items() if owner == job.id)
         pending = max(0, job.recipients - job.settled - out - waiting)
         return Progress(job, pending, out, waiting, earliest, self._tallies(job.id))
@@ -334,18 +262,3 @@ class Ledger(Recipients, Switches, Reading):
     def _tallies(self, job: int) -> dict[Reason, int]:
         rows = self._database.execute("SELECT reason, number FROM tallies WHERE job = ?", (job,))
         return {Reason(reason): number for reason, number in rows}
-
-
-def _address(row: Row) -> Address:
-    if row.problem is not None:
-        raise AddressError(row.problem)
-    return parse_entry(row.text)
-
-
-def _invalid(row: Row, problem: str, now: float) -> Outcome:
-    return Outcome(
-        address=escaped(row.text.strip()),
-        reason=Reason.INVALID_ADDRESS,
-        text=problem,
-        checked_at=now,
-    )

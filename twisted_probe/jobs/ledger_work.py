@@ -6,52 +6,49 @@ who asks the recipients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.writer import Writer
 from twisted_probe.routing.work import Task, Work
 from twisted_probe.vocabulary.outcome import Outcome
 
-#: Calls a function with arguments in the ledger's one thread; the Deferred has what it returns.
-#: In the daemon: `partial(deferToThreadPool, reactor, ThreadPool(1, 1))`.
-Run = Callable[..., Deferred[Any]]
-
 
 class LedgerWork:
-    """A `Work` over `ledger`, whose methods are called through `run` at the times of `clock`."""
+    """A `Work` over `ledger`, whose methods are called through `write` at the times of `clock`."""
 
-    def __init__(self, ledger: Ledger, run: Run, clock: IReactorTime) -> None:
+    def __init__(self, ledger: Ledger, write: Writer, clock: IReactorTime) -> None:
         self._ledger = ledger
-        self._run = run
+        self._write = write
         self._clock = clock
 
     def take(self, limit: int) -> Deferred[Sequence[Task]]:
         """Hand out at most `limit` recipients that are due, fairly between the open jobs."""
-        return self._run(self._ledger.take, limit, self._clock.seconds())
+        return self._write.alone(self._ledger.take, limit, self._clock.seconds())
 
     def report(self, settled: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:
         """Keep final outcomes; one that comes late, or twice, changes nothing.
 
         Errbacks with ValueError, keeping none, when one is not final.
         """
-        return self._run(self._ledger.settle, _reports(settled))
+        return self._write(self._ledger.settle, _reports(settled))
 
     def retry_at(self, waiting: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:
         """Keep outcomes that are not final, until their `next_attempt_at`.
 
         Errbacks with ValueError, keeping none, when one is final or has no such time.
         """
-        return self._run(self._ledger.postpone, _reports(waiting))
+        return self._write(self._ledger.postpone, _reports(waiting))
 
     def give_back(self, tasks: Sequence[Task], delay: float = 0.0) -> Deferred[None]:
         """Take these back as they were; not to be asked for `delay` seconds."""
         tokens = [task.token for task in tasks]
         until = self._clock.seconds() + delay if delay else 0.0
-        return self._run(self._ledger.give_back, tokens, until)
+        return self._write(self._ledger.give_back, tokens, until)
 
 
 def _reports(pairs: Sequence[tuple[Task, Outcome]]) -> list[tuple[int, int, Outcome]]:

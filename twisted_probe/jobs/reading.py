@@ -7,17 +7,21 @@ not who reads them (`daemon.control`).
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 
 from attrs import frozen
 
 from twisted_probe.jobs.codec import decode
-from twisted_probe.jobs.recipients import spelt
+from twisted_probe.jobs.names import printable
 from twisted_probe.vocabulary.outcome import Outcome
 
+#: Lines whose outcomes lie together (schema 0004 has the number too): some 100 ms of reading in the
+#: ledger's thread. Of more, and smaller, a commit touches more pages than it fills.
+BUCKET = 65536
 #: Outcomes of one page: some 20 ms of reading.
 MAX_PAGE = 1000
-#: Lines looked at for one page, be they answered or not: some 20 ms too.
-MAX_LOOK = 20_000
+#: Buckets looked at for one page, be anything in them or not.
+MAX_LOOK = 2
 
 #: The place in the order of settlement before all places: lines that name no mailbox are settled
 #: when they are read and have place 0.
@@ -36,6 +40,10 @@ class Page:
     outcomes: list[Outcome]
     after: int | None
     settled: int
+
+
+#: A line, its address where that is another than the outcome's, and the outcome.
+_Line = tuple[int, str | None, str]
 
 
 class Reading:
@@ -64,26 +72,73 @@ class Reading:
         ).fetchone()[0]
         last = settled if until is None else until
         outcomes: list[Outcome] = []
-        seen = 0
-        rows = self._database.execute(
-            "SELECT lines.line, domain, local, lines.spelling,"
-            " coalesce(lines.outcome, recipients.outcome), coalesce(settled, 0),"
-            " domain IS NULL OR settled > 0"
-            " FROM lines LEFT JOIN recipients USING (job, domain, local)"
-            " WHERE lines.job = ? AND lines.line > ? ORDER BY lines.line LIMIT ?",
-            (job, after, MAX_LOOK),
-        )
-        for line, domain, local, spelling, text, place, is_settled in rows:
-            seen += 1
-            after = line
-            if is_settled and since < place <= last:
-                here = {} if domain is None else {"address": spelt(domain, local, spelling)}
-                outcomes.append(decode(text, line=line, job=title, **here))
-                if len(outcomes) >= limit:
-                    break
-        rows.close()
-        is_end = seen < MAX_LOOK and len(outcomes) < limit
-        return Page(outcomes, None if is_end else after, settled)
+        first = (after + 1) // BUCKET
+        end = self._last_bucket(job)
+        for bucket in range(first, min(first + MAX_LOOK, end + 1)):
+            left = limit - len(outcomes)
+            for row in self._bucket(job, bucket, after, since, last, left):
+                outcomes.append(_decoded(row, title))
+                after = row[0]
+            if len(outcomes) == limit:
+                return Page(outcomes, after, settled)
+            after = max(after, (bucket + 1) * BUCKET - 1)
+        return Page(outcomes, None if first + MAX_LOOK > end else after, settled)
+
+    def outcomes(self, job: int) -> Iterator[Outcome]:
+        """The final outcomes of a job's lines, in the order of the lines.
+
+        Each has the line, the job, and the address as that line spells it. Read by and by: other
+        methods may be called meanwhile.
+        """
+        title, settled = self._database.execute(
+            "SELECT coalesce(done_name, name), settled FROM jobs WHERE id = ?", (job,)
+        ).fetchone()
+        for bucket in range(self._last_bucket(job) + 1):
+            for row in self._bucket(job, bucket, 0, BEFORE_ALL, settled, -1):
+                yield _decoded(row, printable(title))
+
+    def _last_bucket(self, job: int) -> int:
+        found: int = self._database.execute(
+            "SELECT max("
+            " coalesce((SELECT max(bucket) FROM outcomes WHERE job = ?1), 0),"
+            " coalesce((SELECT max(line) FROM invalid WHERE job = ?1), 0) / ?2,"
+            " coalesce((SELECT max(bucket) FROM repeats WHERE job = ?1), 0))",
+            (job, BUCKET),
+        ).fetchone()[0]
+        return found
+
+    def _bucket(
+        self, job: int, bucket: int, after: int, since: int, until: int, limit: int
+    ) -> list[_Line]:
+        """The lines of one bucket behind the line `after` that have an outcome, of a place beyond
+        `since` and not beyond `until`, in order."""
+        return self._database.execute(
+            "SELECT line, NULL AS address, outcome FROM outcomes"
+            "  WHERE job = :job AND bucket = :bucket AND place > :since AND place <= :until"
+            "  AND line > :after"
+            " UNION ALL SELECT line, NULL, outcome FROM invalid"
+            "  WHERE job = :job AND line >= :first AND line < :end AND line > :after AND :since < 0"
+            " UNION ALL SELECT repeats.line,"
+            "  coalesce(repeats.spelling, repeats.local || '@' || repeats.domain), outcomes.outcome"
+            "  FROM repeats CROSS JOIN recipients USING (job, domain, local)"
+            "  CROSS JOIN outcomes ON outcomes.job = repeats.job"
+            "   AND outcomes.bucket = recipients.line / :size"
+            "   AND outcomes.place = recipients.settled AND outcomes.line = recipients.line"
+            "  WHERE repeats.job = :job AND repeats.bucket = :bucket AND repeats.line > :after"
+            "  AND recipients.settled > max(0, :since) AND recipients.settled <= :until"
+            " ORDER BY line LIMIT :limit",
+            {
+                "job": job,
+                "bucket": bucket,
+                "first": bucket * BUCKET,
+                "end": (bucket + 1) * BUCKET,
+                "size": BUCKET,
+                "after": after,
+                "since": since,
+                "until": until,
+                "limit": limit,
+            },
+        ).fetchall()
 
     def last_due(self, job: int) -> float | None:
         """When the last of those is due that wait, as far as is known now."""
@@ -91,3 +146,9 @@ class Reading:
             "SELECT max(due) FROM recipients WHERE job = ? AND due IS NOT NULL", (job,)
         ).fetchone()[0]
         return found
+
+
+def _decoded(row: _Line, title: str) -> Outcome:
+    line, address, text = row
+    here = {} if address is None else {"address": address}
+    return decode(text, line=line, job=title, **here)

@@ -1,14 +1,14 @@
 """The recipients in the ledger: who is asked next, and what became of whom.
 
-Knows the tables `recipients` and `tallies` and who is out with the engine; not how the recipients
-came there (`jobs.ledger`), not the clock, not threads.
+Knows the table `recipients` and who is out with the engine; not how the recipients came there
+(`jobs.importing`), where their outcomes are put (`jobs.settling`), the clock, or threads.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
 
 from attrs import Factory, define
 
@@ -16,8 +16,9 @@ from twisted_probe.jobs.codec import decode, encode
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.deadline import CANCELLED, NEVER_ASKED, at_deadline
 from twisted_probe.jobs.job_file import decode as decode_job_file
+from twisted_probe.jobs.settling import End, Settling
 from twisted_probe.routing.work import Task
-from twisted_probe.vocabulary.address import Address
+from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 from twisted_probe.vocabulary.wishes import Wishes
 
@@ -53,14 +54,14 @@ class _Walk:
         self.unfinished[domain] = min(local, self.unfinished.get(domain, local))
 
 
-class Recipients:
+class Recipients(Settling):
     """The recipients in `database`. Every method has committed when it returns.
 
     What is out is known in memory only: whoever opens the database again finds it open.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
+        super().__init__(database)
         self._out: dict[Token, tuple[str, str]] = {}
         self._out_of: Counter[tuple[int, str]] = Counter()
         self._walks: dict[int, _Walk] = {}
@@ -193,7 +194,7 @@ class Recipients:
             # Kept by a version that had other rules: it must not stop those behind it.
             words = f"the ledger's row cannot be read: {type(error).__name__}: {error}"
             broken = Outcome(address=text, reason=Reason.INTERNAL_ERROR, text=words, checked_at=now)
-            self._settle([(job, domain, local, broken)])
+            self._settle([(job, domain, local, line, broken)])
             return
         self._out[token] = (domain, local)
         self._out_of[job, domain] += 1
@@ -211,9 +212,9 @@ class Recipients:
             raise ValueError("an outcome that is not final cannot settle a recipient")
         with transaction(self._database):
             self._settle(
-                (job, *key, outcome)
+                (job, *key, line, outcome)
                 for job, line, outcome in reports
-                if (key := self._key(job, line)) is not None
+                if (key := self._key(job, line, outcome)) is not None
             )
         for job, line, _ in reports:
             self._came_back((job, line))
@@ -226,25 +227,25 @@ class Recipients:
         for a next attempt.
         """
         deadlines = dict(self._database.execute("SELECT id, deadline FROM jobs"))
-        over: list[tuple[int, str, str, Outcome]] = []
-        later: list[tuple[float, str, int, str, str]] = []
+        over: list[End] = []
+        later: list[tuple[float, str, int, str, str, int]] = []
         for job, line, outcome in reports:
             due = outcome.next_attempt_at
             if outcome.final or due is None:
                 raise ValueError("only an outcome that has a next attempt can be postponed")
-            key = self._key(job, line)
-            if key is None:
+            key = self._key(job, line, outcome)
+            if key is None or job not in deadlines:
                 continue
             if due >= deadlines[job]:
                 last = at_deadline(outcome, outcome.address, outcome.checked_at)
-                over.append((job, *key, last))
+                over.append((job, *key, line, last))
             else:
-                later.append((due, encode(outcome), job, *key))
+                later.append((due, encode(outcome), job, *key, line))
         with transaction(self._database):
             self._settle(over)
             self._database.executemany(
                 "UPDATE recipients SET due = ?, outcome = ?"
-                " WHERE job = ? AND domain = ? AND local = ? AND settled = 0",
+                " WHERE job = ? AND domain = ? AND local = ? AND line = ? AND settled = 0",
                 later,
             )
         for job, line, _ in reports:
@@ -256,7 +257,7 @@ class Recipients:
         Nor are others of the same job and domain, where one of these was never asked before: what
         kept it from being asked will keep them. (That is known in memory only.)
         """
-        rows = [(job, *key) for job, line in tokens if (key := self._key(job, line)) is not None]
+        rows = [(token[0], *self._out[token]) for token in tokens if token in self._out]
         with transaction(self._database):
             for job, domain, local in rows:
                 cursor = self._database.execute(
@@ -280,6 +281,10 @@ class Recipients:
             (job, domain, local),
         ).fetchone()
         return found is not None and bool(found[0])
+
+    def walk_again(self) -> None:
+        """Look at all that are open once more: what was said of some was not kept."""
+        self._walks.clear()
 
     def end_holds(self) -> None:
         """Whoever is held back until some time is due now: what held them may be over."""
@@ -312,7 +317,7 @@ class Recipients:
         rows = self._open_rows("job = ? AND (domain, local) > (?, ?)", job, domain, local, limit)
         with transaction(self._database):
             self._settle(
-                (job, *row[:2], at_deadline(_last(row[4]), spelt(*row[:2], row[3]), now, words))
+                (job, *row[:3], at_deadline(_last(row[4]), spelt(*row[:2], row[3]), now, words))
                 for row in rows
             )
         if rows:
@@ -336,44 +341,14 @@ class Recipients:
 
     # -- inside
 
-    def _settle(self, ends: Iterable[tuple[int, str, str, Outcome]]) -> None:
-        tallies: defaultdict[int, Counter[Reason]] = defaultdict(Counter)
-        places: dict[int, int] = {}
-        for job, domain, local, outcome in ends:
-            if job not in places:
-                places[job] = self._database.execute(
-                    "SELECT settled FROM jobs WHERE id = ?", (job,)
-                ).fetchone()[0]
-            cursor = self._database.execute(
-                "UPDATE recipients SET settled = ?, due = NULL, outcome = ?"
-                " WHERE job = ? AND domain = ? AND local = ? AND settled = 0",
-                (places[job] + 1, encode(outcome), job, domain, local),
-            )
-            if cursor.rowcount:
-                places[job] += 1
-                tallies[job][outcome.reason] += 1
-        for job, reasons in tallies.items():
-            self._tally(job, reasons)
-            self._database.execute(
-                "UPDATE jobs SET settled = settled + ? WHERE id = ?",
-                (sum(reasons.values()), job),
-            )
-
-    def _tally(self, job: int, reasons: Counter[Reason]) -> None:
-        self._database.executemany(
-            "INSERT INTO tallies (job, reason, number) VALUES (?, ?, ?)"
-            " ON CONFLICT (job, reason) DO UPDATE SET number = number + excluded.number",
-            [(job, reason.value, number) for reason, number in reasons.items() if number],
-        )
-
-    def _key(self, job: int, line: int) -> tuple[str, str] | None:
-        """The key of a recipient by its token, which may be one of an earlier process."""
+    def _key(self, job: int, line: int, outcome: Outcome) -> tuple[str, str] | None:
+        """The key of a recipient that is out, or was out with an earlier process."""
         key: tuple[str, str] | None = self._out.get((job, line))
         if key is None:
-            key = self._database.execute(
-                "SELECT domain, local FROM lines WHERE job = ? AND line = ? AND domain IS NOT NULL",
-                (job, line),
-            ).fetchone()
+            try:
+                key = parse_entry(outcome.address).key
+            except AddressError:
+                return None
         return key
 
     def _came_back(self, token: Token) -> None:

@@ -337,6 +337,11 @@ class Spool:
         """A file to be written beside `done_name` in done/."""
         return DurableFile(self._done, done_name + derived, self.access.results)
 
+    def is_answered(self, name: bytes, derived: bytes) -> bool:
+        """Whether the results of the job that is `name` in active/ are in done/, and only its
+        file is not: names are free in done/ when a file is claimed."""
+        return exists(self._done, name + derived) and not exists(self._done, name)
+
     def finish(self, name: bytes, done_name: bytes) -> None:
         """Move a job's file to done/; nothing happens where that was done before.
 

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted_probe.routing.evidence import Evidence, Request, Trouble
 from twisted_probe.routing.exchangers import NoExchanger, find_route
 from twisted_probe.routing.life import Life
-from twisted_probe.routing.memory import Known, Learned, Memory
+from twisted_probe.routing.memory import Benched, Known, Learned, Memory
 from twisted_probe.routing.names import Names
 from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.overrides import Overrides
@@ -185,7 +185,7 @@ class Attempt:
         except Held as stopped:
             held = stopped
         if self._evidence.is_blocked:
-            self._bench(source, route.site)
+            await self._bench(source, route.site)
         if self._evidence.known is not None:
             await tools.memory.remember(self._domain, source.address, self._evidence.known)
         if held is not None:
@@ -262,15 +262,11 @@ class Attempt:
 
     async def _known(self, source: Source) -> Known:
         """What is known of the domain. Its control is chosen once, and kept before it is sent."""
-        memory = self._tools.memory
-        known = await memory.recall(self._domain, source.address)
-        if known is None:
-            rng, before = self._tools.rng, self._retry
-            local = "".join(rng.choice(_CONTROL_LETTERS) for _ in range(CONTROL_LENGTH))
-            if before is not None and before.control and before.source == source.address:
-                local = before.control
-            known = Known(control=local)
-            await memory.remember(self._domain, source.address, known)
+        rng, before = self._tools.rng, self._retry
+        local = "".join(rng.choice(_CONTROL_LETTERS) for _ in range(CONTROL_LENGTH))
+        if before is not None and before.control and before.source == source.address:
+            local = before.control
+        known = await self._tools.memory.recall(self._domain, source.address, local)
         return known.fresh(self._tools.now())
 
     # --- The walk ----------------------------------------------------------------------------
@@ -389,10 +385,10 @@ class Attempt:
             raise held
         return slot
 
-    def _bench(self, source: Source, site: str) -> None:
+    async def _bench(self, source: Source, site: str) -> None:
         """Keep the source away from a site that has shut it out, and tell the operator."""
         sources, reply = self._tools.sources, self._evidence.blocked_by
-        sources.bench(source, site, self._tools.now())
+        until = sources.bench(source, site, self._tools.now())
         _log.warn(
             "{site} has refused {source}, which leaves it alone for {hours:.0f} h: {code} {text}",
             site=site,
@@ -403,6 +399,7 @@ class Attempt:
         )
         if sources.is_paused(site, self._tools.now()):
             _log.warn("{site} is paused: it is left alone by all sources", site=site)
+        await self._tools.memory.bench(Benched(source.address, site, until))
 
     def _control_to_ask(self, exchanger: Exchanger) -> Address | None:
         known = self._evidence.known

@@ -244,6 +244,13 @@ class Prober:
         self._running[whole] = [attempt for _, attempt in attempts]
         return whole.addBoth(self._ended, whole)
 
+    async def recall_benches(self) -> None:
+        """Know again which sites have refused which sources, as far as the memory does; to be
+        awaited before anybody is asked by a prober whose memory outlives it."""
+        now = self._tools.now()
+        for each in await self._tools.memory.benches(now):
+            self.sources.recall(each.source, each.site, each.until, now)
+
     @property
     def is_held(self) -> bool:
         """Whether nobody may be asked now: everything is paused, or every source is."""

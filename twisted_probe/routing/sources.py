@@ -95,9 +95,15 @@ class Sources:
         wanted = [source.address for source in self._sources if wishes.allow(source)]
         return len(refused) >= MAX_REFUSED or (bool(wanted) and refused.issuperset(wanted))
 
-    def bench(self, source: Source, site: str, now: float) -> None:
-        """`site` has refused this source."""
-        self._benched[source.address, site] = now + BENCH
+    def bench(self, source: Source, site: str, now: float) -> float:
+        """`site` has refused this source; until when it stays away."""
+        until = self._benched[source.address, site] = now + BENCH
+        return until
+
+    def recall(self, address: str, site: str, until: float, now: float) -> None:
+        """`site` has refused the source of this address before now. Nobody is kept away for
+        longer than he would be if that were just now, however the clock was set since."""
+        self._benched[address, site] = min(until, now + BENCH)
 
     def _refused(self, site: str, now: float) -> set[str]:
         for key in [key for key, until in self._benched.items() if until <= now]:

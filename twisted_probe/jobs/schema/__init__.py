@@ -25,17 +25,24 @@ def steps() -> list[str]:
     return [entry.read_text("utf-8") for entry in found]
 
 
-def migrate(database: sqlite3.Connection) -> None:
-    """Bring `database` to the newest version, each step whole or not at all.
+def newest() -> int:
+    """The version of a ledger that is up to date."""
+    return len(steps())
 
-    Raises NewerSchema when it is beyond that already.
-    """
+
+def check(version: int) -> None:
+    """Raises NewerSchema when a database of this version is beyond what we know."""
+    known = newest()
+    if version > known:
+        raise NewerSchema(
+            f"its schema is version {version}, this program knows versions up to {known}"
+        )
+
+
+def migrate(database: sqlite3.Connection) -> None:
+    """Bring `database` to the newest version, each step whole or not at all."""
     known = steps()
     version: int = database.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(known):
-        raise NewerSchema(
-            f"its schema is version {version}, this program knows versions up to {len(known)}"
-        )
     for number in range(version, len(known)):
         try:
             database.executescript(

@@ -1,0 +1,67 @@
+"""twistd that kills itself: `dying.py POINT ARGUMENTS…` is twistd until it comes to POINT."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.scripts.twistd import run
+
+from twisted_probe.jobs.durable import DurableFile
+from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.spool import Spool
+from twisted_probe.jobs.writer import Writer
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: type, name: str, when: Callable[..., bool] = lambda *_: True) -> None:
+    called = getattr(owner, name)
+
+    def dies(*arguments: Any, **more: Any) -> Any:
+        if when(*arguments):
+            die()
+        return called(*arguments, **more)
+
+    setattr(owner, name, dies)
+
+
+def behind(owner: type, name: str) -> None:
+    called = getattr(owner, name)
+
+    def dies(*arguments: Any, **more: Any) -> None:
+        called(*arguments, **more)
+        die()
+
+    setattr(owner, name, dies)
+
+
+def is_results(file: DurableFile) -> bool:
+    return b".results." in file._name
+
+
+POINTS: dict[str, Callable[[], None]] = {
+    "claimed, unknown to the ledger": lambda: before(Ledger, "add_job"),
+    "known to the ledger, not read": lambda: before(Ledger, "begin_import"),
+    "read, not open": lambda: before(Ledger, "open_job"),
+    "open, nobody asked": lambda: behind(Ledger, "open_job"),
+    "answered, not committed": lambda: before(Ledger, "settle"),
+    "committed, nobody told": lambda: before(
+        Writer, "_written", lambda _, results, __: None in results
+    ),
+    "settled, no results begun": lambda: before(Ledger, "begin_results"),
+    "results written, not renamed": lambda: before(DurableFile, "commit", is_results),
+    "results there, not noted": lambda: before(Ledger, "mark_finished"),
+    "noted, the list not moved": lambda: before(Spool, "finish"),
+    "moved, not noted": lambda: behind(Spool, "finish"),
+}
+
+
+if __name__ == "__main__":
+    POINTS[sys.argv.pop(1)]()
+    run()

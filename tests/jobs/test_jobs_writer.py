@@ -1,0 +1,132 @@
+"""Calls that wait for the disk are committed together, and fail alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from twisted_probe.jobs import writer
+from twisted_probe.jobs.database import transaction
+from twisted_probe.jobs.writer import Writer
+
+
+class Room:
+    """A database whose thread does its work when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        self.database = sqlite3.connect(path, isolation_level=None)
+        self.database.execute("CREATE TABLE words (word TEXT PRIMARY KEY)")
+        self.statements: list[str] = []
+        self.database.set_trace_callback(self.statements.append)
+        self.todo: list[Callable[[], None]] = []
+        self.write = Writer(self.database, self.run, lambda: self.heard.append("undone"))
+        self.heard: list[Any] = []
+
+    def run(self, call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        made: Deferred[Any] = Deferred()
+
+        def work() -> None:
+            try:
+                result = call(*arguments)
+            except Exception:
+                made.errback()
+            else:
+                made.callback(result)
+
+        self.todo.append(work)
+        return made
+
+    def work(self) -> None:
+        while self.todo:
+            self.todo.pop(0)()
+
+    def keep(self, word: str) -> str:
+        with transaction(self.database):
+            self.database.execute("INSERT INTO words VALUES (?)", (word,))
+            if word == "bad":
+                raise ValueError(word)
+            if word == "full":
+                self.database.execute("ROLLBACK")
+                raise sqlite3.OperationalError("database or disk is full")
+        return word.upper()
+
+    def ask(self, *words: str) -> None:
+        for word in words:
+            self.write(self.keep, word).addCallbacks(
+                self.heard.append, lambda failure: self.heard.append(str(failure.value))
+            )
+
+    @property
+    def kept(self) -> list[str]:
+        return [row[0] for row in self.database.execute("SELECT word FROM words ORDER BY rowid")]
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    room = Room(tmp_path / "words.sqlite")
+    yield room
+    room.database.close()
+
+
+def test_those_that_wait_are_committed_together(room: Room) -> None:
+    room.ask("a", "b", "c")
+    assert len(room.todo) == 1
+    room.work()
+    assert room.heard == ["A", "B", "C"]
+    assert room.kept == ["a", "b", "c"]
+    assert room.statements.count("COMMIT") == 1
+
+
+def test_what_came_before_is_not_overtaken(room: Room) -> None:
+    room.ask("a")
+    room.run(room.heard.append, "another")
+    room.ask("b")
+    room.todo.pop(0)()
+    room.ask("c")
+    room.work()
+    assert room.heard == ["A", "B", "another", "C"]
+
+
+def test_no_more_than_so_many(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "MOST", 2)
+    room.ask("a", "b", "c", "d")
+    room.work()
+    assert room.heard == ["A", "B", "C", "D"]
+    assert room.statements.count("COMMIT") == 2
+
+
+def test_one_that_fails_undoes_nothing_of_the_others(room: Room) -> None:
+    room.ask("a", "b", "bad", "b", "c")
+    room.work()
+    assert room.heard == ["A", "B", "bad", "UNIQUE constraint failed: words.word", "C"]
+    assert room.kept == ["a", "b", "c"]
+
+
+def test_a_full_disk_is_told_to_all_of_the_transaction(room: Room) -> None:
+    room.ask("a", "b", "full", "c")
+    room.work()
+    assert room.heard == ["undone", *["database or disk is full"] * 4]
+    assert room.kept == []
+    room.ask("d")
+    room.work()
+    assert room.kept == ["d"]
+
+
+def test_who_is_told_may_write_at_once(room: Room) -> None:
+    room.write(room.keep, "a").addCallback(lambda word: room.ask(word))
+    room.work()
+    assert room.kept == ["a", "A"]
+
+
+def test_one_that_is_cancelled_is_written_all_the_same(room: Room) -> None:
+    made = room.write(room.keep, "a")
+    made.addBoth(lambda failure: room.heard.append(failure.type.__name__))
+    made.cancel()
+    room.work()
+    assert room.heard == ["CancelledError"]
+    assert room.kept == ["a"]

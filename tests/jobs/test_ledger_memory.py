@@ -1,0 +1,72 @@
+"""What outlives a session outlives the daemon."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from twisted_probe.jobs.ledger_memory import LedgerMemory
+from twisted_probe.jobs.remembering import KEPT
+from twisted_probe.routing.memory import Benched, Known, Learned
+from twisted_probe.smtp.manner import Manner
+from twisted_probe.vocabulary.reply import Reply, Stage
+
+from .conftest import Daemon, result_of
+
+REPLY = Reply(550, (b"5.1.1 no\xff\x00 such", b"user"), host="192.0.2.25", stage=Stage.RCPT)
+
+
+def memory_of(daemon: Daemon) -> LedgerMemory:
+    return LedgerMemory(daemon.ledger, daemon.ledger.writer(daemon.run), daemon.clock)
+
+
+def test_one_chooses_the_control_for_all(daemon: Daemon) -> None:
+    memory = memory_of(daemon)
+    assert result_of(memory.recall("a.example", "192.0.2.1", "first")) == Known("first")
+    daemon.restart()
+    memory = memory_of(daemon)
+    assert result_of(memory.recall("a.example", "192.0.2.1", "second")) == Known("first")
+    assert result_of(memory.recall("a.example", "192.0.2.2", "third")) == Known("third")
+
+
+def test_what_an_attempt_has_learned_is_joined_and_kept(daemon: Daemon) -> None:
+    memory = memory_of(daemon)
+    known = result_of(memory.recall("a.example", "s", "control"))
+    answered = evolve(known, control_reply=REPLY, control_at=daemon.now)
+    result_of(memory.remember("a.example", "s", answered))
+    result_of(memory.remember("a.example", "s", evolve(known, accepted_at=daemon.now)))
+    result_of(memory.remember("b.example", "s", Known("other", accepted_at=1.0)))
+    daemon.restart()
+    memory = memory_of(daemon)
+    found = result_of(memory.recall("a.example", "s", "x"))
+    assert found == evolve(answered, accepted_at=daemon.now)
+    assert result_of(memory.recall("b.example", "s", "x")) == Known("other", accepted_at=1.0)
+
+
+@pytest.mark.parametrize(
+    "manner", [Manner(), Manner(pipelining=False, error_limit=9, recipients_per_transaction=3)]
+)
+def test_the_manner_of_an_exchanger(daemon: Daemon, manner: Manner) -> None:
+    memory = memory_of(daemon)
+    assert result_of(memory.learned("192.0.2.25")) is None
+    result_of(memory.learn("192.0.2.25", Learned(Manner(extended=False), 1.0)))
+    result_of(memory.learn("192.0.2.25", Learned(manner, daemon.now)))
+    daemon.restart()
+    assert result_of(memory_of(daemon).learned("192.0.2.25")) == Learned(manner, daemon.now)
+
+
+def test_benches_and_what_is_old(daemon: Daemon) -> None:
+    memory = memory_of(daemon)
+    lasting = Benched("192.0.2.1", "mx.a.example", daemon.now + 2 * KEPT)
+    result_of(memory.bench(evolve(lasting, until=1.0)))
+    result_of(memory.bench(lasting))
+    result_of(memory.bench(Benched("192.0.2.2", "mx.a.example", daemon.now)))
+    result_of(memory.recall("old.example", "s", "control"))
+    result_of(memory.learn("192.0.2.25", Learned(Manner(), daemon.now)))
+    daemon.restart()
+    memory = memory_of(daemon)
+    assert result_of(memory.benches(daemon.now)) == [lasting]
+    assert result_of(memory.recall("old.example", "s", "new")).control == "control"
+    assert result_of(memory.benches(daemon.now + KEPT)) == [lasting]
+    assert result_of(memory.recall("old.example", "s", "new")).control == "new"
+    assert result_of(memory.learned("192.0.2.25")) is None

@@ -1,0 +1,30 @@
+"""`mailprobe backup`: a copy of the ledger.
+
+Knows words and exit codes; how it is copied is `jobs.backup`'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from twisted_probe.cli.forms import print_json
+from twisted_probe.cli.remote import EXIT_NOT_DONE, complain
+from twisted_probe.jobs.backup import NoBackup, back_up
+from twisted_probe.jobs.names import printable
+
+
+def backup(arguments: argparse.Namespace) -> int:
+    """Make the copy; the exit code."""
+    ledger = os.path.join(os.path.abspath(arguments.spool), "state", "ledger.sqlite")
+    try:
+        size = back_up(ledger, arguments.file)
+    except NoBackup as error:
+        complain("backup", str(error))
+        return EXIT_NOT_DONE
+    name = printable(os.fsencode(arguments.file))
+    if arguments.json:
+        print_json({"file": name, "bytes": size})
+    else:
+        print(f"{name} is a copy of the ledger, {size} bytes")
+    return 0

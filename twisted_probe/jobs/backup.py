@@ -1,0 +1,66 @@
+"""Copies of the ledger, whole in themselves, taken while others write.
+
+Knows SQLite's online backup and that a copy is there whole or not at all; not what is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+
+from twisted_probe.jobs.durable import PRIVATE
+
+
+class NoBackup(Exception):
+    """There is no copy. The message says why; nothing was left behind."""
+
+
+def back_up(ledger: str, target: str) -> int:
+    """Copy the ledger in the file `ledger` to `target`, which must not be there; its size in
+    bytes. A daemon may work on it meanwhile: the copy is the ledger of one moment.
+
+    Raises NoBackup, also when the ledger is damaged.
+    """
+    if not os.path.exists(ledger):
+        raise NoBackup(f"{ledger}: there is no ledger")
+    if os.path.lexists(target):
+        raise NoBackup(f"{target}: it is there already, and nothing is overwritten")
+    try:
+        with closing(sqlite3.connect(ledger, isolation_level=None)) as database:
+            copy(database, target)
+    except (OSError, sqlite3.Error) as error:
+        raise NoBackup(f"{target}: {error}") from error
+    return os.path.getsize(target)
+
+
+def copy(database: sqlite3.Connection, target: str) -> None:
+    """Copy `database` to the file `target`, in the place of what is there; durable in the end.
+
+    Raises OSError, or sqlite3.Error when the copy is not whole; there is none then.
+    """
+    hidden = f"{target}.part"
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.open(hidden, flags, PRIVATE)
+    try:
+        with closing(sqlite3.connect(hidden, isolation_level=None)) as made:
+            # In one step, and so of one moment: whoever writes meanwhile is not kept waiting.
+            database.backup(made)
+            # One file, without others beside it.
+            made.execute("PRAGMA journal_mode = DELETE")
+            problem: str = made.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if problem != "ok":
+                raise sqlite3.DatabaseError(f"the ledger is damaged: {problem}")
+        os.fsync(file)
+        os.rename(hidden, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(hidden)
+        raise
+    finally:
+        os.close(file)
+    directory = os.open(os.path.dirname(os.path.abspath(target)), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

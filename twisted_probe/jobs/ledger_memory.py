@@ -1,0 +1,58 @@
+"""The ledger as the prober's memory.
+
+Knows how `routing.memory.Memory` maps to the ledger, and that calls are written together; not
+what is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.writer import Writer
+from twisted_probe.routing.memory import Benched, Known, Learned, Memory
+
+
+class LedgerMemory:
+    """A `Memory` over `ledger`, whose methods are called through `write` at the times of
+    `clock`. Its Deferreds errback with sqlite3.Error where the disk does not want it."""
+
+    def __init__(self, ledger: Ledger, write: Writer, clock: IReactorTime) -> None:
+        self._ledger = ledger
+        self._write = write
+        self._clock = clock
+
+    def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
+        """See `Memory`."""
+        now = self._clock.seconds()
+        return self._write(self._ledger.recall, domain, source, control, now)
+
+    def remember(self, domain: str, source: str, known: Known) -> Deferred[None]:
+        """See `Memory`."""
+        return self._write(self._ledger.remember, domain, source, known, self._clock.seconds())
+
+    def learned(self, address: str) -> Deferred[Learned | None]:
+        """See `Memory`."""
+        return self._write(self._ledger.learned, address)
+
+    def learn(self, address: str, learned: Learned) -> Deferred[None]:
+        """See `Memory`."""
+        return self._write(self._ledger.learn, address, learned)
+
+    def bench(self, benched: Benched) -> Deferred[None]:
+        """See `Memory`."""
+        return self._write(self._ledger.bench, benched)
+
+    def benches(self, now: float) -> Deferred[Sequence[Benched]]:
+        """See `Memory`."""
+        return self._write(self._ledger.benches, now)
+
+
+if TYPE_CHECKING:
+
+    def _is_memory(memory: LedgerMemory) -> Memory:
+        return memory

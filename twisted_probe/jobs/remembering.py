@@ -1,0 +1,107 @@
+"""What outlives a session, in the ledger.
+
+Knows the tables `known`, `learned` and `benches`; not what is made of them (`routing.memory`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from attrs import asdict
+
+from twisted_probe.jobs.database import transaction
+from twisted_probe.routing.memory import Benched, Known, Learned
+from twisted_probe.smtp.manner import Manner
+from twisted_probe.vocabulary.reply import Reply, Stage
+
+#: Seconds after which what was not used again is dropped: settled jobs are kept as long.
+KEPT = 30 * 86400.0
+
+
+class Remembering:
+    """The memory in `_database`. Every method has committed when it returns."""
+
+    _database: sqlite3.Connection
+
+    def recall(self, domain: str, source: str, control: str, now: float) -> Known:
+        """What is known of a domain; where that is nothing, `control` is kept as its control."""
+        with transaction(self._database) as database:
+            known = self._known(domain, source)
+            if known is None:
+                known = Known(control)
+                database.execute(
+                    "INSERT OR REPLACE INTO known (domain, source, control, kept_at)"
+                    " VALUES (?, ?, ?, ?)",
+                    (domain, source, control, now),
+                )
+        return known
+
+    def remember(self, domain: str, source: str, known: Known, now: float) -> None:
+        """Keep it, joined with what was known."""
+        with transaction(self._database) as database:
+            before = self._known(domain, source)
+            joined = known if before is None else before.joined(known)
+            if joined != before:
+                reply = None if joined.control_reply is None else _reply_text(joined.control_reply)
+                database.execute(
+                    "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *(domain, source, joined.control, reply),
+                        *(joined.control_at, joined.accepted_at, now),
+                    ),
+                )
+
+    def learned(self, address: str) -> Learned | None:
+        """What an exchanger has taught."""
+        row = self._database.execute(
+            "SELECT manner, at FROM learned WHERE address = ?", (address,)
+        ).fetchone()
+        return None if row is None else Learned(Manner(**json.loads(row[0])), row[1])
+
+    def learn(self, address: str, learned: Learned) -> None:
+        """Keep what an exchanger has taught."""
+        manner = json.dumps(asdict(learned.manner))
+        with transaction(self._database) as database:
+            database.execute(
+                "INSERT OR REPLACE INTO learned VALUES (?, ?, ?)", (address, manner, learned.at)
+            )
+
+    def bench(self, benched: Benched) -> None:
+        """Keep that a site has refused a source."""
+        with transaction(self._database) as database:
+            database.execute(
+                "INSERT OR REPLACE INTO benches VALUES (?, ?, ?)",
+                (benched.source, benched.site, benched.until),
+            )
+
+    def benches(self, now: float) -> list[Benched]:
+        """All that last beyond `now`. What nobody needs any more is dropped."""
+        with transaction(self._database) as database:
+            database.execute("DELETE FROM benches WHERE until <= ?", (now,))
+            database.execute("DELETE FROM known WHERE kept_at <= ?", (now - KEPT,))
+            database.execute("DELETE FROM learned WHERE at <= ?", (now - KEPT,))
+            rows = database.execute("SELECT source, site, until FROM benches").fetchall()
+        return [Benched(*row) for row in rows]
+
+    def _known(self, domain: str, source: str) -> Known | None:
+        row = self._database.execute(
+            "SELECT control, reply, control_at, accepted_at FROM known"
+            " WHERE domain = ? AND source = ?",
+            (domain, source),
+        ).fetchone()
+        if row is None:
+            return None
+        control, reply, control_at, accepted_at = row
+        return Known(control, None if reply is None else _reply(reply), control_at, accepted_at)
+
+
+def _reply_text(reply: Reply) -> str:
+    # Each byte of a stranger's words is one character.
+    lines = [line.decode("latin-1") for line in reply.lines]
+    return json.dumps([reply.code, lines, reply.host, reply.stage.value])
+
+
+def _reply(text: str) -> Reply:
+    code, lines, host, stage = json.loads(text)
+    return Reply(code, [line.encode("latin-1") for line in lines], host, Stage(stage))
