@@ -6,16 +6,17 @@ nor how its reply is awaited (`smtp.protocol`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from enum import Enum
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from attrs import define, field, frozen
+from cryptography.x509 import DNSName, ExtensionNotFound, IPAddress, SubjectAlternativeName
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
-from service_identity import CertificateError, VerificationError
-from service_identity.hazmat import DNSPattern, IPAddressPattern
-from service_identity.pyopenssl import extract_patterns, verify_hostname, verify_ip_address
+from OpenSSL.crypto import TYPE_DSA, TYPE_EC, TYPE_RSA, X509
+from service_identity import CertificateError
+from service_identity.hazmat import DNS_ID, DNSPattern, IPAddress_ID, IPAddressPattern
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -28,19 +29,28 @@ from twisted_probe.vocabulary.outcome import TlsReport
 MAX_NAMES = 4
 #: Characters of one name that a report shows: RFC 1035 section 2.3.4 allows no more.
 MAX_NAME = 253
+#: Authorities between a certificate and one that is trusted; Postfix smtp_tls_scert_verifydepth.
+MAX_CHAIN = 9
 
+#: Bits that a key needs to be worth 112 of a symmetric one (NIST SP 800-57 part 1, table 2).
+_LEAST_BITS = {TYPE_RSA: 2048, TYPE_DSA: 2048, TYPE_EC: 224}
+_SHORT = "weak: its key is too short"
 #: What a verification can find (OpenSSL, x509_vfy.h), as far as it has words of its own.
 _NOT_YET, _EXPIRED = 9, 10
 _FINDINGS = {
+    7: "its signature is wrong",
     18: "it is self-signed",
     19: "its authority is unknown",
     20: "its authority is unknown",
     21: "its authority is unknown",
-    24: "its authority may not sign certificates",
+    22: "its chain of authorities is too long",
+    25: "its authority may not sign it",
     26: "it is not for servers",
-    66: "weak: its key is too short",
+    32: "its authority may not sign it",
+    66: _SHORT,
     67: "weak: the key of its authority is too short",
     68: "weak: its signature uses an old digest",
+    79: "its authority may not sign it",
 }
 _OLD = ("SSLv3", "TLSv1", "TLSv1.1")
 
@@ -93,6 +103,7 @@ class TlsClient:
         else:
             _trust(context, tls.ca_file)
         context.set_verify(SSL.VERIFY_PEER, _record)
+        context.set_verify_depth(MAX_CHAIN)
         self._context = context
 
     def handshake(self, name: str) -> Handshake:
@@ -104,11 +115,12 @@ class TlsClient:
 class Encryption:
     """What one session does about STARTTLS: `client` makes the handshake, `name` is the
     exchanger's, which its certificate is held against. `is_required`: nobody is asked without
-    it."""
+    it. `failed`: what became of it just now, in the session before this one."""
 
     client: TlsClient
     name: str
     is_required: bool = False
+    failed: str | None = None
 
 
 def _trust(context: SSL.Context, ca_file: str) -> None:
@@ -173,8 +185,13 @@ class Handshake:
         """What there is to say of the session's TLS, once the handshake is done."""
         connection = self._connection
         assert connection is not None
+        certificate = connection.get_peer_certificate()
+        assert certificate is not None
         findings = list(self._findings)
-        mismatch = self._mismatch(connection)
+        # Where old versions are allowed, OpenSSL does not look for it.
+        if _is_short(certificate) and _SHORT not in findings:
+            findings.append(_SHORT)
+        mismatch = _mismatch(certificate, self._name)
         if mismatch is not None:
             findings.append(mismatch)
         is_verified = not findings
@@ -187,21 +204,6 @@ class Handshake:
             verified=is_verified,
             problem="; ".join(findings) or None,
         )
-
-    def _mismatch(self, connection: SSL.Connection) -> str | None:
-        """What is wrong with the certificate's names, in words."""
-        try:
-            if _is_literal(self._name):
-                verify_ip_address(connection, self._name)
-            else:
-                verify_hostname(connection, self._name)
-        except VerificationError:
-            certificate = connection.get_peer_certificate()
-            assert certificate is not None
-            return f"it is for {_names(certificate)}, not for {self._name}"
-        except CertificateError:
-            return "it holds no names that could be compared"
-        return None
 
 
 def trouble(failure: Failure) -> str:
@@ -222,15 +224,52 @@ def _is_literal(name: str) -> bool:
     return True
 
 
-def _names(certificate: X509) -> str:
-    shown: list[str] = []
-    for pattern in extract_patterns(certificate):
-        if isinstance(pattern, DNSPattern):
-            shown.append(decoded(pattern.pattern, MAX_NAME))
-        elif isinstance(pattern, IPAddressPattern):
-            shown.append(str(pattern.pattern))
-    more = len(shown) - MAX_NAMES
-    return ", ".join(shown[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "") or "no host"
+def _is_short(certificate: X509) -> bool:
+    key = certificate.get_pubkey()
+    return key.bits() < _LEAST_BITS.get(key.type(), 0)
+
+
+_Host = DNSPattern | IPAddressPattern
+
+
+def _mismatch(certificate: X509, name: str) -> str | None:
+    """What is wrong with the certificate's names, in words; RFC 9525."""
+    try:
+        hosts = list(_hosts(certificate))
+    except Exception:
+        # A stranger has written it, and there is no end of what a parser may say of it.
+        return "its names cannot be read"
+    if not hosts:
+        return "it names no host, and a common name does not count"
+    try:
+        wanted = IPAddress_ID(name) if _is_literal(name) else DNS_ID(name)
+    except ValueError:
+        pass  # one that no certificate can be for, such as a number
+    else:
+        if any(map(wanted.verify, hosts)):
+            return None
+    shown = [
+        decoded(host.pattern, MAX_NAME) if isinstance(host, DNSPattern) else str(host.pattern)
+        for host in hosts[:MAX_NAMES]
+    ]
+    more = len(hosts) - len(shown)
+    return f"it is for {', '.join(shown)}{f' and {more} more' if more else ''}, not for {name}"
+
+
+def _hosts(certificate: X509) -> Iterator[_Host]:
+    """The hosts that a certificate is for. A name that is none spoils no other: such as `*.net`,
+    or a URI with a port, which service_identity's own extraction raises for."""
+    try:
+        extensions = certificate.to_cryptography().extensions
+        names = extensions.get_extension_for_class(SubjectAlternativeName).value
+    except ExtensionNotFound:
+        return
+    for name in names.get_values_for_type(DNSName):
+        with suppress(CertificateError):
+            yield DNSPattern.from_bytes(name.encode())
+    for address in names.get_values_for_type(IPAddress):
+        if isinstance(address, IPv4Address | IPv6Address):
+            yield IPAddressPattern(address)
 
 
 def _day(moment: bytes | None) -> str:
