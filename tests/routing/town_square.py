@@ -16,7 +16,10 @@ from attrs import field, frozen
 from twisted.internet import error
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from twisted_probe.routing.names import MailExchanger, NameTrouble, NoSuchName
@@ -157,7 +160,7 @@ class _Connector:
 
 
 class _End:
-    """One end of a connection: the transport of its protocol."""
+    """One end of a connection: the transport of its protocol, which may begin TLS."""
 
     other: _End
 
@@ -168,6 +171,7 @@ class _End:
         self._peer = peer
         self._is_open = True
         self._reads = True
+        self._encrypted: TLSMemoryBIOProtocol | None = None
         self.disconnecting = False
 
     def getHost(self) -> IPv4Address:
@@ -177,13 +181,34 @@ class _End:
         return self._peer
 
     def write(self, data: bytes) -> None:
+        if self._encrypted is not None:
+            self._encrypted.write(data)
+        else:
+            self.send(data)
+
+    def send(self, data: bytes) -> None:
+        """Octets as they are."""
         if not self.disconnecting:
             self._square.callLater(self._square.latency, self.other._receive, data)
+
+    def startTLS(self, maker: Any) -> None:
+        is_client = IOpenSSLClientConnectionCreator.providedBy(maker)
+        factory = TLSMemoryBIOFactory(maker, is_client, Factory(), self._square)
+        self._encrypted = TLSMemoryBIOProtocol(factory, self._protocol, False)
+        self._protocol, transport = self._encrypted, _Plain(self)
+        self._encrypted.makeConnection(transport)
 
     def pauseProducing(self) -> None:
         self._reads = False
 
     def loseConnection(self) -> None:
+        if self._encrypted is not None:
+            self._encrypted.loseConnection()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection as it is."""
         self.disconnecting = True
         self._square.callLater(0, self._part, error.ConnectionDone(), error.ConnectionDone())
 
@@ -204,6 +229,18 @@ class _End:
     def _end(self, reason: Exception) -> None:
         self._is_open = False
         self._protocol.connectionLost(Failure(reason))
+
+
+class _Plain:
+    """What an end's TLS has for a transport."""
+
+    def __init__(self, end: _End) -> None:
+        self._end = end
+        self.loseConnection, self.abortConnection = end.close, end.abortConnection
+        self.write = end.send
+
+    def writeSequence(self, pieces: Sequence[bytes]) -> None:
+        self._end.send(b"".join(pieces))
 
 
 class Book:

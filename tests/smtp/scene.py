@@ -68,8 +68,19 @@ class End:
 
 
 FIN, RST = End(), End(is_reset=True)
+
+
+@frozen
+class Shake:
+    """The server makes the handshake that the client has asked for, and says something before
+    it was asked anything."""
+
+    early: bytes = b""
+
+
+SHAKE = Shake()
 #: What a step may be; octets are sent as they are.
-Step = S | C | Wait | End | bytes
+Step = S | C | Wait | End | Shake | bytes
 
 GREETING = "220 mx.example.net ESMTP"
 PARTING: tuple[Step, ...] = (C(QUIT), S(BYE))
@@ -162,6 +173,11 @@ def play(
             wire.seconds_pass(step.seconds)
         elif isinstance(step, End):
             wire.closes(ConnectionLost) if step.is_reset else wire.closes()
+        elif isinstance(step, Shake):
+            wire.encrypts()
+            if step.early:
+                wire.session.dataReceived(step.early)
+            wire.seconds_pass(0)
         else:
             wire.feed(step)
     assert results, f"it goes on; the client said {wire.client_said()}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from attrs import frozen
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHandshakeListener
@@ -24,33 +23,18 @@ from twisted_probe.smtp.errors import (
 )
 from twisted_probe.smtp.factory import ProbeFactory
 from twisted_probe.smtp.manner import Manner
-from twisted_probe.smtp.tls import Encryption, Handshake, TlsClient
+from twisted_probe.smtp.tls import Handshake
 from twisted_probe.testing import wire as testing
 from twisted_probe.vocabulary.address import parse_address
 from twisted_probe.vocabulary.outcome import TlsReport
 from twisted_probe.vocabulary.reply import Stage
 from twisted_probe.vocabulary.source import Source
 
+from .hands import GOOD, POOR, Hands, encryption
 from .wire import HELO, Wire, greeted, in_transaction, outcome_of, ready
 
-GOOD = TlsReport("TLSv1.3", "TLS_AES_256_GCM_SHA384", verified=True)
-POOR = TlsReport("TLSv1.2", "AES256-SHA", verified=False, problem="it is self-signed")
 READY = "220 2.0.0 Ready to start TLS"
 EHLO = f"EHLO {HELO}"
-
-
-@frozen
-class Hands:
-    """A handshake that finds what it is told."""
-
-    finding: TlsReport = GOOD
-
-    def report(self) -> TlsReport:
-        return self.finding
-
-    def handshake(self, name: str) -> Hands:
-        assert name == "mx.example.net"
-        return self
 
 
 def shaking(**options: Any) -> tuple[Wire, list[Any]]:
@@ -284,13 +268,12 @@ class Talk:
         **options: Any,
     ) -> None:
         reactor = MemoryReactorClock()
-        hands = cast(TlsClient, Hands(finding))
-        encryption = Encryption(hands, "mx.example.net", is_required=is_required)
+        wanted = encryption(finding, is_required=is_required)
 
         async def run() -> SessionReport:
             source = Source("198.51.100.1", helo=HELO)
             session = await ProbeFactory(source).connect(reactor, "192.0.2.25")
-            return await converse(session, [ANN], None, encryption=encryption, **options)
+            return await converse(session, [ANN], None, encryption=wanted, **options)
 
         self.results = outcome_of(run())
         self.wire = testing.Wire.taking(reactor)

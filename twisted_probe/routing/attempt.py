@@ -277,21 +277,28 @@ class Attempt:
         troubled = 0
         for exchanger in exchangers:
             elsewhere: list[Address] = []
-            manner = await self._manner(exchanger)
+            manner = known = await self._manner(exchanger)
+            failed = None
             while left:
                 async with self._tools.ports.held(source, exchanger.address):
-                    report = await self._session(site, exchanger, source, left, manner)
+                    report = await self._session(site, exchanger, source, left, manner, failed)
                 elsewhere += self._evidence.note(report, exchanger, self._tools.now())
                 left = list(report.unanswered)
                 self._open = {*elsewhere, *left}
+                manner, before = report.manner, manner
+                lesson = _lesson(known, before, report)
+                if lesson != known:
+                    known = lesson
+                    learned = Learned(lesson, self._tools.now())
+                    await self._tools.memory.learn(exchanger.address, learned)
+                gives_up_tls = before.starttls > manner.starttls
+                failed = _without_tls(report) if gives_up_tls else failed
                 is_troubled = report.refusal is not None or report.failure is not None
-                troubled += is_troubled and _was_connected(report)
+                # One in plaintext stands for the one that gave up TLS, and only it counts.
+                troubled += is_troubled and not gives_up_tls and _was_connected(report)
                 if self._evidence.is_blocked or troubled >= MAX_TROUBLED_SESSIONS:
                     return
                 # A session that brought nothing is repeated only where it can be done otherwise.
-                manner, before = report.manner, manner
-                if manner != before:
-                    await self._learn(exchanger, before, report)
                 if not report.answers and (manner == before or self._tools.is_over):
                     if is_troubled and not _may_go_elsewhere(report):
                         return
@@ -305,6 +312,7 @@ class Attempt:
         source: Source,
         recipients: Sequence[Address],
         manner: Manner,
+        failed: str | None,
     ) -> SessionReport:
         """One session, from the slot to the end of the connection."""
         tools = self._tools
@@ -332,7 +340,7 @@ class Attempt:
                 control=self._control_to_ask(exchanger),
                 max_errors=tools.limits.errors_per_session,
                 manner=manner,
-                encryption=self._encryption(exchanger),
+                encryption=self._encryption(exchanger, failed),
             )
         except SessionError as error:
             return SessionReport(
@@ -350,14 +358,7 @@ class Attempt:
         learned = await self._tools.memory.learned(exchanger.address)
         return UNKNOWN_MANNER if learned is None else learned.fresh(self._tools.now())
 
-    async def _learn(self, exchanger: Exchanger, before: Manner, report: SessionReport) -> None:
-        manner = report.manner
-        if not isinstance(report.failure, TlsFailed):
-            # A session that was lost under TLS says nothing of the next handshake.
-            manner = evolve(manner, starttls=before.starttls)
-        await self._tools.memory.learn(exchanger.address, Learned(manner, self._tools.now()))
-
-    def _encryption(self, exchanger: Exchanger) -> Encryption | None:
+    def _encryption(self, exchanger: Exchanger, failed: str | None) -> Encryption | None:
         client = self._tools.tls
         override = self._tools.overrides.at(exchanger.name)
         mode = client.tls.mode if override is None else override.tls or client.tls.mode
@@ -365,7 +366,7 @@ class Attempt:
             return None
         # The name of an address literal is the address in brackets.
         name = exchanger.address if exchanger.name.startswith("[") else exchanger.name
-        return Encryption(client, name, is_required=mode is TlsMode.REQUIRED)
+        return Encryption(client, name, is_required=mode is TlsMode.REQUIRED, failed=failed)
 
     async def _slot(self, site: str, exchanger: Exchanger) -> Slot:
         """Wait for the turn of a session, as long as nothing is paused that it needs."""
@@ -419,6 +420,26 @@ def _was_connected(report: SessionReport) -> bool:
     """Whether there was a session at all; an address that does not answer costs nothing."""
     failure = report.failure
     return failure is None or failure.stage is not Stage.CONNECT
+
+
+def _lesson(known: Manner, before: Manner, report: SessionReport) -> Manner:
+    """What is worth keeping of a session's manner, where `known` was kept and `before` was tried.
+
+    That a session was lost under TLS says nothing of the next handshake.
+    """
+    manner = report.manner
+    if isinstance(report.failure, TlsFailed) or manner.starttls > before.starttls:
+        return manner
+    return evolve(manner, starttls=known.starttls)
+
+
+def _without_tls(report: SessionReport) -> str:
+    """Why the next session is in plaintext."""
+    failure = report.failure
+    assert failure is not None
+    if isinstance(failure, TlsFailed):
+        return failure.text
+    return f"the session with TLS failed: {failure.text}"
 
 
 def _may_go_elsewhere(report: SessionReport) -> bool:

@@ -53,6 +53,7 @@ class Trouble:
     reply: Reply | None = None
     text: str | None = None
     exchanger: Exchanger | None = None
+    tls: TlsReport | None = None
 
 
 @define(eq=False)
@@ -94,6 +95,7 @@ class Evidence:
                 retry=False,
                 stage=Stage.EHLO,
                 exchanger=exchanger,
+                tls=report.tls,
             )
         blocked: Reply | None = None
         for recipient, reply in report.answers.items():
@@ -153,6 +155,7 @@ class Evidence:
                 reply=reply,
                 text=reply.text,
                 exchanger=exchanger,
+                tls=report.tls,
             )
         if report.failure is not None:
             return Trouble(
@@ -160,12 +163,14 @@ class Evidence:
                 stage=report.failure.stage,
                 text=str(report.failure),
                 exchanger=exchanger,
+                tls=report.tls,
             )
         return Trouble(
             reason=Reason.TEMPORARY,
             stage=Stage.RCPT,
             text="the session ended politely before this recipient was asked",
             exchanger=exchanger,
+            tls=report.tls,
         )
 
     def _classify(
@@ -201,12 +206,13 @@ class Evidence:
                 reply=answer.reply,
                 text=answer.reply.text,
                 exchanger=answer.exchanger,
+                tls=answer.tls,
             )
-            catch_all, tls = judgement.catch_all, answer.tls
+            catch_all = judgement.catch_all
         else:
             assert trouble is not None
-            said, catch_all, tls = trouble, None, None
-        return self._settled(request, said, catch_all, tls, now, started, ladder)
+            said, catch_all = trouble, None
+        return self._settled(request, said, catch_all, now, started, ladder)
 
     def _judge(self, recipient: Address, answer: Answer) -> Judgement:
         known = self.known
@@ -242,7 +248,6 @@ class Evidence:
         request: Request,
         said: Trouble,
         catch_all: bool | None,
-        tls: TlsReport | None,
         now: float,
         started: float,
         ladder: Ladder,
@@ -280,7 +285,7 @@ class Evidence:
             exchanger_address=None if said.exchanger is None else said.exchanger.address,
             source=None if source is None else source.address,
             helo=None if source is None else source.helo,
-            tls=tls,
+            tls=said.tls,
             attempts=attempts,
             first_attempt_at=first_at,
             checked_at=now,

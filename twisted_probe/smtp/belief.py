@@ -39,6 +39,10 @@ _OF_COMMANDS = re.compile(r"\b(?:non-?mail|commands?|rset)\b", re.IGNORECASE)
 # Postfix: "Improper use of SMTP command pipelining"; Exim: "SMTP synchronization error".
 _OF_PIPELINING = re.compile(r"pipelin|synchroni[sz]ation", re.IGNORECASE)
 
+# RFC 3207 section 4: 530; RFC 4954 section 6 has the same code for "authenticate first".
+_WANTS_TLS = 530
+_OF_TLS = re.compile(r"tls\b", re.IGNORECASE)
+
 
 def vouches(reply: Reply, recipient: Address, reverse_path: Address | None) -> bool:
     """Whether the reply names the recipient, so that it can be nobody else's."""
@@ -56,3 +60,8 @@ def refuses_reset(reply: Reply) -> bool:
 def complains_of_pipelining(reply: Reply) -> bool:
     """Whether a no is about commands that came together."""
     return not reply.is_positive and _OF_PIPELINING.search(reply.text) is not None
+
+
+def demands_tls(reply: Reply) -> bool:
+    """Whether a no is one to commands in plaintext."""
+    return reply.code == _WANTS_TLS and _OF_TLS.search(reply.text) is not None

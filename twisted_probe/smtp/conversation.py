@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from attrs import define, evolve, field, frozen
 
 from twisted_probe.smtp import commands
-from twisted_probe.smtp.belief import complains_of_pipelining, refuses_reset, vouches
+from twisted_probe.smtp.belief import complains_of_pipelining, demands_tls, refuses_reset, vouches
 from twisted_probe.smtp.commands import Command
 from twisted_probe.smtp.errors import (
     Ourselves,
     OutOfStep,
     ProtocolViolation,
+    ReplyTimeout,
     SessionError,
     SessionLost,
     TlsFailed,
@@ -175,13 +176,15 @@ class _Conversation:
                 raise self._without_tls("the exchanger offers no STARTTLS")
             return
         if not (self.manner.starttls or encryption.is_required):
-            self.tls = TlsReport(problem="an earlier handshake with the exchanger failed")
+            words = encryption.failed or "an earlier handshake with the exchanger failed"
+            self.tls = TlsReport(problem=words)
             return
         handshake = encryption.client.handshake(encryption.name)
         try:
             reply = await self.session.starttls(handshake)
         except SessionError as error:
             if error.code is None and not isinstance(error, ProtocolViolation):
+                self.tls = TlsReport(problem=error.text)
                 self._forgo_tls(encryption)
             raise
         if self.session.state is State.DISMISSED:
@@ -208,6 +211,9 @@ class _Conversation:
             self.is_over = True
             if self.is_grouped and complains_of_pipelining(reply):
                 self._forgo_pipelining()
+            if self.encryption and not self.encryption.failed and demands_tls(reply):
+                # If a handshake has ever failed, another one is worth a try.
+                self.manner = evolve(self.manner, starttls=True)
 
     async def _ask(self, queue: deque[Address], kept: int, *, is_wide: bool) -> None:
         """Ask those in `queue`, as many at once as the errors that are left: not even if all of
@@ -352,7 +358,10 @@ class _Conversation:
         if self.is_grouped and isinstance(failure, ProtocolViolation):
             self._forgo_pipelining()
         is_lost = isinstance(failure, SessionLost) and failure.code is None
-        if self.encryption and self.session.tls and is_lost and not self.answers:
+        # Nothing at all came under TLS; a reply that is late there would be late without.
+        is_stalled = isinstance(failure, ReplyTimeout) and failure.stage is Stage.EHLO
+        is_broken = is_lost or is_stalled
+        if self.encryption and self.session.tls and is_broken and not self.answers:
             # As Postfix does: in plaintext once more, but only for those whom nobody answered.
             self._forgo_tls(self.encryption)
 
