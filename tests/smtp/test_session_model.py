@@ -2,7 +2,9 @@
 
 The exchanger has a truth of its own. It takes the commands in order, answers the next one rightly
 or wrongly, in any pieces, answers too often, loses a command, says what nobody asked for, hangs up
-or falls silent. The other side is `converse`, on a transport and a clock in memory.
+or falls silent. Where it has said yes to STARTTLS it makes the handshake, or breaks it, or says
+something before or behind that nobody asked for. The other side is `converse`, on a transport and
+a clock in memory.
 
 `TWISTED_PROBE_EXAMPLES` in the environment is the number of examples, for longer runs.
 """
@@ -25,17 +27,20 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone, ConnectionLost
 
 from twisted_probe.smtp.conversation import SessionReport, converse
-from twisted_probe.smtp.errors import OutOfStep
+from twisted_probe.smtp.errors import OutOfStep, ProtocolViolation, TlsFailed
 from twisted_probe.smtp.limits import MAX_OUTSTANDING, MAX_RECIPIENTS, STALL
 from twisted_probe.smtp.manner import Manner
+from twisted_probe.smtp.tls import Encryption
 from twisted_probe.testing import results_of
 from twisted_probe.testing.wire import Wire
 from twisted_probe.vocabulary.address import Address, parse_address
 from twisted_probe.vocabulary.reply import Reply
 
+from .hands import GOOD, POOR, encryption
 from .holding import MOST, held
 
 _NUMBER = re.compile(r" #\d+$")
@@ -55,6 +60,7 @@ MANNERS = st.builds(
     Manner,
     extended=st.booleans(),
     pipelining=st.sampled_from([True, True, False]),
+    starttls=st.sampled_from([True, True, False]),
     error_limit=st.none() | st.integers(1, 9),
     recipients_per_transaction=st.none() | st.integers(1, 14),
 )
@@ -64,6 +70,13 @@ ODD = st.sampled_from(
 KEYWORDS = st.sampled_from(
     [[], ["PIPELINING"], ["PIPELINING", "SMTPUTF8"], ["SIZE 1000", "PIPELINING"], ["SMTPUTF8"]]
 )
+#: What is offered before TLS, where it is offered too, and whether it is wanted.
+BEFORE_TLS = KEYWORDS.map(lambda keywords: [*keywords, "STARTTLS"])
+WISHES = st.sampled_from(
+    [None, *[encryption(), encryption(POOR)] * 3]
+    + [encryption(finding, is_required=True) for finding in (GOOD, POOR)]
+)
+INJECTED = st.sampled_from([b"250 Ok\r\n", b"250 O", b"\r\n", b"250-mx\r\n250 PIPELINING\r\n"])
 NO_REPLIES = st.sampled_from([b"250OK\r\n", b"\r\n", b"9", b"250-\r\n", b"\x00\xff", b"x" * 9000])
 GREETINGS = st.sampled_from(["220 mx"] * 7 + ["220-mx\r\n220 hi", "554 no", "421 busy"])
 #: What one exchanger is capable of. Few at once, or no session gets anywhere.
@@ -97,29 +110,38 @@ class Session(RuleBasedStateMachine):
     @initialize(
         people=PEOPLE,
         control=st.booleans(),
-        keywords=KEYWORDS,
+        keywords=KEYWORDS | BEFORE_TLS | BEFORE_TLS,
+        within=KEYWORDS | BEFORE_TLS,
+        wish=WISHES,
         manner=MANNERS,
         max_errors=st.sampled_from([9, 9, 9, 4, 2, 1]),
         ceiling=st.none() | st.integers(1, 5),
         names=st.booleans(),
         greeting=GREETINGS,
         misdeeds=MISDEEDS,
+        right=st.sampled_from([0, 1, 2, 2]),
     )
     def dials(
         self,
         people: list[Address],
         control: bool,
         keywords: list[str],
+        within: list[str],
+        wish: Encryption | None,
         manner: Manner,
         max_errors: int,
         ceiling: int | None,
         names: bool,
         greeting: str,
         misdeeds: set[str],
+        right: int,
     ) -> None:
         self.people = people
         self.control = parse_address("bcontrol@example.net") if control else None
         self.keywords = keywords
+        self.within = within  # what it offers under TLS
+        self.wish = wish
+        self.shaken: int | None = None  # how many commands it had got by its handshake
         self.manner = manner
         self.max_errors = min(max_errors, manner.error_limit or max_errors)
         self.ceiling = ceiling
@@ -134,7 +156,6 @@ class Session(RuleBasedStateMachine):
         self.surplus = self.lost = 0
         self.slowest = self.waited = 0.0
         self.results: list[Any] = []
-        self.is_grouped = "PIPELINING" in keywords and manner.pipelining
         results_of(self.wire.session.greeted)
         self.wire.feed(greeting.encode() + b"\r\n")
         self.results = results_of(
@@ -145,9 +166,12 @@ class Session(RuleBasedStateMachine):
                 control=self.control,
                 max_errors=max_errors,
                 manner=manner,
+                encryption=wish,
             )
         )
         self.listen()
+        # Up to the handshake nearly everybody does right, or there would hardly be one.
+        self.answers_all(right)
 
     # --- What the exchanger does -------------------------------------------------------------
 
@@ -176,6 +200,8 @@ class Session(RuleBasedStateMachine):
         """All that it was asked until now, a few times over."""
         for _ in range(times):
             self.answers_some(len(self.todo))
+            if self.is_awaited and not self.todo:
+                self.shakes_hands(None)
 
     def answers_some(self, number: int) -> None:
         for _ in range(number):
@@ -204,6 +230,39 @@ class Session(RuleBasedStateMachine):
         self.surplus += 1
         self.speak(texts)
         self.answers_some(behind)
+
+    @precondition(lambda self: self.is_awaited and not self.todo)
+    @rule(early=st.none() | ODD)
+    def shakes_hands(self, early: int | None) -> None:
+        """And speaks too early, where it is one who does."""
+        self.wire.encrypts()
+        self.shaken = len(self.said)
+        self.keywords, self.taken = self.within, None
+        if early is not None and "surplus" in self.misdeeds:
+            self.wire.session.dataReceived(f"{early} early\r\n".encode())
+            assert self.wire.is_cut
+        self.slowest, self.waited = max(self.slowest, self.waited), 0.0
+        self.wire.seconds_pass(0)
+        self.listen()
+
+    @precondition(lambda self: self.is_awaited and self.may("hang up"))
+    @rule()
+    def breaks_the_handshake(self) -> None:
+        self.breaks()
+        self.listen()
+
+    @precondition(lambda self: self.todo and self.may("surplus"))
+    @rule(octets=INJECTED)
+    def injects(self, octets: bytes) -> None:
+        """Plaintext behind the yes to STARTTLS; nothing is encrypted then, or believed."""
+        if self.todo[0].verb == "STARTTLS" and len(self.todo) == 1 and not self.surplus:
+            self.todo.clear()
+            self.feed(b"220 Go ahead\r\n" + octets, ["220 Go ahead"])
+            assert self.wire.is_cut
+            assert self.wire.transport.handshake is None
+            assert isinstance(self.report.failure, ProtocolViolation)
+            assert not self.report.answers
+            assert self.report.manner.starttls is self.manner.starttls
 
     @precondition(lambda self: self.todo and self.may("loss") and not self.surplus)
     @rule(before=st.integers(0, 4), behind=st.integers(0, 6))
@@ -257,6 +316,8 @@ class Session(RuleBasedStateMachine):
             return "\r\n".join(lines)
         if command.verb == "QUIT":
             return "221 bye"
+        if command.verb == "STARTTLS":
+            return self.numbered("220 2.0.0 Ready")
         if command.verb == "RSET":
             self.taken = None
             return self.numbered("250 2.0.0 Ok")
@@ -286,9 +347,26 @@ class Session(RuleBasedStateMachine):
                 self.said[self.replies].reply = text
             self.replies += 1
         self.slowest, self.waited = max(self.slowest, self.waited), 0.0
-        if self.wire.is_open:
+        if self.is_awaited:
+            self.breaks()  # no handshake looks like this
+        elif self.wire.is_open:
             self.wire.feed(octets)
         self.listen()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the client waits for the exchanger's hands."""
+        wire = self.wire
+        return wire.is_open and wire.transport.handshake is not None and self.shaken is None
+
+    def breaks(self) -> None:
+        self.wire.closes(SSL.Error)
+        assert isinstance(self.wire.session._failure, TlsFailed)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether commands may come together."""
+        return "PIPELINING" in self.keywords and self.manner.pipelining
 
     # --- What the client may do --------------------------------------------------------------
 
@@ -297,6 +375,7 @@ class Session(RuleBasedStateMachine):
         for line in self.wire.client_said():
             command = Said(line)
             assert not self.said or self.said[-1].verb != "QUIT"
+            assert not self.is_awaited
             awaited = self.said[self.replies :]
             if awaited:
                 assert self.is_grouped
@@ -316,14 +395,25 @@ class Session(RuleBasedStateMachine):
 
     def is_in_order(self, command: Said) -> None:
         """MAIL needs EHLO, RCPT needs MAIL that was not refused, and so on."""
-        verbs = [each.verb for each in self.said]
+        verbs = [each.verb for each in self.said[self.shaken or 0 :]]
         if command.verb in ("EHLO", "HELO"):
             assert set(verbs) <= {"EHLO"}
             assert command.verb == "HELO" or self.manner.extended
             return
+        if command.verb == "STARTTLS":
+            assert verbs == ["EHLO"]
+            assert "STARTTLS" in self.keywords
+            assert self.shaken is None
+            assert self.wish is not None
+            assert self.manner.starttls or self.wish.is_required
+            return
         assert command.verb in ("MAIL", "RCPT", "RSET", "QUIT")
         if command.verb == "MAIL":
-            assert verbs[-1] in ("EHLO", "HELO", "RSET")
+            assert verbs[-1] in ("EHLO", "HELO", "RSET", "STARTTLS")
+            assert "SMTPUTF8" in self.keywords or not command.line.endswith("SMTPUTF8")
+            if self.wish is not None and self.wish.is_required:
+                assert self.shaken is not None
+                assert self.wire.session.tls == GOOD
         elif command.verb == "RCPT":
             *_, mail = (each for each in self.said if each.verb == "MAIL")
             assert "RSET" not in verbs[self.said.index(mail) :]
@@ -363,6 +453,13 @@ class Session(RuleBasedStateMachine):
             self.is_an_answer(recipient, reply)
             if self.is_beyond_doubt:
                 self.is_the_truth(recipient, reply)
+        if report.manner.starttls is not self.manner.starttls:
+            # In plaintext the next time: nobody was answered, and it was TLS that broke.
+            assert not report.answers
+            assert "STARTTLS" in [each.verb for each in self.said]
+            assert self.wish is not None
+            assert not self.wish.is_required
+            assert not isinstance(report.failure, ProtocolViolation)
         if isinstance(report.failure, OutOfStep):
             for recipient, reply in report.answers.items():
                 assert f"<{recipient.text}>" in reply.text

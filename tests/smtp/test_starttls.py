@@ -133,7 +133,7 @@ def test_a_no_leaves_the_session_as_it_was(line: str) -> None:
     wire.client("MAIL FROM:<>")
 
 
-@pytest.mark.parametrize("code", [211, 214, 221, 250, 251, 252])
+@pytest.mark.parametrize("code", [200, 211, 214, 221, 222, 250, 251, 252, 253])
 def test_another_yes_is_none(code: int) -> None:
     wire = ready("STARTTLS")
     done = outcome_of(wire.session.starttls(cast(Handshake, Hands())))

@@ -98,7 +98,7 @@ _FOREIGN_TO = {
     Verb.RSET: _OF_RCPT,
     Verb.RCPT: FOREIGN,
     # RFC 3207 section 4: the only yes is a 220.
-    Verb.STARTTLS: _OF_RCPT - {220} | {250},
+    Verb.STARTTLS: frozenset(range(200, 300)) - {220},
 }
 
 
