@@ -9,7 +9,9 @@ The bytes are legible, so that the kept ones can be read and written by hand::
 
 Two characters for the form of the session (`_Form`), then the packets with bars between them.
 "~3" is a silence of three times ten seconds, "!F" a FIN, "!R" a reset, "!C" our own cancelling;
-"*4x" is x sixteen times in one packet.
+"*4x" is x sixteen times in one packet. STARTTLS is wanted wherever it is offered: "!T" is the
+handshake behind the 220, "!t" one behind which the next packet comes before we could say a word.
+What comes in its place breaks it.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import attrs
+from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
+from tests.smtp.hands import encryption
 from tests.smtp.report_lines import report_lines
 from twisted_probe.smtp.commands import MAX_COMMAND
 from twisted_probe.smtp.conversation import SessionReport, converse
@@ -62,7 +66,7 @@ _WIDE = [parse_address(f"ü{n}@example.net") for n in range(16)]
 #: A group of these is more than may be outstanding.
 _LONG = [parse_address(f"u{n}@{'x' * 60}.{'y' * 60}.{'z' * 60}.{'w' * 60}") for n in range(30)]
 _SAID = re.compile(
-    rb"EHLO probe1\.example\.org|HELO probe1\.example\.org|RSET|QUIT"
+    rb"EHLO probe1\.example\.org|HELO probe1\.example\.org|RSET|QUIT|STARTTLS"
     rb"|MAIL FROM:<probe@example\.org>(?: SMTPUTF8)?"
     rb"|RCPT TO:<(?:u\d+|\xc3\xbc\d+|x7k2m9)@(?:example\.net|[w-z.]+)>"
 )
@@ -74,14 +78,19 @@ class _Form:
 
     people: int
     flags: int
-    is_crowd: bool  # twice as many with long addresses, and errors do not matter
+
+    @property
+    def is_crowd(self) -> bool:
+        """Whether they are twice as many with long addresses, and errors do not matter."""
+        return bool(self.people & 64)
 
     @property
     def recipients(self) -> list[Address]:
+        number = self.people & 15
         if self.is_crowd:
-            return _LONG[: 2 * self.people]
+            return _LONG[: 2 * number]
         wide = self.flags & 2
-        return [(_WIDE if wide and n % 3 == 2 else _PEOPLE)[n] for n in range(self.people)]
+        return [(_WIDE if wide and n % 3 == 2 else _PEOPLE)[n] for n in range(number)]
 
     @property
     def control(self) -> Address | None:
@@ -96,6 +105,11 @@ class _Form:
     @property
     def max_recipients(self) -> int:
         return 4 if self.flags & 8 else MAX_RECIPIENTS
+
+    @property
+    def is_required(self) -> bool:
+        """Whether nobody is asked without TLS: " " to "/" in the place of a digit."""
+        return self.people & 0x70 == 0x20
 
     @property
     def closes_last(self) -> bool:
@@ -120,13 +134,13 @@ _Happening = bytes | _Mark
 def _parsed(data: bytes) -> tuple[_Form, list[_Happening]]:
     head, *parts = data.split(b"|")
     people, flags, *_ = *head, 0, 0
-    return _Form(people & 15, flags, bool(people & 64)), list(_unfolded(parts))
+    return _Form(people, flags), list(_unfolded(parts))
 
 
 def _unfolded(parts: list[bytes]) -> Iterator[_Happening]:
     flood = 0
     for part in parts:
-        if part in (b"!F", b"!R", b"!C"):
+        if part in (b"!F", b"!R", b"!C", b"!T", b"!t"):
             yield _Mark(part)
             continue
         if len(part) == 2 and part[:1] == b"~":
@@ -224,6 +238,7 @@ class _Play:
         self.wire = Wire(max_recipients=form.max_recipients, closes_last=form.closes_last)
         self.wire.transport.is_stuck = form.is_stuck
         self.received = bytearray()
+        self.encrypted_at: int | None = None  # how much had been received by the handshake
         self.waited = 0.0  # seconds without a word of ours or the end of a line
         #: Who was asked, with how much had been received until then.
         self.asked: dict[bytes, list[int]] = {}
@@ -236,10 +251,12 @@ class _Play:
             if not self.wire.is_open or self.wire.is_cut:
                 break
             said, ended = len(self.told.said), bool(self.results)
+            was_shaking = self.is_shaking
             self._happen(each)
             self._look()
             is_over = bool(self.results) is not ended or not self.wire.is_open or self.wire.is_cut
-            self.told.reactions.append(len(self.told.said) > said or is_over)
+            is_other = is_over or self.is_shaking is not was_shaking
+            self.told.reactions.append(len(self.told.said) > said or is_other)
             self._check_patience(each, has_spoken=len(self.told.said) > said)
         self.told.is_cut = self.wire.is_cut
         self.told.octets = len(self.received)
@@ -252,7 +269,16 @@ class _Play:
         wire = self.wire
         if isinstance(happening, bytes):
             self.received += happening
-            wire.feed(happening)
+            if self.is_shaking:
+                wire.closes(SSL.Error)
+            else:
+                wire.feed(happening)
+        elif happening.kind in (b"!T", b"!t"):
+            if self.is_shaking:
+                self.encrypted_at = len(self.received)
+                wire.encrypts()
+                if happening.kind == b"!T":
+                    wire.seconds_pass(0)
         elif happening.kind == b"~":
             wire.seconds_pass(happening.seconds)
         elif happening.kind == b"!R":
@@ -261,6 +287,12 @@ class _Play:
             wire.closes()
         elif self.running is not None:
             self.running.cancel()
+
+    @property
+    def is_shaking(self) -> bool:
+        """Whether the client waits for the handshake."""
+        is_asked = self.wire.transport.handshake is not None
+        return self.wire.is_open and is_asked and self.encrypted_at is None
 
     def _check_patience(self, happening: _Happening, *, has_spoken: bool) -> None:
         """Half a line moves no deadline, nor may it be longer than any line."""
@@ -286,18 +318,28 @@ class _Play:
                     _REVERSE_PATH,
                     control=self.form.control,
                     max_errors=self.form.max_errors,
+                    encryption=encryption(is_required=self.form.is_required),
                 )
             )
             self.results = results_of(self.running)
         packet = self.wire.client_said()
+        # Nothing in the handshake, and what was offered before it is forgotten.
+        assert not (packet and self.is_shaking), packet
+        heard = self.received[self.encrypted_at or 0 :].upper()
         # Together only where that is offered, and never more than a window takes.
-        assert len(packet) <= 1 or b"PIPELINING" in self.received.upper(), packet
+        assert len(packet) <= 1 or b"PIPELINING" in heard, packet
         assert sum(len(line.encode()) + 2 for line in packet) <= MAX_OUTSTANDING, packet
         for line in packet:
             said = line.encode()
             assert _SAID.fullmatch(said), said
             assert len(said) <= MAX_COMMAND
             self.told.said.append(said)
+            if said == b"STARTTLS":
+                assert self.encrypted_at is None
+                assert b"STARTTLS" in heard
+            elif said.startswith(b"MAIL"):
+                assert self.encrypted_at is not None or not self.form.is_required
+                assert b"SMTPUTF8" in heard or not said.endswith(b"SMTPUTF8")
             if said.startswith(b"RCPT"):
                 self.asked.setdefault(said[9:-1], []).append(len(self.received))
         if len(self.received) > self.told.held:
@@ -329,6 +371,10 @@ class _Play:
         assert len(settled) == len(set(settled)), settled
         assert set(settled) - {_CONTROL} == set(recipients), settled
         assert self.form.control is not None or _CONTROL not in settled
+        if not report.manner.starttls:
+            # In plaintext the next time: not where somebody was answered, nor where it may not be.
+            assert not report.answers
+            assert not self.form.is_required
         for recipient, reply in report.answers.items():
             # Nothing is believed that had come before this recipient was asked.
             since = min(self.asked[recipient.forward_path])
