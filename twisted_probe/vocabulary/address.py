@@ -83,7 +83,7 @@ class Address:
     `local` is what the local part means, without quotes and backslashes, byte-exact. `domain`
     is in A-labels and lower case, or an address literal in canonical spelling, `[192.0.2.1]` or
     `[IPv6:2001:db8::1]`. `text` is the address as the user wrote it, without display name, angle
-    brackets and surrounding blanks.
+    brackets and surrounding blanks; spellings of one mailbox are equal.
 
     Raises AddressError for any character that has no place in a command, so that an address
     built by hand injects nothing either. The limits on length are the parser's.
@@ -91,7 +91,7 @@ class Address:
 
     local: str = field(validator=_check_characters)
     domain: str = field(validator=_check_domain)
-    text: str = field(validator=_check_characters)
+    text: str = field(validator=_check_characters, eq=False)
 
     @property
     def key(self) -> tuple[str, str]:
