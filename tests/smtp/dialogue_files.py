@@ -14,6 +14,7 @@ from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 
+from tests.smtp.hands import encryption
 from tests.smtp.report_lines import report_lines
 from twisted_probe.smtp.conversation import SessionReport, converse
 from twisted_probe.testing import Wire, results_of
@@ -23,7 +24,7 @@ from twisted_probe.vocabulary.escaping import decoded
 _HEADER = re.compile(r"(Rows|Recipients|Control|Options|Report):\s*(.*)")
 _OPTION = re.compile(r"(max_errors|max_recipients)=(\d+)")
 _SPOKEN = re.compile(r"(S:|S\+|C:) (.*)")
-_MARK = re.compile(r"-- (?:(FIN|RST)|silence (\d+(?:\.\d+)?))")
+_MARK = re.compile(r"-- (?:(FIN|RST|TLS)|silence (\d+(?:\.\d+)?))")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|(.?))")
 _REVERSE_PATH = parse_address("probe@example.org")
 
@@ -34,7 +35,7 @@ class DialogueError(Exception):
 
 @frozen
 class Step:
-    """One line of a dialogue. `kind` is S, C, FIN, RST or silence."""
+    """One line of a dialogue. `kind` is S, C, FIN, RST, TLS or silence."""
 
     number: int
     kind: str
@@ -54,6 +55,11 @@ class Dialogue:
     options: dict[str, int] = field(factory=dict)
     report: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+
+    @property
+    def has_starttls(self) -> bool:
+        """Whether the client says it; else it is not wanted."""
+        return any(step.kind == "C" and step.data == b"STARTTLS" for step in self.steps)
 
 
 def read_dialogue(path: Path) -> Dialogue:
@@ -196,6 +202,9 @@ class _Replay:
                 self._server(step.number, segment)
             elif step.kind == "silence":
                 self.wire.seconds_pass(step.seconds)
+            elif step.kind == "TLS":
+                self.wire.encrypts()
+                self.wire.seconds_pass(0)
             else:
                 self.wire.closes(*([ConnectionLost] if step.kind == "RST" else []))
             self._begin()
@@ -210,6 +219,7 @@ class _Replay:
                 self.dialogue.recipients,
                 _REVERSE_PATH,
                 control=self.dialogue.control,
+                encryption=encryption() if self.dialogue.has_starttls else None,
                 **self.max_errors,
             )
             self.results = results_of(Deferred.fromCoroutine(running))
