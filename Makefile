@@ -47,6 +47,7 @@ fuzz: $(VENV)/installed-test
 docs: $(VENV)/installed-test
 	$(BIN)/python docs/make_verdicts.py
 	$(BIN)/python -m docs.make_states
+	$(BIN)/python -m docs.make_tls
 	dot -Tsvg -o docs/states.svg docs/states.dot
 
 # Needs root and the packages of real servers: see tests/interop.

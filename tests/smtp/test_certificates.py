@@ -23,7 +23,7 @@ from OpenSSL.crypto import X509
 from twisted_probe.smtp.tls import MAX_CHAIN, MAX_NAME, MAX_NAMES, Tls, TlsClient, _mismatch
 from twisted_probe.vocabulary.outcome import TlsReport
 
-from .test_tls import NAME, shake
+from .test_tls import NAME, NAMELESS, shake
 
 NOW = datetime.now(timezone.utc)
 NAMED = x509.SubjectAlternativeName([DNSName(NAME)])
@@ -172,6 +172,11 @@ def test_an_exchanger_that_no_certificate_is_for(client: TlsClient) -> None:
 def test_names_that_cannot_be_read(client: TlsClient, octets: bytes) -> None:
     found = problem(client, Signed("mx", raw_names(octets), by=ROOT))
     assert (found or "").endswith(UNREADABLE)
+
+
+def test_a_network_is_no_host(client: TlsClient) -> None:
+    octets = b"\x30\x0a\x87\x08\xc0\x00\x02\x00\xff\xff\xff\x00"
+    assert problem(client, Signed("mx", raw_names(octets), by=ROOT)) == NAMELESS
 
 
 _KEY = new_key()
