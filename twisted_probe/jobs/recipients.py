@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 
 from attrs import Factory, define
 
-from twisted_probe.jobs.codec import decode, encode
+from twisted_probe.jobs.codec import decode
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.deadline import CANCELLED, NEVER_ASKED, at_deadline
+from twisted_probe.jobs.hearings import Hearings
 from twisted_probe.jobs.job_file import decode as decode_job_file
 from twisted_probe.routing.work import Task
 from twisted_probe.vocabulary.address import Address
@@ -53,13 +54,14 @@ class _Walk:
         self.unfinished[domain] = min(local, self.unfinished.get(domain, local))
 
 
-class Recipients:
+class Recipients(Hearings):
     """The recipients in `database`. Every method has committed when it returns.
 
     What is out is known in memory only: whoever opens the database again finds it open.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
+        super().__init__()
         self._database = database
         self._out: dict[Token, tuple[str, str]] = {}
         self._out_of: Counter[tuple[int, str]] = Counter()
@@ -209,7 +211,7 @@ class Recipients:
         """
         if not all(outcome.final for _, _, outcome in reports):
             raise ValueError("an outcome that is not final cannot settle a recipient")
-        with transaction(self._database):
+        with self._keeping():
             self._settle(
                 (job, *key, outcome)
                 for job, line, outcome in reports
@@ -227,7 +229,7 @@ class Recipients:
         """
         deadlines = dict(self._database.execute("SELECT id, deadline FROM jobs"))
         over: list[tuple[int, str, str, Outcome]] = []
-        later: list[tuple[float, str, int, str, str]] = []
+        later: list[tuple[float, Outcome, int, str, str]] = []
         for job, line, outcome in reports:
             due = outcome.next_attempt_at
             if outcome.final or due is None:
@@ -239,13 +241,13 @@ class Recipients:
                 last = at_deadline(outcome, outcome.address, outcome.checked_at)
                 over.append((job, *key, last))
             else:
-                later.append((due, encode(outcome), job, *key))
-        with transaction(self._database):
+                later.append((due, outcome, job, *key))
+        with self._keeping():
             self._settle(over)
             self._database.executemany(
                 "UPDATE recipients SET due = ?, outcome = ?"
                 " WHERE job = ? AND domain = ? AND local = ? AND settled = 0",
-                later,
+                [(due, self._encoded(outcome), *key) for due, outcome, *key in later],
             )
         for job, line, _ in reports:
             self._came_back((job, line))
@@ -347,7 +349,7 @@ class Recipients:
             cursor = self._database.execute(
                 "UPDATE recipients SET settled = ?, due = NULL, outcome = ?"
                 " WHERE job = ? AND domain = ? AND local = ? AND settled = 0",
-                (places[job] + 1, encode(outcome), job, domain, local),
+                (places[job] + 1, self._encoded(outcome), job, domain, local),
             )
             if cursor.rowcount:
                 places[job] += 1
