@@ -50,7 +50,8 @@ dialogues = st.builds(
     exchanger_address=texts,
     begun_at=st.floats(0, 2e9),
     lines=st.lists(
-        st.text(st.characters(exclude_characters="\n"), min_size=1, max_size=20), min_size=1
+        st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1, max_size=20),
+        min_size=1,
     ).map(tuple),
     left_out=st.integers(0, 9),
 )

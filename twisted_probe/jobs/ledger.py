@@ -156,6 +156,28 @@ class Ledger(Recipients, Switches, Reading):
         found = self._jobs("name = ? OR done_name = ?", name, name)
         return max(found, key=lambda job: (job.state in ALIVE, job.id), default=None)
 
+    def jobs_of(self, key: tuple[str, str], limit: int) -> list[Job]:
+        """The last `limit` jobs that have this recipient (`Address.key`), the newest first."""
+        return self._jobs(
+            "id IN (SELECT jobs.id FROM jobs JOIN recipients ON job = jobs.id"
+            " WHERE domain = ? AND local = ? ORDER BY jobs.id DESC LIMIT ?)",
+            *(*key, limit),
+        )[::-1]
+
+    def standing(self, job: int, key: tuple[str, str]) -> tuple[int, Outcome | None]:
+        """Where a recipient stands first in a job, and its last outcome, final or not.
+
+        Raises KeyError when the job has no such recipient.
+        """
+        found = self._database.execute(
+            "SELECT line, outcome FROM recipients WHERE job = ? AND domain = ? AND local = ?",
+            (job, *key),
+        ).fetchone()
+        if found is None:
+            raise KeyError(key)
+        line, outcome = found
+        return line, None if outcome is None else decode(outcome, line=line)
+
     def latest(self, limit: int) -> list[Job]:
         """The last `limit` jobs that came, the newest first, whatever their state."""
         return self._jobs("id > (SELECT max(id) FROM jobs) - ?", limit)[::-1]

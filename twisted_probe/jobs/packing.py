@@ -107,7 +107,8 @@ def _bounded(dialogue: Dialogue) -> list[Any]:
     """A session whose lines are no longer than they may be when packed."""
     for length in _LINE_LENGTHS:
         text = "\n".join(cut(line, length) for line in dialogue.lines)
-        if len(text) <= MAX_DIALOGUE or len(zlib.compress(text.encode(), 1)) <= MAX_DIALOGUE:
+        data = text.encode()
+        if len(data) <= MAX_DIALOGUE or len(zlib.compress(data, 1)) <= MAX_DIALOGUE:
             return _fields(dialogue, text)
     lines = dialogue.lines
     kept = evolve(
