@@ -44,6 +44,7 @@ bases = st.builds(
     dialogue=st.none() | st.integers(0, 9),
     rule=texts,
 )
+line_texts = st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1, max_size=20)
 dialogues = st.builds(
     Dialogue,
     exchanger=texts,

@@ -9,10 +9,11 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from twisted_probe.jobs.access import mended
 from twisted_probe.jobs.durable import PRIVATE
-from twisted_probe.jobs.schema import NewerSchema, migrate
+from twisted_probe.jobs.schema import NewerSchema, OlderSchema, check_version, migrate
 
 #: KiB of pages that SQLite may keep in memory (2 MiB by itself): the inner pages of the keys of
 #: ten million recipients, and a third of what the whole daemon may hold.
@@ -40,6 +41,24 @@ def opened(path: str | os.PathLike[str]) -> sqlite3.Connection:
             database.close()
             raise
     except (OSError, sqlite3.Error, NewerSchema) as error:
+        raise LedgerError(f"the ledger {os.fspath(path)}: {error}") from error
+    return database
+
+
+def opened_to_read(path: str | os.PathLike[str]) -> sqlite3.Connection:
+    """The database at `path` as it is, for reading only; whoever writes to it is not disturbed.
+
+    Raises LedgerError.
+    """
+    try:
+        uri = Path(path).absolute().as_uri()
+        database = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+        try:
+            check_version(database)
+        except BaseException:
+            database.close()
+            raise
+    except (OSError, sqlite3.Error, NewerSchema, OlderSchema) as error:
         raise LedgerError(f"the ledger {os.fspath(path)}: {error}") from error
     return database
 

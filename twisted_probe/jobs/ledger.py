@@ -15,7 +15,7 @@ from itertools import islice
 from attrs import frozen
 
 from twisted_probe.jobs.codec import decode, encode
-from twisted_probe.jobs.database import LedgerError, opened, transaction
+from twisted_probe.jobs.database import LedgerError, opened, opened_to_read, transaction
 from twisted_probe.jobs.formats import Format, Row
 from twisted_probe.jobs.job_file import SAYS_NOTHING, JobFile
 from twisted_probe.jobs.job_file import decode as decode_job_file
@@ -107,11 +107,14 @@ class Progress:
 class Ledger(Recipients, Switches, Reading):
     """The ledger in the SQLite file `path`, made where there is none.
 
-    Raises LedgerError when the file is no database, is damaged, or belongs to a newer version.
+    With `read_only` nothing is made or changed, and another process may use it meanwhile.
+
+    Raises LedgerError when the file is no database, is damaged, or belongs to a newer version;
+    to be read, also when it is not there or belongs to an older one.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(opened(path))
+    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
+        super().__init__(opened_to_read(path) if read_only else opened(path))
 
     def close(self) -> None:
         """Close the file. What is out is open again for whoever opens it next."""
@@ -170,12 +173,16 @@ class Ledger(Recipients, Switches, Reading):
         Raises KeyError when the job has no such recipient.
         """
         found = self._database.execute(
-            "SELECT line, outcome FROM recipients WHERE job = ? AND domain = ? AND local = ?",
+            "SELECT line, settled, outcome FROM recipients"
+            " WHERE job = ? AND domain = ? AND local = ?",
             (job, *key),
         ).fetchone()
         if found is None:
             raise KeyError(key)
-        line, outcome = found
+        line, settled, outcome = found
+        if settled:
+            (last,) = self.page(job, self.job(job).title, after=line - 1, limit=1).outcomes
+            return line, last
         return line, None if outcome is None else decode(outcome, line=line)
 
     def latest(self, limit: int) -> list[Job]:

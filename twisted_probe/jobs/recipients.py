@@ -10,7 +10,7 @@ import sqlite3
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from twisted_probe.jobs.codec import decode
 from twisted_probe.jobs.database import transaction
@@ -251,6 +251,33 @@ class Recipients(Hearings):
             )
         for job, line, _ in reports:
             self._came_back((job, line))
+
+    def amend(
+        self, job: int, changes: Sequence[tuple[tuple[str, str], Reason, bool | None]]
+    ) -> None:
+        """Give settled recipients, by their keys, another reason and another word on catch_all.
+        One that has them already, or is not settled, is left as it is."""
+        tally: Counter[Reason] = Counter()
+        with transaction(self._database):
+            for (domain, local), reason, catch_all in changes:
+                found = self._database.execute(
+                    "SELECT outcome FROM recipients"
+                    " WHERE job = ? AND domain = ? AND local = ? AND settled > 0",
+                    (job, domain, local),
+                ).fetchone()
+                if found is None:
+                    continue
+                before = decode(found[0])
+                after = evolve(before, reason=reason, catch_all=catch_all)
+                if after == before:
+                    continue
+                self._database.execute(
+                    "UPDATE recipients SET outcome = ? WHERE job = ? AND domain = ? AND local = ?",
+                    (self._encoded(after), job, domain, local),
+                )
+                tally[before.reason] -= 1
+                tally[reason] += 1
+            self._tally(job, tally)
 
     def give_back(self, tokens: Sequence[Token], until: float = 0.0) -> None:
         """Take recipients back as they were, and hand them out no sooner than `until`.

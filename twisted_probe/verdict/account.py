@@ -6,6 +6,7 @@ shown.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import asdict
@@ -64,3 +65,19 @@ def _match(match: Match) -> dict[str, Any]:
         "ground": match.ground,
         "shown": match.shown,
     }
+
+
+def hits_of(rules: Rules, hits: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The rules that have decided, the most frequent first, and how often; those that are not in
+    force any more have no label and no ground."""
+    by_name = {rule.name: rule for rule in rules}
+    return [
+        {
+            "name": name,
+            "hits": number,
+            "label": by_name[name].label.value if name in by_name else None,
+            "explicit": by_name[name].explicit if name in by_name else None,
+            "ground": by_name[name].ground if name in by_name else None,
+        }
+        for name, number in sorted(hits.items(), key=lambda item: (-item[1], item[0]))
+    ]

@@ -13,6 +13,10 @@ class NewerSchema(Exception):
     """The database was written by a newer version of this program. Nothing was changed."""
 
 
+class OlderSchema(Exception):
+    """The database was written by an older version of this program, and nobody may change it."""
+
+
 def steps() -> list[str]:
     """The SQL of each version, the first one first."""
     found = sorted(
@@ -45,3 +49,13 @@ def migrate(database: sqlite3.Connection) -> None:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
+
+
+def check_version(database: sqlite3.Connection) -> None:
+    """Raises NewerSchema or OlderSchema when `database` is not of the newest version."""
+    version, known = database.execute("PRAGMA user_version").fetchone()[0], len(steps())
+    words = f"its schema is version {version}, this program knows version {known}"
+    if version > known:
+        raise NewerSchema(words)
+    if version < known:
+        raise OlderSchema(f"{words}; start the daemon on it once")
