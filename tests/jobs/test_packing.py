@@ -41,6 +41,7 @@ bases = st.builds(
     control_wanted=st.booleans(),
     every_exchanger_refused_relay=st.booleans(),
     recipient_accepted_lately=st.booleans(),
+    witness=texts,
     dialogue=st.none() | st.integers(0, 9),
     rule=texts,
 )

@@ -141,10 +141,15 @@ def test_the_second_control_unmasks_who_refuses_everybody_later() -> None:
 
 def test_somebody_known_to_be_there_explains_vague_refusals() -> None:
     temper = Temper(mailboxes=HERE, unknown="550 Rejected")
-    with town(A, controls=Controls(known_good=("ben@a.example",)), sources=town_sources()) as t:
+    known = Controls(known_good=("ben@a.example",))
+    with town(A, controls=known, sources=town_sources(), evidence=True) as t:
         record = t.square.settle("192.0.2.1", temper)
-        assert reasons(asked(t, "nobody")) == [Reason.NO_SUCH_MAILBOX]
+        (outcome,) = asked(t, "nobody")
+        assert outcome.reason is Reason.NO_SUCH_MAILBOX
         assert record.sessions[0].verbs.count("RCPT") == 3
+        assert outcome.hearing is not None
+        (basis,) = outcome.hearing.bases.values()
+        assert (basis.witness, basis.recipient_accepted_lately) == ("ben@a.example", True)
     with town(A, sources=town_sources()) as t:
         t.square.settle("192.0.2.1", temper)
         assert reasons(asked(t, "nobody")) == [Reason.REJECTS_EVERYONE]

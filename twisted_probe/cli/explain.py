@@ -129,9 +129,11 @@ def lines_of(answer: dict[str, Any], width: int = WIDTH) -> Iterator[str]:
 
 
 def _attempt_lines(attempt: dict[str, Any], number: int, of: int, width: int) -> Iterator[str]:
+    title = f"Attempt {number} of {of}: "
     for session in attempt["sessions"]:
         who = f"{session['exchanger']} [{session['exchanger_address']}]"
-        yield from _wrapped(f"Attempt {number} of {of}: {session['begun_at']}, {who}", width)
+        yield from _wrapped(f"{title}{session['begun_at']}, {who}", width)
+        title = "The next session: "
         for line in session["lines"]:
             yield from _wrapped(line, width, "  ", "       ")
         if session["left_out"]:

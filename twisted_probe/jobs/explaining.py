@@ -108,7 +108,7 @@ def _hearings(ledger: Ledger, number: int | None) -> Iterator[Hearing]:
 def _attempt(hearing: Hearing, address: Address, rules: Rules | None) -> dict[str, Any]:
     basis = hearing.bases.get(address.key)
     own = address.forward_path.decode()
-    shown = [own] if basis is None else [own, basis.control_recipient]
+    shown = [own] if basis is None else [own, basis.control_recipient, basis.witness]
     dialogues = list(hearing.dialogues)
     if basis is not None and basis.dialogue is not None:
         dialogues = dialogues[basis.dialogue : basis.dialogue + 1]

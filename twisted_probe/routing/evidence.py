@@ -48,12 +48,14 @@ class Request:
 @frozen
 class Answer:
     """A reply to one recipient, and whose it was. `is_vouched`: another recipient was accepted by
-    the same judgement. `dialogue` is the place of the session among those of the attempt."""
+    the same judgement. `witness` was asked at the end of the session. `dialogue` is the place of
+    the session among those of the attempt."""
 
     reply: Reply
     exchanger: Exchanger
     tls: TlsReport | None = None
     is_vouched: bool = False
+    witness: str = ""
     dialogue: int | None = None
 
 
@@ -130,6 +132,7 @@ class Evidence:
         blocked: Reply | None = None
         change = self._change_of_mind(report, exchanger)
         vouched = self._vouched(report, exchanger)
+        witness = next((each.text for each in report.witnesses), "")
         dialogue = len(self.dialogues) - 1 if self.dialogues else None
         for recipient, reply in report.answers.items():
             finding = self._classify(reply, exchanger, recipient)
@@ -143,7 +146,7 @@ class Evidence:
                 self.troubles[recipient] = _held_back(reply, exchanger, change)
                 continue
             self.answers[recipient] = Answer(
-                reply, exchanger, report.tls, recipient in vouched, dialogue
+                reply, exchanger, report.tls, recipient in vouched, witness, dialogue
             )
             if finding.label is Label.RELAY_DENIED:
                 elsewhere.append(recipient)
@@ -362,6 +365,7 @@ class Evidence:
             answer.reply,
             answer.exchanger,
             control=self.control_reply(answer.exchanger),
+            witness=answer.witness,
             dialogue=answer.dialogue,
             # Whoever takes mail for another recipient of the domain does serve it.
             every_exchanger_refused_relay=(

@@ -30,6 +30,7 @@ class Basis:
 
     `reply` is what was said to `recipient`, or of everybody where a session was refused (then it
     is not of the stage RCPT). `control` is the reply that is known of `control_recipient`.
+    `witness` was asked at the end of the session, because the reply's worth depended on it.
     `dialogue` is the place of the session among those of the attempt, `rule` the one that has
     decided. For the others see `verdict.judge.Circumstances`.
     """
@@ -46,6 +47,7 @@ class Basis:
     control_wanted: bool = True
     every_exchanger_refused_relay: bool = False
     recipient_accepted_lately: bool = False
+    witness: str = ""
     dialogue: int | None = None
     rule: str = ""
 
