@@ -146,6 +146,7 @@ def test_our_own_name_is_not_the_exchangers_word() -> None:
     found.note(report({ANN: "550 5.1.1 User unknown, zen.spamhaus.org"}), BEST, NOW)
     assert outcome(found).reason is Reason.NO_SUCH_MAILBOX
     found.source = evolve(ONE, helo="probe1.example.org")
+    found.note(report({ANN: "550 5.1.1 User unknown, zen.spamhaus.org"}), BEST, NOW)
     assert outcome(found).reason is Reason.BLOCKLISTED
 
 

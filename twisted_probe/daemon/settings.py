@@ -190,8 +190,8 @@ SETTINGS: tuple[Setting, ...] = (
         kind=Flag(),
         default=True,
         unit="true or false",
-        reason="it takes some 100 bytes a recipient in the ledger, and holds personal data as the "
-        "lists do",
+        reason="it takes 15 to 600 bytes a recipient in the ledger, as sessions are large or "
+        "small, and holds personal data as the lists do",
     ),
     Setting(
         key="deadline",

@@ -14,10 +14,10 @@ from attrs import define, evolve, field, frozen
 
 from twisted_probe.routing.memory import Known
 from twisted_probe.smtp.conversation import SessionReport
-from twisted_probe.verdict.basis import finding_of, judgement_of
+from twisted_probe.verdict.basis import judged, judgement_of
 from twisted_probe.verdict.classify import Context, classify
 from twisted_probe.verdict.hints import retry_hint
-from twisted_probe.verdict.judge import Circumstances, Judgement, judge
+from twisted_probe.verdict.judge import Circumstances, judge
 from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address
@@ -47,11 +47,12 @@ class Request:
 
 @frozen
 class Answer:
-    """A reply to one recipient, and whose it was. `is_vouched`: another recipient was accepted by
-    the same judgement. `witness` was asked at the end of the session. `dialogue` is the place of
-    the session among those of the attempt."""
+    """A reply to one recipient, what it says, and whose it was. `is_vouched`: another recipient
+    was accepted by the same judgement. `witness` was asked at the end of the session. `dialogue`
+    is the place of the session among those of the attempt."""
 
     reply: Reply
+    finding: Finding
     exchanger: Exchanger
     tls: TlsReport | None = None
     is_vouched: bool = False
@@ -104,6 +105,7 @@ class Evidence:
     bases: dict[tuple[str, str], Basis] = field(factory=dict)
     before: int | None = None
     hits: Counter[str] = field(factory=Counter)
+    _read: tuple[Reply, Finding] | None = None
     _hearing: Hearing | None = None
 
     @property
@@ -146,7 +148,7 @@ class Evidence:
                 self.troubles[recipient] = _held_back(reply, exchanger, change)
                 continue
             self.answers[recipient] = Answer(
-                reply, exchanger, report.tls, recipient in vouched, witness, dialogue
+                reply, finding, exchanger, report.tls, recipient in vouched, witness, dialogue
             )
             if finding.label is Label.RELAY_DENIED:
                 elsewhere.append(recipient)
@@ -209,13 +211,16 @@ class Evidence:
         asked = next((reply for each, reply in answers.items() if not self._is_real(each)), None)
         control = asked or self.control_reply(exchanger)
         vague: list[Address] = []
-        if control is not None and control.code_class == 5:
+        if control is not None and self._is_vague_no(control, exchanger):
             vague = [
                 each
                 for each in refused
                 if self._is_real(each) and self._is_vague(each, answers[each], control, exchanger)
             ]
         return (refused if self.is_wary else vague), bool(vague)
+
+    def _is_vague_no(self, control: Reply, exchanger: Exchanger) -> bool:
+        return control.code_class == 5 and not self._classify(control, exchanger).explicit
 
     def _is_real(self, recipient: Address) -> bool:
         return recipient.local != self.control
@@ -287,8 +292,9 @@ class Evidence:
         """What those whom this session left unanswered can say of it."""
         if report.refusal is not None:
             reply = report.refusal
-            basis = self._basis_of(None, reply, exchanger, dialogue=dialogue)
-            basis, judgement = self._judged(basis)
+            finding = self._classify(reply, exchanger)
+            basis = self._basis_of(None, reply, exchanger, dialogue=dialogue, rule=finding.rule)
+            judgement = judged(basis, finding, None)
             return Trouble(
                 reason=judgement.reason,
                 retry=judgement.retry,
@@ -337,7 +343,8 @@ class Evidence:
         answer = self.answers.get(recipient)
         trouble = self.troubles.get(recipient)
         if answer is not None:
-            basis, judgement = self._judged(self._basis(recipient, answer))
+            basis = self._basis(recipient, answer)
+            judgement = judged(basis, answer.finding, self._control_finding(answer.exchanger))
             said = Trouble(
                 reason=judgement.reason,
                 retry=judgement.retry,
@@ -354,9 +361,14 @@ class Evidence:
         tls = None if answer is None else answer.tls
         return self._settled(request, said, tls, now, started, ladder)
 
-    def _judged(self, basis: Basis) -> tuple[Basis, Judgement]:
-        finding = finding_of(basis, self.rules)
-        return evolve(basis, rule=finding.rule), judgement_of(basis, self.rules, finding)
+    def _control_finding(self, exchanger: Exchanger) -> Finding | None:
+        """What the control's reply says, which is the same for all recipients."""
+        control = self.control_reply(exchanger)
+        if control is None:
+            return None
+        if self._read is None or self._read[0] is not control:
+            self._read = control, self._classify(control, exchanger)
+        return self._read[1]
 
     def _basis(self, recipient: Address, answer: Answer) -> Basis:
         known = self.known
@@ -366,6 +378,7 @@ class Evidence:
             answer.exchanger,
             control=self.control_reply(answer.exchanger),
             witness=answer.witness,
+            rule=answer.finding.rule,
             dialogue=answer.dialogue,
             # Whoever takes mail for another recipient of the domain does serve it.
             every_exchanger_refused_relay=(

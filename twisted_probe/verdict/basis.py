@@ -40,13 +40,13 @@ def control_finding_of(basis: Basis, rules: Rules | None = None) -> Finding | No
     return classify(control.stage, control, evolve(context_of(basis), recipient=""), rules)
 
 
-def judgement_of(
-    basis: Basis, rules: Rules | None = None, finding: Finding | None = None
-) -> Judgement:
-    """What becomes of the recipient by these rules; `finding` is what they find, where that is
-    known already. Pure."""
-    if finding is None:
-        finding = finding_of(basis, rules)
+def judgement_of(basis: Basis, rules: Rules | None = None) -> Judgement:
+    """What becomes of the recipient by these rules. Pure."""
+    return judged(basis, finding_of(basis, rules), control_finding_of(basis, rules))
+
+
+def judged(basis: Basis, finding: Finding, control_finding: Finding | None) -> Judgement:
+    """The same where it is known what the reply says, and what the control's says."""
     if basis.reply.stage is not Stage.RCPT:
         return judge(finding, basis.reply)
     return judge(
@@ -54,7 +54,7 @@ def judgement_of(
         basis.reply,
         Circumstances(
             control=basis.control,
-            control_finding=control_finding_of(basis, rules),
+            control_finding=control_finding,
             control_wanted=basis.control_wanted,
             best=basis.best,
             every_exchanger_refused_relay=basis.every_exchanger_refused_relay,
