@@ -188,3 +188,59 @@ def test_what_is_wrong(
     monkeypatch.delenv("MAILPROBE_SPOOL", raising=False)
     assert main(words) == code
     assert complaint in capsys.readouterr().err
+
+
+# --- How it looks -------------------------------------------------------------------------------
+
+
+def answer_with(**changes: object) -> dict[str, object]:
+    """An answer as the API gives it."""
+    return {
+        "address": "ann@a.example",
+        "job": "list.txt",
+        "line": 1,
+        "other_jobs": [],
+        "outcome": None,
+        "attempts": [],
+        **changes,
+    }
+
+
+def test_who_was_not_asked_yet() -> None:
+    assert list(lines_of(answer_with(other_jobs=["old.txt", "older.txt"]))) == [
+        "ann@a.example, line 1 of list.txt",
+        "  also in      old.txt, older.txt; this is the newest",
+        "  outcome      none yet: it was not asked",
+    ]
+
+
+def test_sessions_that_brought_nothing_and_lines_that_were_not_kept() -> None:
+    session = {
+        "exchanger": "mx.a.example",
+        "exchanger_address": "192.0.2.1",
+        "begun_at": "2027-01-15T08:00:00.000Z",
+        "lines": ["S: 220 mx.a.example"],
+        "left_out": 7,
+    }
+    outcome = {
+        "verdict": "unknown",
+        "reason": "timeout",
+        "final": False,
+        "text": "no reply in time",
+        "source": None,
+    }
+    attempt = {"sessions": [session, session], "account": None}
+    assert list(lines_of(answer_with(outcome=outcome, attempts=[attempt])))[1:] == [
+        "  outcome      ? unknown, timeout, not final",
+        "  text         no reply in time",
+        "",
+        "Attempt 1 of 1: 2027-01-15T08:00:00.000Z, mx.a.example [192.0.2.1]",
+        "  S: 220 mx.a.example",
+        "  … 7 lines were not kept",
+        "",
+        "The next session: 2027-01-15T08:00:00.000Z, mx.a.example [192.0.2.1]",
+        "  S: 220 mx.a.example",
+        "  … 7 lines were not kept",
+        "",
+        "  no reply in this attempt was about it",
+    ]
