@@ -26,7 +26,7 @@ class Nobody(Control):
 
     def __init__(self) -> None:
         nothing: Any = None
-        super().__init__(nothing, nothing, nothing, nothing, nothing, nothing)
+        super().__init__(*[nothing] * 7)
 
 
 @asynccontextmanager

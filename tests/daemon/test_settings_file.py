@@ -215,6 +215,7 @@ def test_the_prober_is_told_all_that_concerns_it(file: Path) -> None:
     assert set(config.probing) == {
         *("sources", "reverse_path", "resolvers", "port", "allow_networks"),
         *("control", "timeouts", "limits", "ladder", "rules", "tls", "sites"),
+        *("controls", "evidence"),
     }
     assert config.probing["limits"] is config.limits
 

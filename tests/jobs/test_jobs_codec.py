@@ -55,12 +55,14 @@ of_field: dict[str, st.SearchStrategy[Any]] = {
         control=maybe_texts,
         attempts=counts,
         first_attempt_at=times,
+        evidence=st.none() | counts,
     ),
+    "evidence": st.none() | counts,
 }
 
 
 def test_no_field_is_forgotten() -> None:
-    assert [field.name for field in fields(Outcome)] == list(of_field)
+    assert [field.name for field in fields(Outcome)] == [*of_field, "hearing"]
 
 
 @given(st.builds(Outcome, **of_field))

@@ -146,6 +146,7 @@ def test_our_own_name_is_not_the_exchangers_word() -> None:
     found.note(report({ANN: "550 5.1.1 User unknown, zen.spamhaus.org"}), BEST, NOW)
     assert outcome(found).reason is Reason.NO_SUCH_MAILBOX
     found.source = evolve(ONE, helo="probe1.example.org")
+    found.note(report({ANN: "550 5.1.1 User unknown, zen.spamhaus.org"}), BEST, NOW)
     assert outcome(found).reason is Reason.BLOCKLISTED
 
 
@@ -179,10 +180,105 @@ def test_a_backup_adds_nothing_to_what_is_remembered() -> None:
 
 def test_who_was_accepted_vouches_for_the_one_who_accepted() -> None:
     found = evidence()
-    found.note(report({ANN: YES, BEN: VAGUE, CONTROL: VAGUE}), BEST, NOW)
+    found.note(report({BEN: VAGUE, ANN: YES, CONTROL: VAGUE}), BEST, NOW)
     assert outcome(found, address=BEN).reason is Reason.NO_SUCH_MAILBOX
     found.note(report({CARL: VAGUE, CONTROL: VAGUE}), BACKUP, NOW)
     assert outcome(found, address=CARL).reason is Reason.REJECTS_EVERYONE
+
+
+def witnesses(found: Evidence, answers: dict[Any, str], exchanger: Exchanger = BEST) -> list[str]:
+    said = {address: reply(text) for address, text in answers.items()}
+    return [each.text for each in found.witnesses(said, exchanger)]
+
+
+def heard(answers: dict[Any, str], witness: dict[Any, str]) -> SessionReport:
+    return report(answers, witnesses={who: reply(text) for who, text in witness.items()})
+
+
+def test_who_was_accepted_before_a_vague_refusal_is_asked_once_more() -> None:
+    """Row 100: the exchanger may have begun to refuse everybody."""
+    answers = {ANN: YES, BEN: VAGUE, CONTROL: VAGUE}
+    found = evidence()
+    assert witnesses(found, answers) == ["ann@a.example"]
+    found.note(report(answers), BEST, NOW)
+    assert outcome(found, address=BEN).reason is Reason.REJECTS_EVERYONE
+    found = evidence()
+    found.note(heard(answers, {ANN: YES}), BEST, NOW)
+    assert outcome(found, address=BEN).reason is Reason.NO_SUCH_MAILBOX
+    assert outcome(found, address=ANN).reason is Reason.ACCEPTED
+
+
+def test_who_is_refused_the_second_time_shows_a_change_of_mind() -> None:
+    found = evidence()
+    grey = {ANN: YES, BEN: NO, CARL: GREY, CONTROL: NO}
+    found.note(heard(grey, {ANN: NO}), BEST, NOW)
+    for address in (ANN, BEN):
+        said = outcome(found, address=address)
+        assert (said.reason, said.final, said.catch_all) == (Reason.POLICY, False, None)
+        assert (
+            said.text
+            == "the exchanger refused at the end of the session whom it had accepted before"
+        )
+    assert outcome(found, address=CARL).reason is Reason.GREYLISTED
+    assert found.control_reply(BEST) is None
+
+
+def test_a_later_acceptance_is_as_good_as_a_witness() -> None:
+    assert witnesses(evidence(), {BEN: VAGUE, ANN: YES, CONTROL: VAGUE}) == []
+    assert witnesses(evidence(), {ANN: YES, BEN: NO, CONTROL: VAGUE}) == []
+    assert witnesses(evidence(), {ANN: YES, BEN: VAGUE, CONTROL: NO}) == []
+    assert witnesses(evidence(), {ANN: YES, BEN: VAGUE, CONTROL: YES}) == []
+    assert witnesses(evidence(), {ANN: YES, BEN: VAGUE}) == []
+
+
+def test_nobody_was_accepted_postmaster_is_asked() -> None:
+    """RFC 5321 section 4.5.1."""
+    answers = {BEN: VAGUE, CONTROL: VAGUE}
+    assert witnesses(evidence(), answers) == ["postmaster@a.example"]
+    assert witnesses(evidence(good=(CARL,)), answers) == ["carl@a.example"]
+    assert witnesses(evidence(good=(parse_address("x@b.example"),)), answers) == [
+        "postmaster@a.example"
+    ]
+    assert witnesses(evidence(), answers, BACKUP) == []
+    asked = parse_address("postmaster@a.example")
+    assert witnesses(evidence(), {asked: VAGUE, **answers}) == []
+    lately = evidence()
+    lately.known = Known(CONTROL.local, accepted_at=NOW)
+    assert witnesses(lately, answers) == []
+    lately.note(report(answers), BEST, NOW)
+    assert outcome(lately, address=BEN).reason is Reason.NO_SUCH_MAILBOX
+    for said, reason in ((YES, Reason.NO_SUCH_MAILBOX), (NO, Reason.REJECTS_EVERYONE)):
+        found = evidence()
+        found.note(heard(answers, {asked: said}), BEST, NOW)
+        assert outcome(found, address=BEN).reason is reason
+
+
+def test_who_was_accepted_in_an_earlier_session_is_asked_in_the_next() -> None:
+    found = evidence()
+    found.note(report({ANN: YES, CONTROL: VAGUE}), BEST, NOW)
+    assert witnesses(found, {BEN: VAGUE}) == ["ann@a.example"]
+    found.note(heard({BEN: VAGUE}, {ANN: VAGUE}), BEST, NOW)
+    assert outcome(found, address=BEN).reason is Reason.POLICY
+    assert outcome(found, address=ANN).reason is Reason.ACCEPTED
+
+
+def test_the_wary_look_behind_every_refusal() -> None:
+    """The second control: an exchanger that judges otherwise at the end is not believed."""
+    answers = {ANN: YES, BEN: NO, CONTROL: NO}
+    assert witnesses(evidence(is_wary=True), answers) == ["ann@a.example"]
+    assert witnesses(evidence(is_wary=True), {ANN: YES, CONTROL: NO}) == ["ann@a.example"]
+    assert witnesses(evidence(is_wary=True), {BEN: NO, CONTROL: NO}) == []
+    assert witnesses(evidence(is_wary=True), {ANN: YES, CONTROL: YES}) == []
+
+
+def test_a_control_that_is_accepted_now_shows_a_change_of_mind() -> None:
+    found = evidence(is_wary=True)
+    found.known = Known(CONTROL.local, control_reply=reply(NO), control_at=NOW)
+    found.note(report({ANN: YES, CONTROL: YES}), BEST, NOW)
+    said = outcome(found)
+    assert (said.reason, said.final) == (Reason.POLICY, False)
+    found.note(report({ANN: YES, CONTROL: YES}), BEST, NOW)
+    assert outcome(found).reason is Reason.CATCH_ALL
 
 
 def test_without_a_control() -> None:

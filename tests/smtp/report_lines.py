@@ -14,12 +14,13 @@ from twisted_probe.smtp.errors import SessionError
 from twisted_probe.vocabulary.reply import Reply
 
 #: Fields that are told in words of their own.
-_TOLD = frozenset(("answers", "unanswered", "refusal", "failure"))
+_TOLD = frozenset(("answers", "unanswered", "refusal", "failure", "witnesses"))
 
 
 def report_lines(report: SessionReport) -> list[str]:
     """`report`, a line for each answer and for each other thing that it says."""
     lines = [f"{who}: {_codes(reply)}" for who, reply in report.answers.items()]
+    lines += [f"witness {who}: {_codes(reply)}" for who, reply in report.witnesses.items()]
     if report.unanswered:
         lines.append("back: " + " ".join(map(str, report.unanswered)))
     if report.refusal is not None:

@@ -38,7 +38,9 @@ class Talk(Wire):
 
     def __init__(self, keywords: str, *recipients: Address, **options: Any) -> None:
         self._control = options.pop("control", None)
-        wishes = {key: options.pop(key) for key in ("max_errors", "manner") if key in options}
+        wishes = {
+            key: options.pop(key) for key in ("max_errors", "manner", "witnesses") if key in options
+        }
         super().__init__(**options)
         self.server("220 mx.example.net ESMTP")
         self.running = Deferred.fromCoroutine(

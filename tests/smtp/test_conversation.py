@@ -232,6 +232,75 @@ def test_a_hundred_recipients_and_a_control() -> None:
     assert talk.report.unanswered == (people[-1],)
 
 
+# --- Witnesses ----------------------------------------------------------------------------------
+
+
+def again(*witnesses: Address) -> Any:
+    """Names the same whatever the answers were."""
+    return lambda answers: list(witnesses)
+
+
+def test_witnesses_are_asked_last_and_answer_apart() -> None:
+    told: list[dict[str, int]] = []
+
+    def name(answers: Any) -> list[Address]:
+        told.append({each.local: reply.code for each, reply in answers.items()})
+        return [ANN]
+
+    talk = Talk("PIPELINING", ANN, BOB, control=CONTROL, witnesses=name)
+    talk.client(MAIL, to("ann"), to("bob"))
+    talk.server(OK, OK, NO)
+    talk.client(TO_CONTROL)
+    talk.server(NO)
+    talk.client(to("ann"))
+    talk.server("550 Rejected")
+    report = talk.says_goodbye()
+    assert codes(report) == {"ann": 250, "bob": 550, "x7k2m9": 550}
+    assert told == [codes(report)]
+    assert {who.local: reply.code for who, reply in report.witnesses.items()} == {"ann": 550}
+    assert (report.unanswered, report.errors) == ((), 3)
+
+
+def test_a_witness_may_be_one_error_too_many() -> None:
+    talk = Talk("", ANN, BOB, max_errors=1, witnesses=again(ANN))
+    talk.goes((MAIL, OK), (to("ann"), NO), (to("ann"), OK))
+    report = talk.says_goodbye()
+    assert report.unanswered == (BOB,)
+    assert len(report.witnesses) == 1
+
+
+def test_nobody_answered_nobody_is_heard() -> None:
+    talk = Talk("", ANN, witnesses=again(ANN))
+    talk.goes((MAIL, OK), (to("ann"), "421 4.3.0 bye"))
+    assert talk.says_goodbye().witnesses == {}
+    talk = Talk("", ANN, BOB, witnesses=again(ANN))
+    talk.goes((MAIL, OK), (to("ann"), OK), (to("bob"), "421 4.3.0 bye"))
+    assert talk.says_goodbye().witnesses == {}
+
+
+def test_the_connection_is_lost_at_a_witness() -> None:
+    talk = Talk("", ANN, witnesses=again(ANN))
+    talk.goes((MAIL, OK), (to("ann"), OK))
+    talk.client(to("ann"))
+    talk.closes()
+    assert codes(talk.report) == {"ann": 250}
+    assert talk.report.witnesses == {}
+    assert isinstance(talk.report.failure, SessionLost)
+
+
+def test_a_session_has_room_for_a_witness() -> None:
+    many = [person(f"u{n}") for n in range(10)]
+    talk = Talk("PIPELINING", *many, max_errors=99, max_recipients=10, witnesses=again(ANN))
+    talk.client(MAIL, *(to(f"u{n}") for n in range(9)))
+    talk.server(OK, *[NO] * 9)
+    talk.client(to("ann"))
+    talk.server(OK)
+    assert talk.says_goodbye().unanswered == (many[9],)
+    talk = Talk("", ANN, BOB, max_recipients=1, witnesses=again(ANN))
+    talk.goes((MAIL, OK), (to("ann"), OK))
+    assert talk.says_goodbye().unanswered == (BOB,)
+
+
 # --- The ceiling of a transaction --------------------------------------------------------------
 
 

@@ -66,6 +66,14 @@ def _run(arguments: argparse.Namespace) -> int:
         from twisted_probe.cli.config import config
 
         return config(arguments)
+    if arguments.command == "explain":
+        from twisted_probe.cli.explain import explain
+
+        return explain(arguments)
+    if arguments.command == "reclassify":
+        from twisted_probe.cli.reclassify import reclassify
+
+        return reclassify(arguments)
     if arguments.command in remote.COMMANDS:
         return remote.run(arguments)
     if arguments.command == "doctor":

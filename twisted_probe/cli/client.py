@@ -61,6 +61,14 @@ class Client:
         numbers = {key: value for key, value in query.items() if value is not None}
         return self._ask("GET", "jobs", name, "results", query=numbers)
 
+    def explain(self, what: str) -> dict[str, Any]:
+        """Why a recipient's outcome is what it is: an address, or JOB:LINE."""
+        return self._ask("GET", "explain", os.fsencode(what))
+
+    def rules(self) -> dict[str, Any]:
+        """How often each rule has decided."""
+        return self._ask("GET", "rules")
+
     def switch(self, *parts: str | bytes) -> dict[str, Any]:
         """Pause, resume or cancel what the parts of this path name."""
         return self._ask("POST", *parts)

@@ -35,6 +35,8 @@ def add_commands(commands: Commands) -> None:
     _add_switches(commands)
     _add_submit(commands)
     _add_backup(commands)
+    _add_explain(commands)
+    _add_reclassify(commands)
 
 
 def _add(commands: Commands, name: str, help_: str, description: str) -> argparse.ArgumentParser:
@@ -61,6 +63,9 @@ def _add_status(commands: Commands) -> None:
         "limits it. Exit code: 0, 1 when no daemon answers, 2 for wrong usage.",
     )
     parser.add_argument("--watch", action="store_true", help="show it again and again, until ^C")
+    parser.add_argument(
+        "--rules", action="store_true", help="how often each rule has decided since the start"
+    )
     _add_json(parser, "the daemon's own answer, in JSON, on one line")
 
 
@@ -134,6 +139,50 @@ def _add_backup(commands: Commands) -> None:
     _add_json(parser, "a line of JSON")
 
 
+def _add_explain(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "explain",
+        "show why an address came to its verdict",
+        "Show the dialogue that an outcome rests on, the rule that decided and those that nearly "
+        "did, about whom the reply was, and what would change the verdict. Asks the daemon, or "
+        "reads its ledger where none runs. Exit code: 0, 1 when nothing is known, 2 for wrong "
+        "usage.",
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("what", metavar="ADDRESS|JOB:LINE", nargs="?", help="whom to explain")
+    what.add_argument("--reply", metavar="TEXT", help='a bare reply, such as "550 5.1.1 Unknown"')
+    parser.add_argument(
+        "--stage",
+        choices=("greeting", "ehlo", "starttls", "mail", "rcpt"),
+        default="rcpt",
+        help="with --reply: what it was said to (default: %(default)s)",
+    )
+    parser.add_argument("--exchanger", metavar="NAME", default="", help="with --reply: who said it")
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration whose rules count, without a daemon"
+    )
+    _add_json(parser, "in JSON, on one line")
+
+
+def _add_reclassify(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "reclassify",
+        "judge kept evidence by today's rules",
+        "Judge what exchangers have said by today's rules, without asking anybody again, and show "
+        "what comes out otherwise; with --apply change it in the ledger and the result files. To "
+        "look needs no daemon and disturbs none; to apply, none may be running. Exit code: 0, 1 "
+        "when that is not possible, 2 for wrong usage.",
+    )
+    parser.add_argument("name", metavar="JOB", nargs="?", help="a job's file name (default: all)")
+    parser.add_argument("--apply", action="store_true", help="change what comes out otherwise")
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration whose rules count (default: ours alone)"
+    )
+    _add_json(parser, "a line of JSON for each change, and one for each job")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run one of these commands; the exit code."""
     if arguments.spool is None:
@@ -179,6 +228,10 @@ def _wants_json(arguments: argparse.Namespace) -> bool:
 
 def _ask(client: Client, arguments: argparse.Namespace) -> int:
     if arguments.command == "status":
+        if arguments.rules:
+            from twisted_probe.cli.rules import rules
+
+            return rules(client, arguments)
         from twisted_probe.cli.status import status
 
         return status(client, arguments)

@@ -28,6 +28,7 @@ from twisted_probe.daemon.settings import (
 from twisted_probe.jobs.access import group_number
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.job_file import reverse_path_text
+from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
 from twisted_probe.routing.name_servers import parse_resolver, system_resolvers
 from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.overrides import Override
@@ -75,6 +76,8 @@ _PROBING = (
     "rules",
     "tls",
     "sites",
+    "controls",
+    "evidence",
 )
 
 
@@ -107,6 +110,8 @@ class Config:
     rules: Rules | None = None
     tls: Tls = DEFAULT_TLS
     sites: tuple[Override, ...] = ()
+    controls: Controls = DEFAULT_CONTROLS
+    evidence: bool = True
     spool_group: str | None = None
     log_format: str = "text"
     log_addresses: bool = False
@@ -202,6 +207,7 @@ def read_config(
         log_addresses=told["log_addresses"],
         defuse_formulas=told["defuse_formulas"],
         flags=told["flags"],
+        evidence=told["evidence"],
         told=told,
         **probing_of(told),
     )
@@ -291,6 +297,7 @@ def probing_of(told: Told) -> dict[str, Any]:
         "rules": read_rules(told),
         "tls": _read_tls(told),
         "sites": told[SITE],
+        "controls": _made(Controls, told, "controls"),
     }
 
 

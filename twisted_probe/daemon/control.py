@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from io import BytesIO
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from attrs import Factory, frozen
 from twisted.internet.defer import Deferred, DeferredList
@@ -23,14 +23,17 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from twisted_probe.daemon.status import ROOT, Figures, path_of
 from twisted_probe.daemon.switchboard import NoSuchName, Switchboard, called
+from twisted_probe.jobs.explaining import NothingKnown, explained
 from twisted_probe.jobs.formats.output import record_of
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
-from twisted_probe.jobs.names import fitted, printable
+from twisted_probe.jobs.names import printable
 from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.reading import BEFORE_ALL, MAX_PAGE
 from twisted_probe.jobs.spool import Spool
 from twisted_probe.jobs.switches import JobIsOver, Kind
 from twisted_probe.jobs.writer import Run
+from twisted_probe.routing.prober import Prober
+from twisted_probe.verdict.account import hits_of
 from twisted_probe.vocabulary.escaping import cut, decoded, escaped
 from twisted_probe.vocabulary.outcome import iso_time
 
@@ -104,6 +107,7 @@ class Control(Resource):
         ledger: Ledger,
         run: Run,
         options_of: Callable[[Job], JobOptions],
+        prober: Prober,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._figures = figures
@@ -112,6 +116,7 @@ class Control(Resource):
         self._ledger = ledger
         self._run = run
         self._options_of = options_of
+        self._prober = prober
         self._answering: set[Deferred[None]] = set()
         self._routes = self._all_routes()
 
@@ -133,6 +138,8 @@ class Control(Resource):
             Route(b"GET", (b"jobs",), self._jobs),
             Route(b"GET", (b"jobs", None), self._job),
             Route(b"GET", (b"jobs", None, b"results"), self._results, pages),
+            Route(b"GET", (b"explain", None), self._explain),
+            Route(b"GET", (b"rules",), self._rules),
             Route(b"POST", (b"jobs", None, b"cancel"), job(self._cancel)),
             Route(b"POST", (b"jobs", None, b"pause"), job(self._pause_job)),
             Route(b"POST", (b"jobs", None, b"resume"), job(self._resume_job)),
@@ -251,6 +258,17 @@ class Control(Resource):
         answer: bytes = await self._run(page)
         return answer
 
+    async def _explain(self, what: bytes, _: Query) -> Answer:
+        text = what.decode("utf-8", "surrogateescape")
+        try:
+            found = await self._run(explained, self._ledger, text, self._prober.rules)
+        except NothingKnown as error:
+            raise Refusal(404, cut(escaped(str(error)))) from None
+        return cast("Answer", found)
+
+    async def _rules(self, _: bytes, __: Query) -> Answer:
+        return {"rules": hits_of(self._prober.rules, self._prober.rule_hits)}
+
     async def _switch(self, kind: Kind, given: bytes, on: bool) -> Answer:
         switchboard = self._switchboard
         try:
@@ -319,8 +337,7 @@ class Control(Resource):
         return job
 
     def _find_now(self, name: bytes) -> Job | None:
-        # A name that is too long for what is derived of it was cut by the spool.
-        job = self._ledger.find(name) or self._ledger.find(fitted(name))
+        job = self._ledger.find(name)
         if job is None:
             # As it is printed, where that is not as it is.
             title = name.decode("utf-8", "replace")

@@ -50,5 +50,5 @@ async def controls_of(
         meter=meter,
         switchboard=switchboard,
     )
-    control = Control(figures, switchboard, spool, ledger, run, options_of)
+    control = Control(figures, switchboard, spool, ledger, run, options_of, prober)
     return ControlSocket(reactor, os.path.join(spool.path, "state"), control)

@@ -85,6 +85,7 @@ def _plain(config: Config) -> dict[str, Any]:
         "limits": config.limits,
         "retry": config.ladder,
         "tls": config.tls,
+        "controls": config.controls,
     }
     found = {
         setting.name: getattr(tables[setting.table], setting.key)

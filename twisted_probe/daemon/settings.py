@@ -18,6 +18,7 @@ from twisted_probe.routing.sites import DEFAULT_LIMITS
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS
 from twisted_probe.smtp.tls import DEFAULT_TLS, TlsMode
 from twisted_probe.verdict.ladder import GREYLIST_STEPS, TEMPORARY_STEPS
+from twisted_probe.vocabulary.address import parse_address
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.kinds import Choice, Flag, Kind, ListOf, Number, Text, Whole
 from twisted_probe.vocabulary.source import Source, helo_name_problem
@@ -76,6 +77,10 @@ def _address(text: str) -> str:
 def _network(text: str) -> str:
     ip_network(text)
     return text
+
+
+def _mailbox(text: str) -> str:
+    return parse_address(text).text
 
 
 def _word(text: str) -> str:
@@ -180,6 +185,16 @@ SETTINGS: tuple[Setting, ...] = (
         default=True,
         unit="true or false",
         reason="without it catch_all goes unnoticed and a vague refusal cannot be judged",
+    ),
+    Setting(
+        key="evidence",
+        meaning="Whether the dialogue of each session is kept with the outcomes, for mailprobe "
+        "explain and mailprobe reclassify.",
+        kind=Flag(),
+        default=True,
+        unit="true or false",
+        reason="it takes 15 to 600 bytes a recipient in the ledger, as sessions are large or "
+        "small, and holds personal data as the lists do",
     ),
     Setting(
         key="deadline",
@@ -411,6 +426,39 @@ SETTINGS: tuple[Setting, ...] = (
         reason="Postfix begins with 300 s and ends at 4000 s between two attempts",
     ),
     Setting(
+        table="controls",
+        key="second_control",
+        meaning="Whether every session ends with a second look: at the random recipient, also "
+        "where its answer is known, and at somebody who was accepted before a refusal. What an "
+        "exchanger said that judges otherwise then is not believed, and asked again.",
+        kind=Flag(),
+        default=False,
+        unit="true or false",
+        reason="it costs one or two recipients more a session; where refusals are vague the second "
+        "look is taken anyhow",
+    ),
+    Setting(
+        table="controls",
+        key="skip_catch_all",
+        meaning="Whether nobody is asked any more whose domain is known to accept everybody; such "
+        "addresses are risky, catch_all.",
+        kind=Flag(),
+        default=False,
+        unit="true or false",
+        reason="an exchanger that accepts a random recipient may still refuse some, for good",
+    ),
+    Setting(
+        table="controls",
+        key="known_good",
+        meaning="Addresses that are known to be there. Where a domain of theirs refuses in vague "
+        "words, one is asked at the end of the session: if it is accepted, the refusals are meant.",
+        kind=ListOf(Text("an e-mail address", _mailbox), most=1000),
+        default=(),
+        unit="e-mail addresses",
+        reason="where there is none, postmaster is asked, which every domain should have (RFC 5321 "
+        "section 4.5.1)",
+    ),
+    Setting(
         table="tls",
         key="mode",
         meaning="Whether sessions are encrypted (STARTTLS): never; opportunistic, where it is "
@@ -462,7 +510,7 @@ SETTINGS: tuple[Setting, ...] = (
 #: The settings by their names.
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 #: The tables of the file, and those that may be there many times.
-TABLES = ("timeouts", "limits", "retry", "tls")
+TABLES = ("timeouts", "limits", "retry", "controls", "tls")
 SOURCE, SITE = "source", "site"
 REPEATED = (SOURCE, SITE)
 

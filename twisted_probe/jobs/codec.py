@@ -14,7 +14,8 @@ from attrs import fields
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, TlsReport
 from twisted_probe.vocabulary.reply import Stage
 
-_OUTCOME = tuple(field.name for field in fields(Outcome))
+#: A hearing is kept by itself (`jobs.hearings`).
+_OUTCOME = tuple(field.name for field in fields(Outcome) if field.name != "hearing")
 _RETRY = tuple(field.name for field in fields(Retry))
 _TLS = tuple(field.name for field in fields(TlsReport))
 

@@ -9,11 +9,19 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from twisted_probe.jobs.access import mended
 from twisted_probe.jobs.backup import copy
 from twisted_probe.jobs.durable import PRIVATE
-from twisted_probe.jobs.schema import NewerSchema, check, migrate, newest
+from twisted_probe.jobs.schema import (
+    NewerSchema,
+    OlderSchema,
+    check,
+    check_current,
+    migrate,
+    newest,
+)
 
 #: KiB of pages that SQLite may keep in memory (2 MiB by itself): the inner pages of the keys of
 #: ten million recipients, and a third of what the whole daemon may hold.
@@ -43,22 +51,31 @@ def opened(path: str | os.PathLike[str]) -> sqlite3.Connection:
 
     Raises LedgerError.
     """
-    where = os.fspath(path)
-    try:
+    with _telling(path):
         _make_private(path)
         # Opened in one thread, used in another; never in two at a time (`jobs.ledger`).
         database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(database, where)
+            _prepare(database, os.fspath(path))
         except BaseException:
             database.close()
             raise
-    except NewerSchema as error:
-        raise NewerLedger(f"the ledger {where}: {error}") from error
-    except (OSError, sqlite3.Error) as error:
-        # What is malformed, or no database, has this very type and none of its subclasses.
-        kind = DamagedLedger if type(error) is sqlite3.DatabaseError else LedgerError
-        raise kind(f"the ledger {where}: {error}") from error
+    return database
+
+
+def opened_to_read(path: str | os.PathLike[str]) -> sqlite3.Connection:
+    """The database at `path` as it is, for reading only; whoever writes to it is not disturbed.
+
+    Raises LedgerError, also when it is not there or of an older version.
+    """
+    with _telling(path):
+        uri = Path(path).absolute().as_uri()
+        database = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+        try:
+            check_current(_version(database))
+        except BaseException:
+            database.close()
+            raise
     return database
 
 
@@ -77,6 +94,25 @@ def refuse_newer(path: str | os.PathLike[str]) -> None:
             raise NewerLedger(f"the ledger {os.fspath(path)}: {error}") from None
 
 
+@contextmanager
+def _telling(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Whatever keeps the block from opening the database is a LedgerError, which names it."""
+    words = f"the ledger {os.fspath(path)}"
+    try:
+        yield
+    except NewerSchema as error:
+        raise NewerLedger(f"{words}: {error}") from error
+    except (OSError, sqlite3.Error, OlderSchema) as error:
+        # What is malformed, or no database, has this very type and none of its subclasses.
+        kind = DamagedLedger if type(error) is sqlite3.DatabaseError else LedgerError
+        raise kind(f"{words}: {error}") from error
+
+
+def _version(database: sqlite3.Connection) -> int:
+    version: int = database.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
 def _make_private(path: str | os.PathLike[str]) -> None:
     """Make the file where there is none, with its mode, which SQLite gives to the files beside
     it too."""
@@ -93,7 +129,7 @@ def _prepare(database: sqlite3.Connection, path: str) -> None:
         raise sqlite3.DatabaseError(f"it is damaged: {problem}")
     database.execute("PRAGMA synchronous = FULL")
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    version: int = database.execute("PRAGMA user_version").fetchone()[0]
+    version = _version(database)
     check(version)
     if 0 < version < newest():
         copy(database, f"{path}.version-{version}")

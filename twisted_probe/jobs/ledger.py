@@ -11,12 +11,12 @@ from enum import Enum
 
 from attrs import frozen
 
-from twisted_probe.jobs.database import LedgerError, opened, transaction
+from twisted_probe.jobs.database import LedgerError, opened, opened_to_read, transaction
 from twisted_probe.jobs.formats import Format
 from twisted_probe.jobs.importing import Importing
 from twisted_probe.jobs.job_file import SAYS_NOTHING, JobFile
 from twisted_probe.jobs.job_file import decode as decode_job_file
-from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.names import fitted, printable
 from twisted_probe.jobs.reading import Reading
 from twisted_probe.jobs.recipients import Recipients
 from twisted_probe.jobs.remembering import Remembering
@@ -106,16 +106,25 @@ class Progress:
 class Ledger(Importing, Recipients, Switches, Reading, Remembering):
     """The ledger in the SQLite file `path`, made where there is none.
 
-    Raises LedgerError when the file cannot be used: DamagedLedger, NewerLedger, or another.
+    With `read_only` nothing is made or changed, and another process may use it meanwhile.
+
+    Raises LedgerError when the file cannot be used: DamagedLedger, NewerLedger, or another; to be
+    read, also when it is not there or belongs to an older version.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
         self.path = os.path.abspath(path)
-        super().__init__(opened(path), os.path.dirname(self.path))
+        database = opened_to_read(path) if read_only else opened(path)
+        super().__init__(database, os.path.dirname(self.path))
 
     def writer(self, run: Run) -> Writer:
         """Makes calls of this ledger through `run`, many in one transaction."""
-        return Writer(self._database, run, self.walk_again)
+        return Writer(self._database, run, self.undone)
+
+    def undone(self) -> None:
+        """What was done last is not in the file: what is known in memory of it is forgotten."""
+        self.walk_again()
+        self.keep_again()
 
     def close(self) -> None:
         """Close the file. What is out is open again for whoever opens it next."""
@@ -169,8 +178,17 @@ class Ledger(Importing, Recipients, Switches, Reading, Remembering):
 
     def find(self, name: bytes) -> Job | None:
         """The job of this name, in active/ or done/: the one that is not over, else the last."""
-        found = self._jobs("name = ? OR done_name = ?", name, name)
+        # A name that is too long for what is derived of it was cut by the spool.
+        found = self._named(name) or self._named(fitted(name))
         return max(found, key=lambda job: (job.state in ALIVE, job.id), default=None)
+
+    def jobs_of(self, key: tuple[str, str], limit: int) -> list[Job]:
+        """The last `limit` jobs that have this recipient (`Address.key`), the newest first."""
+        return self._jobs(
+            "id IN (SELECT jobs.id FROM jobs JOIN recipients ON job = jobs.id"
+            " WHERE domain = ? AND local = ? ORDER BY jobs.id DESC LIMIT ?)",
+            *(*key, limit),
+        )[::-1]
 
     def latest(self, limit: int) -> list[Job]:
         """The last `limit` jobs that came, the newest first, whatever their state."""
@@ -204,6 +222,9 @@ class Ledger(Importing, Recipients, Switches, Reading, Remembering):
         with transaction(self._database):
             if self._move_inside(job, State.FAILED, *ALIVE):
                 self._drop(job)
+
+    def _named(self, name: bytes) -> list[Job]:
+        return self._jobs("name = ? OR done_name = ?", name, name)
 
     def _jobs(self, condition: str, *values: object) -> list[Job]:
         rows = self._database.execute(

@@ -97,6 +97,25 @@ class Reading:
             for row in self._bucket(job, bucket, 0, BEFORE_ALL, settled, -1):
                 yield _decoded(row, printable(title))
 
+    def standing(self, job: int, key: tuple[str, str]) -> tuple[int, Outcome | None]:
+        """Where a recipient (`Address.key`) stands first in a job, and its last outcome, final or
+        not.
+
+        Raises KeyError when the job has no such recipient.
+        """
+        found = self._database.execute(
+            "SELECT recipients.line, coalesce(outcomes.outcome, recipients.outcome)"
+            " FROM recipients LEFT JOIN outcomes ON outcomes.job = recipients.job"
+            "  AND bucket = recipients.line / ? AND place = settled"
+            "  AND outcomes.line = recipients.line"
+            " WHERE recipients.job = ? AND domain = ? AND local = ?",
+            (BUCKET, job, *key),
+        ).fetchone()
+        if found is None:
+            raise KeyError(key)
+        line, outcome = found
+        return line, None if outcome is None else decode(outcome, line=line)
+
     def _last_bucket(self, job: int) -> int:
         found: int = self._database.execute(
             "SELECT max("

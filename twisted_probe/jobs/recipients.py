@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from attrs import Factory, define
 
-from twisted_probe.jobs.codec import decode, encode
+from twisted_probe.jobs.codec import decode
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.deadline import CANCELLED, NEVER_ASKED, at_deadline
 from twisted_probe.jobs.job_file import decode as decode_job_file
@@ -210,7 +210,7 @@ class Recipients(Settling):
         """
         if not all(outcome.final for _, _, outcome in reports):
             raise ValueError("an outcome that is not final cannot settle a recipient")
-        with transaction(self._database):
+        with self._keeping():
             self._settle(
                 (job, *key, line, outcome)
                 for job, line, outcome in reports
@@ -228,7 +228,7 @@ class Recipients(Settling):
         """
         deadlines = dict(self._database.execute("SELECT id, deadline FROM jobs"))
         over: list[End] = []
-        later: list[tuple[float, str, int, str, str, int]] = []
+        later: list[tuple[float, Outcome, int, str, str, int]] = []
         for job, line, outcome in reports:
             due = outcome.next_attempt_at
             if outcome.final or due is None:
@@ -240,13 +240,13 @@ class Recipients(Settling):
                 last = at_deadline(outcome, outcome.address, outcome.checked_at)
                 over.append((job, *key, line, last))
             else:
-                later.append((due, encode(outcome), job, *key, line))
-        with transaction(self._database):
+                later.append((due, outcome, job, *key, line))
+        with self._keeping():
             self._settle(over)
             self._database.executemany(
                 "UPDATE recipients SET due = ?, outcome = ?"
                 " WHERE job = ? AND domain = ? AND local = ? AND line = ? AND settled = 0",
-                later,
+                [(due, self._encoded(outcome), *key) for due, outcome, *key in later],
             )
         for job, line, _ in reports:
             self._came_back((job, line))

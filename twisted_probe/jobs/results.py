@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
-from typing import Any
+from typing import Any, BinaryIO
 
 from attrs import Factory, define
 
@@ -54,10 +54,18 @@ def program_version() -> str:
 
 
 def write_results(
-    spool: Spool, ledger: Ledger, job: Job, options: JobOptions = DEFAULTS
+    spool: Spool,
+    ledger: Ledger,
+    job: Job,
+    options: JobOptions = DEFAULTS,
+    *,
+    original: Callable[[], BinaryIO] | None = None,
+    outcomes: Iterator[Outcome] | None = None,
 ) -> Generator[None, None, None]:
     """Write the results and the summary of a job whose recipients are all settled, and which has
     its `done_name`; what stands under these names already is replaced.
+
+    `original` opens the job's file (in active/), `outcomes` are those of its lines (the ledger's).
 
     Yields after some lines, to be run on when others had their turn.
 
@@ -69,15 +77,16 @@ def write_results(
     if job.done_name is None or job.finished_at is None:
         raise ValueError(f"the job {job.title} has no place in done/ yet")
     with (
-        spool.open_active(job.name) as original,
+        spool.open_active(job.name) if original is None else original() as file,
         spool.result(job.done_name, job.format.results) as results,
         spool.result(job.done_name, SUMMARY) as summary,
     ):
         figures = Figures()
+        joined = ledger.outcomes(job.id) if outcomes is None else outcomes
         try:
-            reader = JobReader(original, job.name, job.format)
+            reader = JobReader(file, job.name, job.format)
             written = output(results.text, job.format, reader, options)
-            for number, found in enumerate(_joined(job, reader, ledger), 1):
+            for number, found in enumerate(_joined(job, reader, joined), 1):
                 if found is not None:
                     written.write(*found)
                     figures.add(found[1])
@@ -94,9 +103,10 @@ def write_results(
         results.commit()
 
 
-def _joined(job: Job, reader: JobReader, ledger: Ledger) -> Iterator[tuple[Row, Outcome] | None]:
+def _joined(
+    job: Job, reader: JobReader, outcomes: Iterator[Outcome]
+) -> Iterator[tuple[Row, Outcome] | None]:
     """Each row and its outcome; None where others may have their turn."""
-    outcomes = ledger.outcomes(job.id)
     for row in _rows(job, reader):
         if row is None:
             yield None

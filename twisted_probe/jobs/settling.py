@@ -1,16 +1,20 @@
 """Where final outcomes are put down, and counted.
 
 Knows the tables `outcomes` and `tallies` and the order in which a job's recipients are settled;
-not who settles them (`jobs.recipients`), nor who reads them (`jobs.reading`).
+not who settles them (`jobs.recipients`), what they rest on (`jobs.hearings`), nor who reads them
+(`jobs.reading`).
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from twisted_probe.jobs.codec import encode
+from attrs import evolve
+
+from twisted_probe.jobs.codec import decode, encode
+from twisted_probe.jobs.database import transaction
+from twisted_probe.jobs.hearings import Hearings
 from twisted_probe.jobs.reading import BUCKET
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 
@@ -18,11 +22,44 @@ from twisted_probe.vocabulary.outcome import Outcome, Reason
 End = tuple[int, str, str, int, Outcome]
 
 
-class Settling:
-    """The outcomes in `database`. Every method is called within a transaction."""
+#: A recipient's key, and another reason and another word on catch_all for it.
+Amendment = tuple[tuple[str, str], Reason, bool | None]
 
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
+
+class Settling(Hearings):
+    """The outcomes in `database`."""
+
+    def amend(self, job: int, changes: Sequence[Amendment]) -> None:
+        """Give settled recipients another reason and another word on catch_all; their place in
+        the order stays. One that has them already, or is not settled, is left as it is."""
+        tally: Counter[Reason] = Counter()
+        with transaction(self._database):
+            for key, reason, catch_all in changes:
+                found = self._database.execute(
+                    "SELECT bucket, place, outcomes.line, outcomes.outcome"
+                    " FROM recipients CROSS JOIN outcomes ON outcomes.job = recipients.job"
+                    "  AND bucket = recipients.line / ? AND place = recipients.settled"
+                    "  AND outcomes.line = recipients.line"
+                    " WHERE recipients.job = ? AND domain = ? AND local = ? AND settled > 0",
+                    (BUCKET, job, *key),
+                ).fetchone()
+                if found is None:
+                    continue
+                *place, text = found
+                before = decode(text)
+                after = evolve(before, reason=reason, catch_all=catch_all)
+                if after == before:
+                    continue
+                self._database.execute(
+                    "UPDATE outcomes SET outcome = ?"
+                    " WHERE job = ? AND bucket = ? AND place = ? AND line = ?",
+                    (encode(after), job, *place),
+                )
+                tally[before.reason] -= 1
+                tally[reason] += 1
+            self._tally(job, tally)
+
+    # -- within a transaction
 
     def _settle(self, ends: Iterable[End]) -> None:
         """Keep these outcomes, where there is none yet: each at its place in the order."""
@@ -40,7 +77,7 @@ class Settling:
                 (place, job, domain, local, line),
             )
             if cursor.rowcount:
-                kept.append((job, line // BUCKET, place, line, encode(outcome)))
+                kept.append((job, line // BUCKET, place, line, self._encoded(outcome)))
                 places[job] = place
                 tallies[job][outcome.reason] += 1
         self._database.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)", sorted(kept))

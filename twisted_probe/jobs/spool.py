@@ -60,6 +60,11 @@ _KINDS = {
 }
 
 
+def ledger_path(spool: str) -> str:
+    """Where the ledger of a spool lies."""
+    return os.path.join(spool, "state", "ledger.sqlite")
+
+
 class MissingJob(Exception):
     """A job's file is not where it was left."""
 
@@ -119,7 +124,7 @@ class Spool:
     @property
     def ledger_path(self) -> str:
         """Where the ledger lies."""
-        return os.path.join(self.path, "state", "ledger.sqlite")
+        return ledger_path(self.path)
 
     # -- from new/ to active/
 
@@ -317,14 +322,11 @@ class Spool:
     def open_active(self, name: bytes) -> BinaryIO:
         """A job file, to be read. Raises MissingJob when there is none, OSError when it is no
         plain file or cannot be read."""
-        try:
-            descriptor = os.open(name, _TO_READ, dir_fd=self._active)
-        except FileNotFoundError:
-            raise MissingJob(printable(name)) from None
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise OSError(errno.EINVAL, "not a plain file", printable(name))
-        return io.BufferedReader(io.FileIO(descriptor), READ_AHEAD)
+        return _open_in(self._active, name)
+
+    def open_done(self, name: bytes) -> BinaryIO:
+        """The same of a job in done/."""
+        return _open_in(self._done, name)
 
     # -- from active/ to done/ or failed/
 
@@ -418,6 +420,17 @@ class Spool:
         return not any(
             name.endswith(derived) and is_a_job(name.removesuffix(derived)) for derived in DERIVED
         )
+
+
+def _open_in(directory: int, name: bytes) -> BinaryIO:
+    try:
+        descriptor = os.open(name, _TO_READ, dir_fd=directory)
+    except FileNotFoundError:
+        raise MissingJob(printable(name)) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", printable(name))
+    return io.BufferedReader(io.FileIO(descriptor), READ_AHEAD)
 
 
 def _is_written(descriptor: int) -> bool | None:

@@ -7,13 +7,16 @@ the answers amount to `routing.evidence`'s.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from attrs import evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
 from twisted_probe.routing.evidence import Evidence, Request, Trouble
 from twisted_probe.routing.exchangers import NoExchanger, find_route
 from twisted_probe.routing.life import Life
@@ -23,6 +26,7 @@ from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.overrides import Overrides
 from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.ports import Ports
+from twisted_probe.routing.scribe import Scribe
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites, Slot
 from twisted_probe.routing.sources import BENCH, Sources
 from twisted_probe.smtp.conversation import SessionReport, converse
@@ -55,6 +59,7 @@ MAX_TROUBLED_SESSIONS = 2
 CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _STOPPED = "the reactor has stopped"
+_SKIPPED = "not asked: the domain accepts a random recipient"
 
 
 @frozen(kw_only=True)
@@ -80,6 +85,9 @@ class Tools:
     rules: Rules | None = None
     tls: TlsClient = field(factory=TlsClient)
     overrides: Overrides = field(factory=Overrides)
+    evidence: bool = False
+    hits: Counter[str] = field(factory=Counter)
+    controls: Controls = DEFAULT_CONTROLS
 
     def now(self) -> float:
         """Seconds of the reactor's clock."""
@@ -108,7 +116,16 @@ class Attempt:
         self._requests = requests
         self._wishes = wishes
         self._started = tools.now()
-        self._evidence = Evidence(source=None, reverse_path=self._reverse_path(), rules=tools.rules)
+        self._evidence = Evidence(
+            source=None,
+            reverse_path=self._reverse_path(),
+            rules=tools.rules,
+            is_wary=tools.controls.second_control,
+            good=tools.controls.known_good,
+            dialogues=[] if tools.evidence else None,
+            before=None if retry is None else retry.evidence,
+            hits=tools.hits,
+        )
         # Those whom nobody has answered for good.
         self._open = {request.address for request in requests}
         self._site: str | None = None
@@ -280,6 +297,10 @@ class Attempt:
             manner = known = await self._manner(exchanger)
             failed = None
             while left:
+                if self._is_skipped(exchanger):
+                    self._skip(left, exchanger)
+                    left = []
+                    break
                 async with self._tools.ports.held(source, exchanger.address):
                     report = await self._session(site, exchanger, source, left, manner, failed)
                 elsewhere += self._evidence.note(report, exchanger, self._tools.now())
@@ -318,7 +339,10 @@ class Attempt:
         tools = self._tools
         reverse_path = parse_reverse_path(self._evidence.reverse_path)
         slot = await self._slot(site, exchanger)
-        factory = ProbeFactory(source, tools.timeouts, tools.limits.recipients_per_session)
+        scribe = Scribe(exchanger, tools.now()) if tools.evidence else None
+        factory = ProbeFactory(
+            source, tools.timeouts, tools.limits.recipients_per_session, transcript=scribe
+        )
         try:
             if tools.is_over:
                 raise SessionLost(_STOPPED, host=exchanger.address)
@@ -341,6 +365,7 @@ class Attempt:
                 max_errors=tools.limits.errors_per_session,
                 manner=manner,
                 encryption=self._encryption(exchanger, failed),
+                witnesses=partial(self._evidence.witnesses, exchanger=exchanger),
             )
         except SessionError as error:
             return SessionReport(
@@ -352,6 +377,26 @@ class Attempt:
             raise
         finally:
             slot.release()
+            if scribe is not None:
+                self._evidence.listen(scribe.dialogue)
+
+    def _is_skipped(self, exchanger: Exchanger) -> bool:
+        """Whether nobody need be asked: the domain is known to accept everybody, and the operator
+        wants to know no more."""
+        control = self._evidence.control_reply(exchanger)
+        is_catch_all = control is not None and control.is_positive
+        return self._tools.controls.skip_catch_all and is_catch_all
+
+    def _skip(self, left: Sequence[Address], exchanger: Exchanger) -> None:
+        trouble = Trouble(
+            reason=Reason.CATCH_ALL,
+            retry=False,
+            text=_SKIPPED,
+            exchanger=exchanger,
+            catch_all=True,
+        )
+        self._evidence.troubles.update(dict.fromkeys(left, trouble))
+        self._open.difference_update(left)
 
     async def _manner(self, exchanger: Exchanger) -> Manner:
         """The manner that earlier sessions have advised."""
@@ -404,7 +449,10 @@ class Attempt:
 
     def _control_to_ask(self, exchanger: Exchanger) -> Address | None:
         known = self._evidence.known
-        if known is None or self._evidence.control_reply(exchanger) is not None:
+        if known is None:
+            return None
+        is_decided = self._evidence.control_reply(exchanger) is not None
+        if is_decided and not self._tools.controls.second_control:
             return None
         text = f"{known.control}@{self._domain}"
         return Address(local=known.control, domain=self._domain, text=text)

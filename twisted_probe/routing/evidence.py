@@ -6,23 +6,34 @@ waited for here.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from attrs import define, evolve, field, frozen
 
 from twisted_probe.routing.memory import Known
 from twisted_probe.smtp.conversation import SessionReport
+from twisted_probe.verdict.basis import judged, judgement_of
 from twisted_probe.verdict.classify import Context, classify
 from twisted_probe.verdict.hints import retry_hint
-from twisted_probe.verdict.judge import Circumstances, Judgement, judge
+from twisted_probe.verdict.judge import Circumstances, judge
 from twisted_probe.verdict.ladder import Ladder
-from twisted_probe.verdict.providers import provider_of
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.finding import Finding, Label
+from twisted_probe.vocabulary.hearing import Basis, Dialogue, Hearing
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, TlsReport
 from twisted_probe.vocabulary.reply import Reply, Stage
 from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
+
+#: The mailbox that every domain has (RFC 5321 section 4.5.1).
+POSTMASTER = "postmaster"
+
+_FLIPPED = "the exchanger refused at the end of the session whom it had accepted before"
+_SOFTENED = "the exchanger accepts a random recipient that it refused before"
 
 
 @frozen
@@ -36,11 +47,17 @@ class Request:
 
 @frozen
 class Answer:
-    """A reply to one recipient, and whose it was."""
+    """A reply to one recipient, what it says, and whose it was. `is_vouched`: another recipient
+    was accepted by the same judgement. `witness` was asked at the end of the session. `dialogue`
+    is the place of the session among those of the attempt."""
 
     reply: Reply
+    finding: Finding
     exchanger: Exchanger
     tls: TlsReport | None = None
+    is_vouched: bool = False
+    witness: str = ""
+    dialogue: int | None = None
 
 
 @frozen(kw_only=True)
@@ -54,6 +71,8 @@ class Trouble:
     text: str | None = None
     exchanger: Exchanger | None = None
     tls: TlsReport | None = None
+    catch_all: bool | None = None
+    basis: Basis | None = None
 
 
 @define(eq=False)
@@ -64,7 +83,10 @@ class Evidence:
     exchangers add to it. `backup_control` is a backup's reply to the control, which speaks of
     nobody but that backup. `exchangers` are the names of those that speak for the domain.
     `blocked_by` is the reply that shut us out. `rules` read the replies; None are the package's
-    own.
+    own. With `is_wary` every session ends with a look whether the exchanger is still what it was
+    at the beginning. `good` are recipients of the domain that are known to be there. `dialogues`
+    and `bases` are what a hearing is made of, `dialogues` None where nobody wants one. `hits`
+    counts how many outcomes each rule has decided.
     """
 
     source: Source | None
@@ -78,6 +100,14 @@ class Evidence:
     is_blocked: bool = False
     blocked_by: Reply | None = None
     rules: Rules | None = None
+    is_wary: bool = False
+    good: Sequence[Address] = ()
+    dialogues: list[Dialogue] | None = None
+    bases: dict[tuple[str, str], Basis] = field(factory=dict)
+    before: int | None = None
+    hits: Counter[str] = field(factory=Counter)
+    _read: tuple[Reply, Finding] | None = None
+    _hearing: Hearing | None = None
 
     @property
     def control(self) -> str | None:
@@ -85,6 +115,12 @@ class Evidence:
         return None if self.known is None else self.known.control
 
     # --- What a session brought --------------------------------------------------------------
+
+    def listen(self, dialogue: Dialogue | None) -> None:
+        """Keep a session as it was spoken; what it amounts to is noted afterwards."""
+        assert self.dialogues is not None
+        if dialogue is not None:
+            self.dialogues.append(dialogue)
 
     def note(self, report: SessionReport, exchanger: Exchanger, now: float) -> list[Address]:
         """Keep the answers of one session; give those back whom another exchanger may know."""
@@ -98,21 +134,33 @@ class Evidence:
                 tls=report.tls,
             )
         blocked: Reply | None = None
+        change = self._change_of_mind(report, exchanger)
+        vouched = self._vouched(report, exchanger)
+        witness = next((each.text for each in report.witnesses), "")
+        dialogue = len(self.dialogues) - 1 if self.dialogues else None
         for recipient, reply in report.answers.items():
             finding = self._classify(reply, exchanger, recipient)
             if finding.label is Label.BLOCKLISTED:
                 blocked = reply
             if recipient.local == self.control:
-                self._note_control(reply, finding, exchanger, now)
+                if change is not _FLIPPED:
+                    self._note_control(reply, finding, exchanger, now)
                 continue
-            self.answers[recipient] = Answer(reply, exchanger, report.tls)
+            if change is not None and _is_doubtful(reply, finding):
+                self.troubles[recipient] = _held_back(reply, exchanger, change, report)
+                continue
+            self.answers[recipient] = Answer(
+                reply, finding, exchanger, report.tls, recipient in vouched, witness, dialogue
+            )
             if finding.label is Label.RELAY_DENIED:
                 elsewhere.append(recipient)
                 if reply.code_class == 5:
                     self.denials.setdefault(recipient, set()).add(exchanger.name)
-            elif reply.is_positive and exchanger.best and self.known is not None:
-                self.known = evolve(self.known, accepted_at=now)
-        trouble = self._trouble(report, exchanger)
+            elif reply.is_positive:
+                self._note_acceptance(exchanger, now)
+        if any(reply.is_positive for reply in report.witnesses.values()):
+            self._note_acceptance(exchanger, now)
+        trouble = self._trouble(report, exchanger, dialogue)
         for recipient in report.unanswered:
             self.troubles[recipient] = trouble
         if report.refusal is not None and trouble.reason is Reason.BLOCKLISTED:
@@ -123,6 +171,103 @@ class Evidence:
             self.is_blocked = True
             self.blocked_by = blocked
         return elsewhere
+
+    def _note_acceptance(self, exchanger: Exchanger, now: float) -> None:
+        if exchanger.best and self.known is not None:
+            self.known = evolve(self.known, accepted_at=now)
+
+    # --- What a session is worth ---------------------------------------------------------------
+
+    def witnesses(self, answers: Mapping[Address, Reply], exchanger: Exchanger) -> list[Address]:
+        """Who is to be asked at the end of a session that brought these answers.
+
+        Where vague refusals depend on it, or when `is_wary`, the last one who was accepted before
+        a refusal: an exchanger may have begun to refuse everybody. Where nobody was accepted,
+        somebody who is known to be there, or postmaster (RFC 5321 section 4.5.1).
+        """
+        doubtful, vague = self._doubtful(answers, exchanger)
+        if not doubtful:
+            return []
+        order = list(answers)
+        accepted = [each for each in order if self._is_real(each) and answers[each].is_positive]
+        if accepted:
+            is_behind = order.index(doubtful[-1]) > order.index(accepted[-1])
+            return accepted[-1:] if is_behind else []
+        earlier = [each for each in self.answers if self._was_accepted(each)]
+        if earlier or not (vague and exchanger.best):
+            return earlier[-1:]
+        assert self.known is not None
+        if self.known.accepted_at is not None:
+            return []
+        domain = order[0].domain
+        good = [each for each in self.good if each.domain == domain and each not in answers]
+        postmaster = Address(POSTMASTER, domain, f"{POSTMASTER}@{domain}")
+        return good[:1] or ([] if postmaster in answers else [postmaster])
+
+    def _doubtful(
+        self, answers: Mapping[Address, Reply], exchanger: Exchanger
+    ) -> tuple[list[Address], bool]:
+        """Those whose refusals may be those of an exchanger that refuses everybody, and whether
+        some are so vague that only somebody who is accepted can explain them."""
+        refused = [each for each, reply in answers.items() if reply.code_class == 5]
+        asked = next((reply for each, reply in answers.items() if not self._is_real(each)), None)
+        control = asked or self.control_reply(exchanger)
+        vague: list[Address] = []
+        if control is not None and self._is_vague_no(control, exchanger):
+            vague = [
+                each
+                for each in refused
+                if self._is_real(each) and self._is_vague(each, answers[each], control, exchanger)
+            ]
+        return (refused if self.is_wary else vague), bool(vague)
+
+    def _is_vague_no(self, control: Reply, exchanger: Exchanger) -> bool:
+        return control.code_class == 5 and not self._classify(control, exchanger).explicit
+
+    def _is_real(self, recipient: Address) -> bool:
+        return recipient.local != self.control
+
+    def _was_accepted(self, recipient: Address) -> bool:
+        """Whether one of the best has accepted this recipient in an earlier session."""
+        answer = self.answers[recipient]
+        return answer.exchanger.best and answer.reply.is_positive
+
+    def _is_vague(
+        self, recipient: Address, reply: Reply, control: Reply, exchanger: Exchanger
+    ) -> bool:
+        basis = self._basis_of(recipient, reply, exchanger, control=control)
+        return judgement_of(basis, self.rules).reason is Reason.REJECTS_EVERYONE
+
+    def _vouched(self, report: SessionReport, exchanger: Exchanger) -> frozenset[Address]:
+        """Those whose refusal was followed by an acceptance in the same session. Where nobody was
+        accepted in it, an earlier one is as good; where somebody was, and nobody afterwards, the
+        exchanger may have begun to refuse everybody meanwhile."""
+        if self.known is None or not exchanger.best:
+            return frozenset()
+        real = [each for each in report.answers if self._is_real(each)]
+        if any(reply.is_positive for reply in report.witnesses.values()):
+            return frozenset(real)
+        accepted = [n for n, each in enumerate(real) if report.answers[each].is_positive]
+        if accepted:
+            return frozenset(real[: accepted[-1]])
+        return frozenset(real) if self.known.accepted_at is not None else frozenset()
+
+    def _change_of_mind(self, report: SessionReport, exchanger: Exchanger) -> str | None:
+        """Words for an exchanger that judged otherwise at the end of the session, or since the
+        control was asked: then its answers have to be had once more."""
+        for recipient, reply in report.witnesses.items():
+            said = report.answers.get(recipient)
+            was_accepted = recipient in self.answers and self._was_accepted(recipient)
+            if reply.code_class == 5 and (was_accepted or (said is not None and said.is_positive)):
+                return _FLIPPED
+        known = self.known
+        if known is None or known.control_reply is None or not exchanger.best:
+            return None
+        for recipient, reply in report.answers.items():
+            is_softer = reply.is_positive and not known.control_reply.is_positive
+            if is_softer and not self._is_real(recipient):
+                return _SOFTENED
+        return None
 
     def _note_control(
         self, reply: Reply, finding: Finding, exchanger: Exchanger, now: float
@@ -143,11 +288,15 @@ class Evidence:
             return self.backup_control
         return None if self.known is None else self.known.control_reply
 
-    def _trouble(self, report: SessionReport, exchanger: Exchanger) -> Trouble:
+    def _trouble(
+        self, report: SessionReport, exchanger: Exchanger, dialogue: int | None = None
+    ) -> Trouble:
         """What those whom this session left unanswered can say of it."""
         if report.refusal is not None:
             reply = report.refusal
-            judgement = judge(self._classify(reply, exchanger), reply)
+            finding = self._classify(reply, exchanger)
+            basis = self._basis_of(None, reply, exchanger, dialogue=dialogue, rule=finding.rule)
+            judgement = judged(basis, finding, None)
             return Trouble(
                 reason=judgement.reason,
                 retry=judgement.retry,
@@ -156,6 +305,7 @@ class Evidence:
                 text=reply.text,
                 exchanger=exchanger,
                 tls=report.tls,
+                basis=basis,
             )
         if report.failure is not None:
             return Trouble(
@@ -198,7 +348,8 @@ class Evidence:
         answer = self.answers.get(recipient)
         trouble = self.troubles.get(recipient)
         if answer is not None:
-            judgement = self._judge(recipient, answer)
+            basis = self._basis(recipient, answer)
+            judgement = judged(basis, answer.finding, self._control_finding(answer.exchanger))
             said = Trouble(
                 reason=judgement.reason,
                 retry=judgement.retry,
@@ -207,47 +358,78 @@ class Evidence:
                 text=answer.reply.text,
                 exchanger=answer.exchanger,
                 tls=answer.tls,
+                catch_all=judgement.catch_all,
+                basis=basis,
             )
-            catch_all = judgement.catch_all
         else:
             assert trouble is not None
-            said, catch_all = trouble, None
-        return self._settled(request, said, catch_all, now, started, ladder)
+            said = trouble
+        return self._settled(request, said, now, started, ladder)
 
-    def _judge(self, recipient: Address, answer: Answer) -> Judgement:
+    def _control_finding(self, exchanger: Exchanger) -> Finding | None:
+        """What the control's reply says, which is the same for all recipients."""
+        control = self.control_reply(exchanger)
+        if control is None:
+            return None
+        if self._read is None or self._read[0] is not control:
+            self._read = control, self._classify(control, exchanger)
+        return self._read[1]
+
+    def _basis(self, recipient: Address, answer: Answer) -> Basis:
         known = self.known
-        control = self.control_reply(answer.exchanger)
-        control_at = "" if known is None else f"{known.control}@{recipient.domain}"
-        return judge(
-            self._classify(answer.reply, answer.exchanger, recipient),
+        return self._basis_of(
+            recipient,
             answer.reply,
-            Circumstances(
-                control=control,
-                control_finding=(
-                    None if control is None else self._classify(control, answer.exchanger)
-                ),
-                control_wanted=known is not None,
-                best=answer.exchanger.best,
-                # Whoever takes mail for another recipient of the domain does serve it.
-                every_exchanger_refused_relay=(
-                    (known is None or known.accepted_at is None)
-                    and self.denials.get(recipient, set()) >= self.exchangers
-                ),
-                # Those whom the best has accepted do not vouch for a backup's refusals.
-                recipient_accepted_lately=(
-                    answer.exchanger.best and known is not None and known.accepted_at is not None
-                ),
-                provider=provider_of(answer.exchanger.name),
-                recipient=recipient.text,
-                control_recipient=control_at,
+            answer.exchanger,
+            control=self.control_reply(answer.exchanger),
+            witness=answer.witness,
+            rule=answer.finding.rule,
+            dialogue=answer.dialogue,
+            # Whoever takes mail for another recipient of the domain does serve it.
+            every_exchanger_refused_relay=(
+                (known is None or known.accepted_at is None)
+                and self.denials.get(recipient, set()) >= self.exchangers
             ),
+            # Those whom the best has accepted do not vouch for a backup's refusals.
+            recipient_accepted_lately=known is not None and answer.is_vouched,
         )
+
+    def _basis_of(
+        self, recipient: Address | None, reply: Reply, exchanger: Exchanger, **more: Any
+    ) -> Basis:
+        source, known = self.source, self.known
+        control = ""
+        if known is not None and recipient is not None:
+            control = f"{known.control}@{recipient.domain}"
+        return Basis(
+            reply=reply,
+            recipient="" if recipient is None else recipient.text,
+            source="" if source is None else source.address,
+            helo="" if source is None else source.helo,
+            reverse_path=self.reverse_path,
+            exchanger=exchanger.name,
+            best=exchanger.best,
+            control_recipient=control,
+            control_wanted=known is not None,
+            **more,
+        )
+
+    def _heard(self, recipient: Address, basis: Basis | None) -> Hearing | None:
+        """What there is to keep, the same for all recipients of the attempt."""
+        if basis is not None:
+            self.hits[basis.rule] += 1
+        if self.dialogues is None:
+            return None
+        if basis is not None:
+            self.bases[recipient.key] = basis
+        if self._hearing is None and (self.dialogues or self.bases):
+            self._hearing = Hearing(dialogues=self.dialogues, bases=self.bases, before=self.before)
+        return self._hearing
 
     def _settled(
         self,
         request: Request,
         said: Trouble,
-        catch_all: bool | None,
         now: float,
         started: float,
         ladder: Ladder,
@@ -271,12 +453,13 @@ class Evidence:
                 control=None if usable is None else self.control,
                 attempts=attempts,
                 first_attempt_at=first_at,
+                evidence=None if before is None else before.evidence,
             )
         return Outcome(
             address=request.address.text,
             reason=said.reason,
             final=delay is None,
-            catch_all=catch_all,
+            catch_all=said.catch_all,
             stage=said.stage,
             code=None if said.reply is None else said.reply.code,
             enhanced=None if said.reply is None else said.reply.enhanced,
@@ -291,4 +474,22 @@ class Evidence:
             checked_at=now,
             next_attempt_at=None if delay is None else now + delay,
             retry=None if delay is None else again,
+            hearing=self._heard(request.address, said.basis),
         )
+
+
+def _is_doubtful(reply: Reply, finding: Finding) -> bool:
+    """Whether an answer is worth nothing once the exchanger has changed its mind. What it says of
+    the moment, or of ourselves, it says for good or asks for another attempt anyhow."""
+    return reply.code_class in (2, 5) and finding.label is not Label.BLOCKLISTED
+
+
+def _held_back(reply: Reply, exchanger: Exchanger, why: str, report: SessionReport) -> Trouble:
+    return Trouble(
+        reason=Reason.POLICY,
+        stage=Stage.RCPT,
+        reply=reply,
+        text=why,
+        exchanger=exchanger,
+        tls=report.tls,
+    )

@@ -7,6 +7,7 @@ what it brought. It never waits for a retry: that is `jobs`' and the command lin
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from twisted_probe.routing.attempt import Attempt, Tools
+from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
 from twisted_probe.routing.evidence import Request
 from twisted_probe.routing.life import Life
 from twisted_probe.routing.memory import Memory, MemoryInRam
@@ -30,7 +32,7 @@ from twisted_probe.routing.sources import Sources
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
 from twisted_probe.smtp.tls import DEFAULT_TLS, Tls, TlsClient
 from twisted_probe.verdict.ladder import DEFAULT_LADDER, Ladder
-from twisted_probe.verdict.rules import Rules
+from twisted_probe.verdict.rules import Rules, default_rules
 from twisted_probe.vocabulary.address import (
     Address,
     AddressError,
@@ -67,7 +69,8 @@ class Prober:
     accepts everybody goes unnoticed. `timeouts`, `limits` and `ladder` are in seconds. `pauses`
     is what is paused, and may change at any time (then call `recheck`). `rules` read the replies
     in the place of the package's own. `tls` says how sessions are encrypted, and `sites` what
-    holds at some exchangers otherwise.
+    holds at some exchangers otherwise. `controls` says what is asked beside the recipients. With
+    `evidence` every outcome has the `hearing` that it rests on.
 
     Raises ValueError for a source, reverse-path, resolver, network or file of authorities that is
     none, and OSError for such a file that cannot be read.
@@ -93,6 +96,8 @@ class Prober:
         rules: Rules | None = None,
         tls: Tls = DEFAULT_TLS,
         sites: Iterable[Override] = (),
+        controls: Controls = DEFAULT_CONTROLS,
+        evidence: bool = False,
     ) -> None:
         pool = Sources(sources)
         parse_reverse_path(reverse_path)
@@ -124,6 +129,8 @@ class Prober:
             rules=rules,
             tls=TlsClient(tls),
             overrides=Overrides(sites),
+            controls=controls,
+            evidence=evidence,
         )
 
     @property
@@ -135,6 +142,16 @@ class Prober:
     def sites(self) -> Sites:
         """The sessions that are open or wait for their turn."""
         return self._tools.sites
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force."""
+        return default_rules() if self._tools.rules is None else self._tools.rules
+
+    @property
+    def rule_hits(self) -> Counter[str]:
+        """How many outcomes each rule has decided since this prober began."""
+        return self._tools.hits
 
     def reconfigure(
         self,
@@ -151,6 +168,8 @@ class Prober:
         rules: Rules | None = None,
         tls: Tls = DEFAULT_TLS,
         sites: Iterable[Override] = (),
+        controls: Controls = DEFAULT_CONTROLS,
+        evidence: bool = False,
     ) -> None:
         """Be told everything anew, as by the constructor; what is left out has its default.
 
@@ -184,6 +203,8 @@ class Prober:
             rules=rules,
             tls=self._tools.tls if tls == self._tools.tls.tls else TlsClient(tls),
             overrides=Overrides(sites),
+            controls=controls,
+            evidence=evidence,
         )
         self._tools.sites.limit(limits)
 

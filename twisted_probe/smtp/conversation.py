@@ -7,7 +7,7 @@ Knows the order of a polite dialogue and when to stop; not what a reply means fo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, evolve, field, frozen
 
@@ -51,6 +51,7 @@ class SessionReport:
     `failure` is the trouble that ended it. `errors` counts the rejections that the exchanger has
     seen. `manner` is how to talk to it the next time: what was known before, and what this
     session has shown. `tls` is what was found where STARTTLS was offered and wanted.
+    `witnesses` has the replies to those who were asked at the very end.
     """
 
     answers: dict[Address, Reply]
@@ -61,11 +62,19 @@ class SessionReport:
     errors: int = 0
     manner: Manner = UNKNOWN_MANNER
     tls: TlsReport | None = None
+    witnesses: dict[Address, Reply] = field(factory=dict)
 
     @property
     def recipients_per_transaction(self) -> int | None:
         """The ceiling that the exchanger has shown."""
         return self.manner.recipients_per_transaction
+
+
+#: Recipients of a session that has one of them set aside for a witness: of fewer it would be too
+#: great a part.
+ROOM_FOR_WITNESS = 10
+#: Who else is to be asked at a session's end, after these answers.
+Witnesses = Callable[[Mapping[Address, Reply]], Sequence[Address]]
 
 
 async def converse(
@@ -77,8 +86,10 @@ async def converse(
     max_errors: int = MAX_ERRORS,
     manner: Manner = UNKNOWN_MANNER,
     encryption: Encryption | None = None,
+    witnesses: Witnesses | None = None,
 ) -> SessionReport:
     """Ask about `recipients`, then about `control`, in as few transactions as can be, and quit.
+    Whoever `witnesses` names is asked last, be it once more: what was said before depends on it.
 
     `session` was greeted and has said nothing yet; `manner` is what earlier sessions have shown
     of the exchanger, `encryption` what to do about STARTTLS (None: leave it). The conversation
@@ -89,7 +100,7 @@ async def converse(
     """
     if manner.error_limit is not None:
         max_errors = min(max_errors, manner.error_limit)
-    talk = _Conversation(session, reverse_path, control, max_errors, manner, encryption)
+    talk = _Conversation(session, reverse_path, control, max_errors, manner, encryption, witnesses)
     try:
         await talk.run(recipients)
     except SessionError as error:
@@ -113,6 +124,8 @@ class _Conversation:
     max_errors: int
     manner: Manner
     encryption: Encryption | None
+    witnesses: Witnesses | None = None
+    witnessed: dict[Address, Reply] = field(factory=dict)
     answers: dict[Address, Reply] = field(factory=dict)
     without_smtputf8: list[Address] = field(factory=list)
     refusal: Reply | None = None
@@ -125,6 +138,7 @@ class _Conversation:
     is_wide: bool = False  # whether the open transaction is one with SMTPUTF8
     is_grouped: bool = False  # whether commands have left together
     is_over: bool = False
+    spare: int = 0  # recipients of the session that are left for a witness
     tls: TlsReport | None = None
 
     async def run(self, recipients: Sequence[Address]) -> None:
@@ -143,10 +157,25 @@ class _Conversation:
             wide.clear()
         # Where there is room for one only, it is for a recipient.
         kept = 0 if self.control is None or self._left() < 2 else 1
+        if self.witnesses is not None and self.session.recipients_left >= ROOM_FOR_WITNESS:
+            self.spare = 1
         await self._ask(plain, kept, is_wide=False)
         await self._ask(wide, kept, is_wide=True)
         if self.control is not None and self.answers:
             await self._ask(deque([self.control]), 0, is_wide=self.is_wide)
+        if self.witnesses is not None and self.answers and not self.is_over:
+            await self._hear(self.witnesses(self.answers))
+
+    async def _hear(self, witnesses: Sequence[Address]) -> None:
+        """Ask those on whom it depends what the answers are worth. One that was accepted a moment
+        ago costs nothing; one error beyond the limit is the price of being told otherwise."""
+        answers, self.answers = self.answers, self.witnessed
+        self.spare = 0
+        self.max_errors = max(self.max_errors, self.errors + len(witnesses))
+        try:
+            await self._ask(deque(witnesses), 0, is_wide=self.is_wide)
+        finally:
+            self.answers = answers
 
     def _look_at_the_name(self, reply: Reply) -> None:
         """An exchanger says its own name first (RFC 5321 section 4.2); Postfix compares it too
@@ -256,7 +285,7 @@ class _Conversation:
         return again
 
     def _left(self) -> int:
-        return min(self.max_errors - self.errors, self.session.recipients_left)
+        return min(self.max_errors - self.errors, self.session.recipients_left - self.spare)
 
     def _opening(self, is_wide: bool) -> list[Command]:
         """What has to be said before the next RCPT, if anything."""
@@ -397,6 +426,7 @@ class _Conversation:
             errors=self.errors,
             manner=self.manner,
             tls=self.tls,
+            witnesses=self.witnessed,
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from attrs import field, frozen
 
 from twisted_probe.vocabulary.flags import FLAG_FIELDS, NO_FLAGS, Flags
+from twisted_probe.vocabulary.hearing import Hearing
 from twisted_probe.vocabulary.reply import Stage
 
 
@@ -253,6 +254,7 @@ class Retry:
 
     `source` and `helo` are None when the attempt before came to nobody whom a source could have
     asked. `attempts` counts what was tried so far, `first_attempt_at` is when (POSIX seconds).
+    `evidence` is the ledger's number for the hearing of the attempt before.
     """
 
     source: str | None
@@ -261,6 +263,7 @@ class Retry:
     control: str | None
     attempts: int
     first_attempt_at: float
+    evidence: int | None = field(default=None, repr=False)
 
 
 def _optional_time(moment: float | None) -> str | None:
@@ -279,6 +282,9 @@ class Outcome:
 
     `final` is false while another attempt is worth its while: `next_attempt_at` says when and
     `retry` what it has to repeat. `catch_all` is None while nobody knows.
+
+    `hearing` is what the outcome rests on, where the prober keeps that; `evidence` is its
+    number once a ledger has it. Neither stands in a record.
     """
 
     address: str
@@ -302,6 +308,8 @@ class Outcome:
     job: str | None = None
     line: int | None = None
     retry: Retry | None = field(default=None, repr=False)
+    evidence: int | None = field(default=None, repr=False)
+    hearing: Hearing | None = field(default=None, eq=False, repr=False)
 
     @property
     def verdict(self) -> Verdict:

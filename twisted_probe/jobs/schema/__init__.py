@@ -13,6 +13,10 @@ class NewerSchema(Exception):
     """The database was written by a newer version of this program. Nothing was changed."""
 
 
+class OlderSchema(Exception):
+    """The database was written by an older version of this program, and nobody may change it."""
+
+
 def steps() -> list[str]:
     """The SQL of each version, the first one first."""
     found = sorted(
@@ -36,6 +40,17 @@ def check(version: int) -> None:
     if version > known:
         raise NewerSchema(
             f"its schema is version {version}, this program knows versions up to {known}"
+        )
+
+
+def check_current(version: int) -> None:
+    """Raises NewerSchema or OlderSchema when a database of this version is not up to date."""
+    check(version)
+    known = newest()
+    if version < known:
+        raise OlderSchema(
+            f"its schema is version {version}, this program knows version {known}; start the "
+            "daemon on it once"
         )
 
 

@@ -1,0 +1,129 @@
+"""Hearings as compressed bytes and back.
+
+Knows every field of a hearing, and how much of its dialogues is kept; not where they lie
+(`jobs.hearings`). A recipient's own reply stands in its basis, which is never cut.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import evolve, fields
+
+from twisted_probe.vocabulary.escaping import cut
+from twisted_probe.vocabulary.hearing import Basis, Dialogue, Hearing
+from twisted_probe.vocabulary.reply import Reply, Stage
+
+#: Bytes of a session's lines when they are packed: a hundred recipients and their replies have
+#: some 3 KiB.
+MAX_DIALOGUE = 16 * 1024
+#: Characters of a line that are kept, the first that suffices; the last ones show who was asked
+#: and the code of the answer.
+_LINE_LENGTHS = (256, 128, 64, 32)
+#: Lines of the opening that are kept where even short lines are too many, and of the end.
+_OPENING = 50
+#: zlib: 9 would gain a hundredth and cost twice the time.
+_LEVEL = 6
+
+# What the bases of one attempt mostly share stands once, and in a basis where it is otherwise.
+_SHARED = ("source", "helo", "reverse_path", "exchanger", "control", "control_recipient")
+_DEFAULTS = {each.name: each.default for each in fields(Basis) if each.name != "reply"}
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+def packed(hearing: Hearing) -> bytes:
+    """`hearing` as bytes: at most MAX_DIALOGUE for each of its sessions, and its bases."""
+    bases = hearing.bases
+    first = next(iter(bases.values()), None)
+    shared = {} if first is None else {name: getattr(first, name) for name in _SHARED}
+    plain = {
+        "before": hearing.before,
+        "shared": _plain(shared),
+        "bases": [
+            [*key, _reply(basis.reply), _plain(_differences(basis, shared))]
+            for key, basis in bases.items()
+        ],
+        "dialogues": [_bounded(each) for each in hearing.dialogues],
+    }
+    return zlib.compress(_to_json(plain).encode(), _LEVEL)
+
+
+def unpacked(data: bytes) -> Hearing:
+    """The hearing that `packed` was given, but for what it left out.
+
+    Raises ValueError, KeyError, TypeError or zlib.error for bytes that are none.
+    """
+    plain: dict[str, Any] = json.loads(zlib.decompress(data))
+    shared = {**_DEFAULTS, **_values(plain["shared"])}
+    return Hearing(
+        before=plain["before"],
+        dialogues=[
+            Dialogue(
+                exchanger=name,
+                exchanger_address=address,
+                begun_at=begun_at,
+                lines=tuple(lines.split("\n")),
+                left_out=left_out,
+            )
+            for name, address, begun_at, lines, left_out in plain["dialogues"]
+        ],
+        bases={
+            (domain, local): Basis(reply=_a_reply(reply), **{**shared, **_values(more)})
+            for domain, local, reply, more in plain["bases"]
+        },
+    )
+
+
+def _differences(basis: Basis, shared: Mapping[str, Any]) -> dict[str, Any]:
+    usual = {**_DEFAULTS, **shared}
+    return {name: value for name in _DEFAULTS if (value := getattr(basis, name)) != usual[name]}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _reply(value) if isinstance(value, Reply) else value for name, value in values.items()
+    }
+
+
+def _values(plain: Mapping[str, Any]) -> dict[str, Any]:
+    control = plain.get("control")
+    return {**plain, "control": _a_reply(control)} if control is not None else dict(plain)
+
+
+def _reply(reply: Reply) -> list[Any]:
+    lines = [line.decode("latin-1") for line in reply.lines]
+    return [reply.code, lines, reply.host, reply.stage.value]
+
+
+def _a_reply(plain: Sequence[Any]) -> Reply:
+    code, lines, host, stage = plain
+    return Reply(code, (line.encode("latin-1") for line in lines), host, Stage(stage))
+
+
+def _bounded(dialogue: Dialogue) -> list[Any]:
+    """A session whose lines are no longer than they may be when packed."""
+    for length in _LINE_LENGTHS:
+        text = "\n".join(cut(line, length) for line in dialogue.lines)
+        data = text.encode()
+        if len(data) <= MAX_DIALOGUE or len(zlib.compress(data, 1)) <= MAX_DIALOGUE:
+            return _fields(dialogue, text)
+    lines = dialogue.lines
+    kept = evolve(
+        dialogue,
+        lines=(*lines[:_OPENING], *lines[-_OPENING:]),
+        left_out=dialogue.left_out + len(lines) - 2 * _OPENING,
+    )
+    return _fields(kept, "\n".join(cut(line, _LINE_LENGTHS[-1]) for line in kept.lines))
+
+
+def _fields(dialogue: Dialogue, text: str) -> list[Any]:
+    return [
+        dialogue.exchanger,
+        dialogue.exchanger_address,
+        dialogue.begun_at,
+        text,
+        dialogue.left_out,
+    ]
