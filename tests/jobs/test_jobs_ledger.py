@@ -20,6 +20,7 @@ from twisted_probe.jobs.formats import TOO_LONG, Format, Row
 from twisted_probe.jobs.ledger import Job, Ledger, LedgerError, Progress, State
 from twisted_probe.jobs.writer import together
 from twisted_probe.routing.work import Task
+from twisted_probe.vocabulary.hearing import Hearing
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, TlsReport, Verdict
 from twisted_probe.vocabulary.reply import Stage
 
@@ -637,11 +638,33 @@ class TestWhatWasNotCommitted:
         write = ledger.writer(execute)
         calls = [lambda: ledger.settle([final(first)]), full]
         with pytest.raises(sqlite3.OperationalError):
-            together(ledger._database, calls, ledger.walk_again)
+            together(ledger._database, calls, ledger.undone)
         result_of(write(ledger.give_back, [first.token, second.token]))
 
         assert ledger.job(job).settled == 0
         assert sorted(asked(ledger.take(10, NOW))) == ["a@b.example", "b@b.example"]
+
+    def test_what_it_rests_on_is_kept_again(self, ledger: Ledger) -> None:
+        job = add(ledger, "a@b.example", "b@b.example")
+        first, second = ledger.take(10, NOW)
+        hearing = Hearing(dialogues=[], bases={}, before=7)
+
+        def full() -> None:
+            ledger._database.execute("ROLLBACK")
+            raise sqlite3.OperationalError("database or disk is full")
+
+        calls = [lambda: ledger.settle([final(first, hearing=hearing)]), full]
+        with pytest.raises(sqlite3.OperationalError):
+            together(ledger._database, calls, ledger.undone)
+        ledger.settle([final(first, hearing=hearing)])
+        ledger.settle([final(second, hearing=hearing)])
+
+        one, other = ledger.outcomes(job)
+        assert one.evidence == other.evidence
+        assert one.evidence is not None
+        kept = ledger.hearing(one.evidence)
+        assert kept is not None
+        assert kept.before == 7
 
 
 class TestTheEndOfAJob:

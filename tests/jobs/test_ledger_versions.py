@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from twisted_probe.jobs import schema
 from twisted_probe.jobs.database import LedgerError, NewerLedger, refuse_newer
 from twisted_probe.jobs.ledger import Ledger, State
 from twisted_probe.jobs.switches import Kind
+from twisted_probe.vocabulary.hearing import Hearing
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 
 from .conftest import START
@@ -55,13 +57,19 @@ def test_it_goes_on(stored: tuple[int, Path]) -> None:
     assert (fresh.address.text, waited.address.text) == ("d@d.example", "c@c.example")
     assert waited.retry is not None
     assert waited.retry.control == "control"
+    more: dict[str, Any] = {"checked_at": 1.0, "hearing": Hearing(dialogues=[], bases={}, before=7)}
     ledger.settle(
         [
-            (*task.token, Outcome(address=task.address.text, reason=Reason.POLICY, checked_at=1.0))
+            (*task.token, Outcome(address=task.address.text, reason=Reason.POLICY, **more))
             for task in (fresh, waited)
         ]
     )
-    assert [one.line for one in ledger.outcomes(job.id)] == [1, 2, 3, 4, 5, 6, 7]
+    outcomes = list(ledger.outcomes(job.id))
+    assert [one.line for one in outcomes] == [1, 2, 3, 4, 5, 6, 7]
+    assert [one.evidence for one in outcomes] == [None, None, None, None, 1, 1, None]
+    kept = ledger.hearing(1)
+    assert kept is not None
+    assert kept.before == 7
     assert ledger.finished_jobs()[0].settled == 4
     assert [one.kind for one in ledger.pauses()] == ([Kind.SITE] if version > 1 else [])
     ledger.close()

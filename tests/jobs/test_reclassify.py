@@ -19,7 +19,7 @@ from twisted_probe.vocabulary.hearing import Basis, Dialogue, Hearing
 from twisted_probe.vocabulary.outcome import Reason, Retry, Verdict
 from twisted_probe.vocabulary.reply import Reply, Stage
 
-from .conftest import Daemon, result_of
+from .conftest import Daemon, result_of, small_buckets
 
 LIST = "ann@a.example\nBen <ben@a.example>\nno address\ncarl@a.example\nben@a.example\n"
 SAID = {
@@ -154,6 +154,31 @@ def test_whoever_stands_in_two_lines_is_counted_once(done: Daemon) -> None:
     assert done.ledger.progress_of(the_job(done), done.now).settled[Reason.MAILBOX_DISABLED] == 1
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_whatever_bucket_they_lie_in(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    small_buckets(monkeypatch, size)
+    daemon.drop("list.txt", LIST)
+    daemon.tick(2)
+    for task in reversed(list(daemon.take())):
+        answer(daemon, [task])
+    daemon.tick(2)
+    assert apply(daemon, own_rules("mailbox_disabled")).found.changed == 1
+    assert apply(daemon, own_rules("mailbox_disabled", "user unknown")).found.changed == 3
+    reasons = [outcome.reason for outcome in daemon.ledger.outcomes(1)]
+    assert reasons == [Reason(row["probe_reason"]) for row in daemon.table("list.txt")]
+    assert [reason.value for reason in reasons] == [
+        "accepted",
+        "mailbox_disabled",
+        "invalid_address",
+        "policy",
+        "mailbox_disabled",
+    ]
+    told = explained(daemon.ledger, "ben@a.example")
+    assert (told["line"], told["outcome"]["reason"]) == (2, "mailbox_disabled")
+
+
 def test_a_crash_between_the_files_and_the_ledger(
     done: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +270,16 @@ def test_an_address_is_explained(done: Daemon) -> None:
     account = attempt["account"]
     assert (account["about"], account["rule"]["name"]) == ("recipient", "no-such-mailbox")
     assert account["control"]["recipient"] == "x7@a.example"
+
+
+def test_a_line_of_a_job_whose_name_was_cut(daemon: Daemon) -> None:
+    name = "x" * 247 + ".txt"
+    daemon.drop(name, "ann@a.example\n")
+    daemon.tick(2)
+    answer(daemon, list(daemon.take()))
+    told = explained(daemon.ledger, f"{name}:1")
+    assert told["address"] == "ann@a.example"
+    assert len(told["job"]) < len(name)
 
 
 def test_a_line_is_explained(done: Daemon) -> None:

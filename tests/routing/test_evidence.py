@@ -223,6 +223,14 @@ def test_who_is_refused_the_second_time_shows_a_change_of_mind() -> None:
     assert found.control_reply(BEST) is None
 
 
+def test_who_is_held_back_is_told_of_the_session_that_did_it() -> None:
+    tls = TlsReport(version="TLSv1.3", verified=True)
+    found = evidence()
+    found.note(report({ANN: YES}, witnesses={ANN: reply(NO)}, tls=tls), BEST, NOW)
+    said = outcome(found, address=ANN)
+    assert (said.reason, said.tls) == (Reason.POLICY, tls)
+
+
 def test_a_later_acceptance_is_as_good_as_a_witness() -> None:
     assert witnesses(evidence(), {BEN: VAGUE, ANN: YES, CONTROL: VAGUE}) == []
     assert witnesses(evidence(), {ANN: YES, BEN: NO, CONTROL: VAGUE}) == []
