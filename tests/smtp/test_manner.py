@@ -8,13 +8,12 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from twisted_probe.smtp.belief import vouches
 from twisted_probe.smtp.conversation import converse
 from twisted_probe.smtp.errors import Ourselves, ReplyTimeout, SessionLost
 from twisted_probe.smtp.limits import MAX_RESETS
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.vocabulary.outcome import Reason
-from twisted_probe.vocabulary.reply import Reply, Stage
+from twisted_probe.vocabulary.reply import Stage
 
 from .talk import (
     ANN,
@@ -89,11 +88,6 @@ def test_a_name_that_only_looks_alike_is_none() -> None:
     talk = loses_one("550 <joann@example.net> or <ann@example.net.au>: no", OK)
     talk.seconds_pass(60)
     assert talk.report.answers == {}
-
-
-def test_our_own_address_vouches_for_nobody() -> None:
-    assert vouches(Reply(250, (b"<ann@example.net> ok",)), ANN, None)
-    assert not vouches(Reply(250, (b"<ann@example.net> ok",)), ANN, ANN)
 
 
 # --- What was learned --------------------------------------------------------------------------

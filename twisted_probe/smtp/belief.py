@@ -17,21 +17,30 @@ every answer is whether the order still holds, and this is how it is settled:
 * *No reply that can be one* (garbage, a part of a line, the end of the connection) ends the
   session; who was answered before keeps the answer.
 
+* *A reply about another.* One that names a recipient of ours who was asked in this session, and
+  not the one that it was taken for, is the other's: the order is broken, and all answers are in
+  doubt.
+
 An answer in doubt goes back to be asked again, unless it vouches for itself: it names the very
-recipient that it was taken for, as Postfix and sendmail do.
+recipient that it was taken for, as Postfix and sendmail do, and nobody else whom we have asked.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from twisted_probe.smtp.states import CLOSING
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.reply import Reply
 
-# What may stand in a local part before, and in a domain behind, the address that is looked for.
-_NOT_BEFORE = r"(?<![\w.!#$%&'*+/=?^`{|}~@-])"
-_NOT_BEHIND = r"(?![\w-]|\.\w)"
+# An address in a reply: a dot-string, and a domain of names.
+_DOT_STRING = r"[\w.!#$%&'*+/=?^`{|}~-]"
+_NAME = re.compile(rf"(?<!{_DOT_STRING}){_DOT_STRING}+@[\w-]+(?:\.[\w-]+)*")
+# What may stand before an address, and be no part of it: "'ann@example.net'".
+_QUOTES = "'`"
+#: RFC 5321 section 3.4: the mailbox has moved, and the path in the reply is the new one.
+_MOVED = frozenset((251, 551))
 #: The codes that say no to RSET and could not be said to a RCPT after MAIL. A 501 could.
 _REFUSES_COMMANDS = frozenset((CLOSING, 500, 502, 503, 504))
 # Exim: "554 Too many nonmail commands".
@@ -40,12 +49,50 @@ _OF_COMMANDS = re.compile(r"\b(?:non-?mail|commands?|rset)\b", re.IGNORECASE)
 _OF_PIPELINING = re.compile(r"pipelin|synchroni[sz]ation", re.IGNORECASE)
 
 
-def vouches(reply: Reply, recipient: Address, reverse_path: Address | None) -> bool:
-    """Whether the reply names the recipient, so that it can be nobody else's."""
-    if reverse_path is not None and reverse_path.text.lower() == recipient.text.lower():
-        return False
-    name = _NOT_BEFORE + re.escape(recipient.text.lower()) + _NOT_BEHIND
-    return re.search(name, reply.text.lower()) is not None
+class Names:
+    """Whom the replies of one session name."""
+
+    def __init__(self, reverse_path: Address | None) -> None:
+        self._reverse_path = None if reverse_path is None else reverse_path.text.lower()
+        # By their names in lower case; None where two differ in the case only.
+        self._asked: dict[str, Address | None] = {}
+
+    def asks(self, recipients: Iterable[Address]) -> None:
+        """These are asked in this session; a name of nobody who was asked says nothing."""
+        for recipient in recipients:
+            name = recipient.text.lower()
+            if self._asked.setdefault(name, recipient) != recipient:
+                self._asked[name] = None
+
+    def vouches(self, reply: Reply, recipient: Address) -> bool:
+        """Whether the reply names the recipient and nobody else whom we have asked, so that it
+        can be nobody else's."""
+        name = recipient.text.lower()
+        return (
+            name != self._reverse_path
+            and self._asked.get(name) is not None
+            and reply.code not in _MOVED
+            and name in _spelt(reply)
+            and self._named(reply) == {name}
+        )
+
+    def contradicts(self, reply: Reply, recipient: Address) -> bool:
+        """Whether the reply names another whom we have asked, and not the recipient."""
+        words = b" ".join(reply.lines)
+        at = words.count(b"@")
+        if not at or (at == 1 and b"<%s>" % recipient.text.encode() in words):
+            return False
+        named = self._named(reply) - {self._reverse_path}
+        return bool(named) and recipient.text.lower() not in named and reply.code not in _MOVED
+
+    def _named(self, reply: Reply) -> set[str]:
+        """Those whom we have asked, as far as the reply may mean them."""
+        spelt = _spelt(reply)
+        return self._asked.keys() & (spelt | {name.strip(_QUOTES) for name in spelt})
+
+
+def _spelt(reply: Reply) -> set[str]:
+    return set(_NAME.findall(reply.text.lower()))
 
 
 def refuses_reset(reply: Reply) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from attrs import define, evolve, field, frozen
 
 from twisted_probe.smtp import commands
-from twisted_probe.smtp.belief import complains_of_pipelining, refuses_reset, vouches
+from twisted_probe.smtp.belief import Names, complains_of_pipelining, refuses_reset
 from twisted_probe.smtp.commands import Command
 from twisted_probe.smtp.errors import (
     Ourselves,
@@ -88,7 +88,8 @@ async def converse(
     """
     if manner.error_limit is not None:
         max_errors = min(max_errors, manner.error_limit)
-    talk = _Conversation(session, reverse_path, control, max_errors, manner, encryption)
+    names = Names(reverse_path)
+    talk = _Conversation(session, reverse_path, control, max_errors, manner, encryption, names)
     try:
         await talk.run(recipients)
     except SessionError as error:
@@ -112,6 +113,7 @@ class _Conversation:
     max_errors: int
     manner: Manner
     encryption: Encryption | None
+    names: Names
     answers: dict[Address, Reply] = field(factory=dict)
     without_smtputf8: list[Address] = field(factory=list)
     refusal: Reply | None = None
@@ -235,6 +237,7 @@ class _Conversation:
         group = [*opening, *(commands.rcpt(recipient) for recipient in batch)]
         together = self.manner.pipelining and self.session.pipelining and len(group) > 1
         self.is_grouped = self.is_grouped or together
+        self.names.asks(batch)
         try:
             replies = await self.session.group(
                 group, together=together, rejections=errors, is_enough=self._is_enough
@@ -301,6 +304,8 @@ class _Conversation:
                 self.taken = self.asked
                 again.append(recipient)
                 continue
+            if self.names.contradicts(reply, recipient):
+                raise self.out_of_step(f"{recipient.text} was answered {reply}", Stage.RCPT)
             self.asked += 1
             self.answers[recipient] = reply
         return again + batch[len(answers) :]
@@ -333,7 +338,7 @@ class _Conversation:
     def _disbelieve(self, recipients: Sequence[Address]) -> None:
         for recipient in recipients:
             reply = self.answers.get(recipient)
-            if reply is not None and not vouches(reply, recipient, self.reverse_path):
+            if reply is not None and not self.names.vouches(reply, recipient):
                 del self.answers[recipient]
 
     def _forgo_pipelining(self) -> None:
