@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from twisted_probe.smtp.conversation import converse
-from twisted_probe.smtp.errors import Ourselves, ReplyTimeout, SessionLost
+from twisted_probe.smtp.errors import Ourselves, SessionLost
 from twisted_probe.smtp.limits import MAX_RESETS
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.vocabulary.outcome import Reason
@@ -30,6 +30,7 @@ from .talk import (
     PROBE,
     QUIT,
     RSET,
+    SENDER_OK,
     Talk,
     codes,
     person,
@@ -69,7 +70,7 @@ def test_nobody_knows_which_command_was_lost(seconds_and_end: tuple[int, str]) -
     report = talk.report
     assert codes(report) == {"ann": 550}
     assert report.unanswered == (BOB, CY)
-    assert not report.manner.pipelining
+    assert report.manner in (Manner(pipelining=False), Manner(error_limit=1))
 
 
 def test_an_exchanger_that_is_slow_with_all_has_lost_nothing() -> None:
@@ -78,9 +79,9 @@ def test_an_exchanger_that_is_slow_with_all_has_lost_nothing() -> None:
     talk.server(NO)
     talk.seconds_pass(40)
     talk.server(OK)
-    talk.seconds_pass(60)
-    assert codes(talk.report) == {"ann": 550, "bob": 250}
-    assert isinstance(talk.report.failure, ReplyTimeout)
+    talk.seconds_pass(40)
+    talk.server(NO)
+    assert codes(talk.says_goodbye()) == {"ann": 550, "bob": 250, "cy": 550}
     assert talk.report.manner.pipelining
 
 
@@ -104,7 +105,7 @@ def test_a_421_behind_rejections_is_a_limit_of_errors() -> None:
     talk.server(OK, NO, NO, "421 4.7.0 too many errors")
     talk.server(BYE)
     assert learned(talk) == Manner(error_limit=2)
-    assert codes(talk.report) == {"ann": 550, "bob": 550}
+    assert talk.report.answers == {}
 
 
 @pytest.mark.parametrize(("rejections", "limit"), [(1, 1), (2, 1), (3, 2)])
@@ -121,12 +122,12 @@ def test_a_close_without_a_rejection_is_about_groups() -> None:
     talk.server(OK, OK)
     talk.closes()
     assert learned(talk) == Manner(pipelining=False)
-    assert codes(talk.report) == {"ann": 250}
+    assert talk.report.answers == {}
 
 
 def test_a_close_where_nothing_was_grouped_teaches_nothing() -> None:
     talk = Talk("", ANN, BOB)
-    talk.goes((MAIL, OK), (to("ann"), OK))
+    talk.goes((MAIL, SENDER_OK), (to("ann"), OK))
     talk.closes()
     assert learned(talk) == UNKNOWN_MANNER
 

@@ -7,13 +7,24 @@ every answer is whether the order still holds, and this is how it is settled:
   to RSET or QUIT: somewhere a command was answered twice, and everybody behind it has got the
   answer of another. Where, cannot be told: an accepted RSET or MAIL in between proves nothing,
   for a 250 that was due to the recipient before looks the same. The only replies that cannot be
-  mistaken are those to EHLO, which opens the session, and QUIT, which ends it. So all answers
+  mistaken are those to EHLO, which say the exchanger's name, and QUIT. So all answers
   are in doubt.
-* *Too few replies.* Commands that were sent together, and an exchanger that then fell silent
-  (`smtp.pace`): some were lost on the way, and nobody knows which. The answers of that group are
-  in doubt. They are not when the exchanger hung up or said 421 without such a silence, nor where
-  each command waited for its reply: there the first who was not answered is the last that was
-  asked.
+* *No goodbye.* The 221 to QUIT shows that no reply was left over. A 421 or a close in the place of
+  a reply that was due hides it: the exchanger that has said one reply twice is one ahead, and the
+  last of those whom we asked was answered with the end. Only a reply that the session has had
+  before can be one that was said twice. So the answers before the first repetition stand; those
+  from there on are in doubt. This keeps what polite exchangers say that hang up upon a
+  rejection; the next session stays below the rejections that this one bore, and ends with 221.
+* *No goodbye, never.* Some never say 221, or answer QUIT with a 250. The next session with one
+  that left doubts says EHLO once more where the order has to be shown: behind the recipients and
+  behind the control, and where a single rejection more may be the end, behind each who was
+  answered. Only what came behind the last proof is then in doubt.
+* *Too few replies.* Commands that were sent together, and not all of them were answered: there was
+  a 421, an end, a silence or garbage instead. Then some may have been lost on the way, and nobody
+  knows which; how soon the end came shows nothing. The answers of that group are in doubt. They
+  are not where each command waited for its reply: there the first who was not answered is the
+  last that was asked. The next session has smaller groups, where rejections brought the end, or
+  none at all.
 * *No reply that can be one* (garbage, a part of a line, the end of the connection) ends the
   session; who was answered before keeps the answer.
 
@@ -95,8 +106,27 @@ def _spelt(reply: Reply) -> set[str]:
     return set(_NAME.findall(reply.text.lower()))
 
 
-def refuses_reset(reply: Reply) -> bool:
-    """Whether a no behind RSET is one to RSET, and not to the RCPT before it."""
+def answered_behind_a_repetition(
+    history: Iterable[tuple[Address | None, Reply]],
+) -> list[Address]:
+    """Those whose answer may be a reply that was said twice, or stands behind one.
+
+    `history` has the replies of a session in order, and to which recipient each was taken for.
+    """
+    seen: set[tuple[int, tuple[bytes, ...]]] = set()
+    in_doubt: list[Address] = []
+    is_repeated = False
+    for recipient, reply in history:
+        words = (reply.code, reply.lines)
+        is_repeated = is_repeated or words in seen
+        seen.add(words)
+        if is_repeated and recipient is not None:
+            in_doubt.append(recipient)
+    return in_doubt
+
+
+def refuses_command(reply: Reply) -> bool:
+    """Whether a no behind RSET or EHLO is one to that, and not to the RCPT before it."""
     return reply.code in _REFUSES_COMMANDS or _OF_COMMANDS.search(reply.text) is not None
 
 

@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from attrs import define, evolve, field, frozen
 
 from twisted_probe.smtp import commands
-from twisted_probe.smtp.belief import Names, complains_of_pipelining, refuses_reset
+from twisted_probe.smtp.belief import (
+    Names,
+    answered_behind_a_repetition,
+    complains_of_pipelining,
+    refuses_command,
+)
 from twisted_probe.smtp.commands import Command
 from twisted_probe.smtp.errors import (
     Ourselves,
@@ -98,10 +103,7 @@ async def converse(
         # Cancelled, or a bug of ours: nobody is left who would end the session.
         session.abort()
         raise
-    farewell = await session.quit()
-    if farewell is not None and farewell.code not in (GOODBYE, CLOSING):
-        # The reply to QUIT is the barrier: any other code is the answer to an earlier command.
-        talk.end(talk.out_of_step(f"QUIT was answered {farewell}", Stage.OTHER))
+    talk.part(await session.quit())
     return talk.report(recipients)
 
 
@@ -118,14 +120,18 @@ class _Conversation:
     without_smtputf8: list[Address] = field(factory=list)
     refusal: Reply | None = None
     failure: SessionError | None = None
-    last: Reply | None = None  # of those to groups
+    # The replies to groups, and to whom they are, where it is somebody.
+    history: list[tuple[Address | None, Reply]] = field(factory=list)
+    last_code: int | None = None  # of the session; None where it ended without a reply to QUIT
     errors: int = 0
     resets: int = 0
     asked: int = 0  # recipients of the open transaction, and those of them that it has taken
     taken: int = 0
     is_wide: bool = False  # whether the open transaction is one with SMTPUTF8
     is_grouped: bool = False  # whether commands have left together
+    is_broken_off: bool = False  # whether such ones were not all answered
     is_over: bool = False
+    introduction: Reply | None = None  # what EHLO or HELO was answered
     tls: TlsReport | None = None
 
     async def run(self, recipients: Sequence[Address]) -> None:
@@ -146,8 +152,10 @@ class _Conversation:
         kept = 0 if self.control is None or self._left() < 2 else 1
         await self._ask(plain, kept, is_wide=False)
         await self._ask(wide, kept, is_wide=True)
+        await self._prove()
         if self.control is not None and self.answers:
             await self._ask(deque([self.control]), 0, is_wide=self.is_wide)
+            await self._prove()
 
     def _look_at_the_name(self, reply: Reply) -> None:
         """An exchanger says its own name first (RFC 5321 section 4.2); Postfix compares it too
@@ -168,6 +176,7 @@ class _Conversation:
             raise
         self._look_at_the_name(reply)
         self._heed(reply)
+        self.introduction = reply
 
     async def _encrypt(self, encryption: Encryption) -> None:
         """STARTTLS, where it is offered and has not failed before; or no session at all, where
@@ -215,15 +224,24 @@ class _Conversation:
         """Ask those in `queue`, as many at once as the errors that are left: not even if all of
         them are rejected the errors, and the recipients, `kept` for later are touched."""
         while queue and not self.is_over and self._left() > kept:
+            is_risky = not self.manner.goodbye and self.max_errors - self.errors == 1
+            if is_risky and self.history:
+                # The exchanger may hang up upon the next rejection.
+                if self.resets >= MAX_RESETS:
+                    return
+                await self._prove()
+                continue
             opening = self._opening(is_wide)
             if len(opening) > 1:
-                if self.resets == MAX_RESETS:
+                if self.resets >= MAX_RESETS or not self.manner.reset:
                     return
                 self.resets += 1
             room = self.session.recipients_left - kept
             ceiling = self.manner.recipients_per_transaction
             if ceiling is not None:
                 room = min(room, ceiling - (0 if opening else self.taken))
+            if is_risky:
+                room = min(room, 1)
             batch = [queue.popleft() for _ in range(min(room, len(queue)))]
             errors = self.max_errors - self.errors - kept
             queue.extendleft(reversed(await self._exchange(opening, batch, errors)))
@@ -245,11 +263,11 @@ class _Conversation:
         except SessionError as error:
             self._note(opening, batch, error.replies)
             if together:
-                self._look_for_loss(batch, error)
+                self._miss(batch)
             raise
         again = self._note(opening, batch, replies)
         if together and self.session.state is State.DISMISSED:
-            self._look_for_loss(batch)
+            self._miss(batch)
         return again
 
     def _left(self) -> int:
@@ -273,14 +291,14 @@ class _Conversation:
         After a refused MAIL the replies to RCPT say nothing (RFC 2920 section 3.1), whatever
         they are.
         """
-        if replies:
-            self.last = replies[-1]
+        self.history += zip([*[None] * len(opening), *batch], replies, strict=False)
         self.errors += sum(map(_is_rejection, replies))
         if opening:
             self.asked = self.taken = 0
         for command, reply in zip(opening, replies, strict=False):
             if command.verb is Verb.RSET and _is_rejection(reply):
-                if not refuses_reset(reply):
+                self.manner = evolve(self.manner, reset=False)
+                if not refuses_command(reply):
                     raise self.out_of_step(f"RSET was answered {reply}", Stage.OTHER)
                 # Another session will do: the exchanger has refused nobody.
                 self.is_over = True
@@ -324,16 +342,55 @@ class _Conversation:
 
     # --- Doubt -------------------------------------------------------------------------------
 
-    def _look_for_loss(self, batch: list[Address], failure: SessionError | None = None) -> None:
-        """A group that was sent together did not come to its end."""
-        is_stalled = self.session.pace.is_stalled
-        if is_stalled:
-            # The exchanger waits for us: commands were lost, and nobody knows which.
-            self._disbelieve(batch)
-        is_dropped = isinstance(failure, SessionLost) and failure.code is None
-        has_reason = self.refusal is not None or self._was_rejected_last
-        if is_stalled or (is_dropped and not has_reason):
-            self._forgo_pipelining()
+    async def _prove(self) -> None:
+        """Have the exchanger say its name once more, where its goodbye shows nothing: what it
+        was asked until then is answered, and in order (`smtp.belief`)."""
+        if self.manner.goodbye or self.is_over or not self.history:
+            return
+        self.resets += 1
+        introduce = commands.ehlo if self.session.keywords else commands.helo
+        (reply,) = await self.session.group([introduce(self.session.helo_name)])
+        self.errors += _is_rejection(reply)
+        if self._is_introduction(reply):
+            self.history.clear()
+        elif refuses_command(reply):
+            self._heed(reply)
+        else:
+            raise self.out_of_step(f"EHLO was answered {reply}", Stage.OTHER)
+
+    def _is_introduction(self, reply: Reply) -> bool:
+        """Whether the reply is the one to EHLO, and can be no other of the session."""
+        assert self.introduction is not None
+        name = self.introduction.lines[0]
+        return (
+            reply.is_positive
+            and reply.lines[0] == name
+            and all(each.lines[0] != name for _, each in self.history)
+        )
+
+    def _miss(self, batch: list[Address]) -> None:
+        """A group that was sent together was not answered to its end: nobody knows which of its
+        commands were lost."""
+        self._disbelieve(batch)
+        self.is_broken_off = True
+
+    def part(self, farewell: Reply | None) -> None:
+        """The session has ended, `farewell` was the reply to QUIT."""
+        self.last_code = None if farewell is None else farewell.code
+        if self.last_code == GOODBYE or not self.history:
+            return
+        if self.last_code not in (None, CLOSING):
+            # Any other code is the answer to an earlier command.
+            self.end(self.out_of_step(f"QUIT was answered {farewell}", Stage.OTHER))
+        else:
+            before = len(self.answers)
+            self._disbelieve(answered_behind_a_repetition(self.history))
+            if len(self.answers) == before:
+                return
+            if self.failure is None and self.refusal is None:
+                words = f"no goodbye: QUIT was answered {farewell or 'with nothing'}"
+                self.failure = SessionLost(words, host=self.session.host, stage=Stage.OTHER)
+        self.manner = evolve(self.manner, goodbye=False)
 
     def _disbelieve(self, recipients: Sequence[Address]) -> None:
         for recipient in recipients:
@@ -353,7 +410,8 @@ class _Conversation:
         """The session failed."""
         self.failure = failure
         if isinstance(failure, OutOfStep):
-            self._disbelieve(tuple(self.answers))
+            # Those who were answered before the order was last seen to hold are beyond doubt.
+            self._disbelieve([each for each, _ in self.history if each is not None])
         if self.is_grouped and isinstance(failure, ProtocolViolation):
             self._forgo_pipelining()
         is_lost = isinstance(failure, SessionLost) and failure.code is None
@@ -364,8 +422,9 @@ class _Conversation:
     def _error_limit(self) -> int | None:
         """The rejections that a session with this exchanger may have, as this one has shown."""
         codes = [each.code for each in (self.refusal, self.failure) if each is not None]
-        if self.errors and CLOSING in codes:
-            return self.errors
+        if self.errors and CLOSING in (self.last_code, *codes):
+            # Where that was known, or it says so behind the last one, QUIT has no other reply.
+            return max(1, self.errors - (self.errors >= self.max_errors))
         if isinstance(self.failure, SessionLost) and self._was_rejected_last:
             # The connection went with the last one.
             return max(1, self.errors - 1)
@@ -375,12 +434,15 @@ class _Conversation:
 
     @property
     def _was_rejected_last(self) -> bool:
-        return self.refusal is None and self.last is not None and _is_rejection(self.last)
+        return self.refusal is None and bool(self.history) and _is_rejection(self.history[-1][1])
 
     def report(self, recipients: Sequence[Address]) -> SessionReport:
         limit = self._error_limit()
         if limit is not None and limit < (self.manner.error_limit or limit + 1):
             self.manner = evolve(self.manner, error_limit=limit)
+        elif self.is_broken_off:
+            # It would come to the same end once more.
+            self._forgo_pipelining()
         wide = frozenset(self.without_smtputf8)
         return SessionReport(
             answers=self.answers,
