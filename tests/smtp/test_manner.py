@@ -114,7 +114,8 @@ def test_a_close_upon_a_rejection_is_one_too(rejections: int, limit: int) -> Non
     talk = Talk("PIPELINING", ANN, BOB, CY, DAN)
     talk.server(OK, *[NO] * rejections)
     talk.closes()
-    assert learned(talk) == Manner(error_limit=limit)
+    # Below one there is no limit, and the order is to be shown before the next rejection.
+    assert learned(talk) == Manner(error_limit=limit, goodbye=limit > 1)
 
 
 def test_a_close_without_a_rejection_is_about_groups() -> None:

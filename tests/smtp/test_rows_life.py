@@ -108,7 +108,7 @@ def test_row_46_a_rejection_and_the_end(end: End) -> None:
     scene = play(*ASKED, S(NO), end, recipients=[ANN, BOB])
     assert scene.reasons == {"ann": Reason.NO_SUCH_MAILBOX}
     assert scene.report.unanswered == (BOB,)
-    assert scene.report.manner == Manner(error_limit=1)
+    assert scene.report.manner == Manner(error_limit=1, goodbye=False)
 
 
 def test_row_47_421_in_the_middle_of_a_pipeline() -> None:

@@ -281,7 +281,7 @@ class Attempt:
         troubled = 0
         for exchanger in exchangers:
             elsewhere: list[Address] = []
-            manner = await self._manner(exchanger)
+            manner = lasting = await self._manner(exchanger)
             while left:
                 async with self._tools.ports.held(source, exchanger.address):
                     report = await self._session(site, exchanger, source, left, manner)
@@ -289,13 +289,18 @@ class Attempt:
                 left = list(report.unanswered)
                 self._open = {*elsewhere, *left}
                 is_troubled = report.refusal is not None or report.failure is not None
-                troubled += is_troubled and _was_connected(report)
+                # One that only shows that HELO has to come first is half a session.
+                is_half = manner.extended and not report.manner.extended
+                troubled += is_troubled and _was_connected(report) and not is_half
                 if self._evidence.is_blocked or troubled >= MAX_TROUBLED_SESSIONS:
                     return
                 # A session that brought nothing is repeated only where it can be done otherwise.
                 manner, before = report.manner, manner
-                if manner != before:
-                    await self._learn(exchanger, before, report)
+                learned, lasting = lasting, _lasting(report, lasting)
+                if lasting != learned:
+                    await self._tools.memory.learn(
+                        exchanger.address, Learned(lasting, self._tools.now())
+                    )
                 if not report.answers and (manner == before or self._tools.is_over):
                     if is_troubled and not _may_go_elsewhere(report):
                         return
@@ -354,13 +359,6 @@ class Attempt:
         learned = await self._tools.memory.learned(exchanger.address)
         return UNKNOWN_MANNER if learned is None else learned.fresh(self._tools.now())
 
-    async def _learn(self, exchanger: Exchanger, before: Manner, report: SessionReport) -> None:
-        manner = report.manner
-        if not isinstance(report.failure, TlsFailed):
-            # A session that was lost under TLS says nothing of the next handshake.
-            manner = evolve(manner, starttls=before.starttls)
-        await self._tools.memory.learn(exchanger.address, Learned(manner, self._tools.now()))
-
     def _encryption(self, exchanger: Exchanger) -> Encryption | None:
         client = self._tools.tls
         override = self._tools.overrides.at(exchanger.name)
@@ -410,6 +408,21 @@ class Attempt:
             return None
         text = f"{known.control}@{self._domain}"
         return Address(local=known.control, domain=self._domain, text=text)
+
+
+def _lasting(report: SessionReport, known: Manner) -> Manner:
+    """What is remembered of the manner that a session has advised, where `known` was before.
+
+    The rest is for the next session of the attempt only.
+    """
+    manner, failure = report.manner, report.failure
+    if not isinstance(failure, TlsFailed):
+        # A session that was lost under TLS says nothing of the next handshake.
+        manner = evolve(manner, starttls=known.starttls)
+    if isinstance(failure, SessionLost) and failure.stage is Stage.EHLO and not failure.replies:
+        # Neither does one that was lost upon EHLO, until HELO has worked.
+        manner = evolve(manner, extended=known.extended)
+    return manner
 
 
 class _Benched(SourceUnavailable):

@@ -120,6 +120,7 @@ class _Conversation:
     without_smtputf8: list[Address] = field(factory=list)
     refusal: Reply | None = None
     failure: SessionError | None = None
+    doubt: SessionError | None = None  # what else sends answers back
     # The replies to groups, and to whom they are, where it is somebody.
     history: list[tuple[Address | None, Reply]] = field(factory=list)
     last_code: int | None = None  # of the session; None where it ended without a reply to QUIT
@@ -170,8 +171,11 @@ class _Conversation:
         try:
             reply = await self.session.helo(extended=self.manner.extended)
         except SessionLost as error:
-            if error.replies:
-                # It has refused EHLO and hung up, before HELO or upon it.
+            # It has refused EHLO and hung up, before HELO or upon it; or it hangs up upon EHLO,
+            # and HELO is worth a try where no TLS is at stake.
+            is_required = self.encryption is not None and self.encryption.is_required
+            is_plain = self.session.tls is None and not is_required
+            if error.replies or (is_plain and error.code is None):
                 self.manner = evolve(self.manner, extended=False)
             raise
         self._look_at_the_name(reply)
@@ -389,7 +393,7 @@ class _Conversation:
                 return
             if self.failure is None and self.refusal is None:
                 words = f"no goodbye: QUIT was answered {farewell or 'with nothing'}"
-                self.failure = SessionLost(words, host=self.session.host, stage=Stage.OTHER)
+                self.doubt = SessionLost(words, host=self.session.host, stage=Stage.OTHER)
         self.manner = evolve(self.manner, goodbye=False)
 
     def _disbelieve(self, recipients: Sequence[Address]) -> None:
@@ -443,6 +447,9 @@ class _Conversation:
         elif self.is_broken_off:
             # It would come to the same end once more.
             self._forgo_pipelining()
+        if limit == 1 and self.last_code != GOODBYE:
+            # There is nothing below it: the next rejection will be the end of the session as well.
+            self.manner = evolve(self.manner, goodbye=False)
         wide = frozenset(self.without_smtputf8)
         return SessionReport(
             answers=self.answers,
@@ -451,7 +458,7 @@ class _Conversation:
             ),
             without_smtputf8=tuple(self.without_smtputf8),
             refusal=self.refusal,
-            failure=self.failure,
+            failure=self.failure or self.doubt,
             errors=self.errors,
             manner=self.manner,
             tls=self.tls,
