@@ -32,7 +32,7 @@ YES, NO = Reason.ACCEPTED, Reason.NO_SUCH_MAILBOX
 CLOSES = Answer("", then=Then.CLOSE)
 
 
-def asked(names: str, temper: Temper, **options: Any) -> tuple[list[Reason], Any, Manner]:
+def asked(names: str, temper: Temper, **options: Any) -> tuple[list[Reason], Any, Any]:
     """What came of it, what the exchanger has seen, and what is remembered of it."""
     memory = MemoryInRam()
     with town(A, memory=memory, **options) as t:

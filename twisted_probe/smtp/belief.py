@@ -7,8 +7,8 @@ every answer is whether the order still holds, and this is how it is settled:
   to RSET or QUIT: somewhere a command was answered twice, and everybody behind it has got the
   answer of another. Where, cannot be told: an accepted RSET or MAIL in between proves nothing,
   for a 250 that was due to the recipient before looks the same. The only replies that cannot be
-  mistaken are those to EHLO, which say the exchanger's name, and QUIT. So all answers
-  are in doubt.
+  mistaken are those to EHLO, which say the exchanger's name, and to QUIT. So all answers are in
+  doubt.
 * *No goodbye.* The 221 to QUIT shows that no reply was left over. A 421 or a close in the place of
   a reply that was due hides it: the exchanger that has said one reply twice is one ahead, and the
   last of those whom we asked was answered with the end. Only a reply that the session has had
@@ -26,8 +26,7 @@ every answer is whether the order still holds, and this is how it is settled:
   last that was asked. The next session has smaller groups, where rejections brought the end, or
   none at all.
 * *No reply that can be one* (garbage, a part of a line, the end of the connection) ends the
-  session; who was answered before keeps the answer.
-
+  session. Who was answered before keeps the answer, as far as the two rules above let him.
 * *A reply about another.* One that names a recipient of ours who was asked in this session, and
   not the one that it was taken for, is the other's: the order is broken, and all answers are in
   doubt.
