@@ -14,6 +14,7 @@ from .wire import HELO, Wire, outcome_of
 PROBE = parse_address("probe@example.org")
 EHLO, MAIL, RSET, QUIT = f"EHLO {HELO}", "MAIL FROM:<probe@example.org>", "RSET", "QUIT"
 MAIL_UTF8 = f"{MAIL} SMTPUTF8"
+SENDER_OK = "250 2.1.0 Ok"
 OK, NO, BYE = "250 2.1.5 Ok", "550 5.1.1 no such user", "221 2.0.0 Bye"
 FEWER = "452 4.5.3 too many recipients"
 

@@ -39,6 +39,7 @@ from .talk import (
     PROBE,
     QUIT,
     RSET,
+    SENDER_OK,
     TO_CONTROL,
     ZOE,
     Talk,
@@ -280,7 +281,7 @@ def test_nobody_answered_nobody_is_heard() -> None:
 
 def test_the_connection_is_lost_at_a_witness() -> None:
     talk = Talk("", ANN, witnesses=again(ANN))
-    talk.goes((MAIL, OK), (to("ann"), OK))
+    talk.goes((MAIL, SENDER_OK), (to("ann"), OK))
     talk.client(to("ann"))
     talk.closes()
     assert codes(talk.report) == {"ann": 250}
@@ -468,17 +469,17 @@ def test_421_on_the_way() -> None:
 
 
 def test_421_in_a_pipeline() -> None:
-    """Row 47."""
+    """Row 47, judged otherwise: a command may have been lost before it, and nobody knows which."""
     talk = Talk("PIPELINING", ANN, BOB, CY, control=CONTROL)
     talk.client(MAIL, to("ann"), to("bob"), to("cy"))
     talk.server(OK, NO, "421 4.7.0 too many errors")
     talk.closes()
     report = talk.report
-    assert codes(report) == {"ann": 550}
+    assert report.answers == {}
     assert report.refusal is not None
     assert report.refusal.code == 421
     assert isinstance(report.failure, SessionLost)
-    assert report.unanswered == (BOB, CY)
+    assert report.unanswered == (ANN, BOB, CY)
     talk.client()
 
 
@@ -505,17 +506,17 @@ def test_421_to_the_control() -> None:
 
 
 def test_the_connection_is_lost_on_the_way() -> None:
-    """Rows 42 and 46."""
+    """Rows 42 and 46; in a group, nobody knows whose replies were those that came."""
     talk = Talk("PIPELINING", ANN, BOB, CY, control=CONTROL)
     talk.client(MAIL, to("ann"), to("bob"), to("cy"))
     talk.server(OK, OK, NO)
     talk.feed(b"250 2.1.5 O")
     talk.closes()
     report = talk.report
-    assert codes(report) == {"ann": 250, "bob": 550}
+    assert report.answers == {}
     assert isinstance(report.failure, SessionLost)
     assert report.failure.stage is Stage.RCPT
-    assert report.unanswered == (CY,)
+    assert report.unanswered == (ANN, BOB, CY)
     assert report.refusal is None
     assert report.errors == 1
 
@@ -533,7 +534,7 @@ def test_the_connection_is_lost_behind_a_refused_mail() -> None:
 def test_some_are_never_answered() -> None:
     """Row 83: one by one, the first who was not answered is the last that was asked."""
     talk = Talk("", ANN, BOB)
-    talk.goes((MAIL, OK), (to("ann"), OK))
+    talk.goes((MAIL, SENDER_OK), (to("ann"), OK))
     talk.seconds_pass(60)
     report = talk.report
     assert codes(report) == {"ann": 250}
@@ -563,9 +564,12 @@ def test_the_session_ended_before_the_conversation_began(greet: Any) -> None:
 
 
 def test_garbage_on_the_way() -> None:
-    """Row 27: what was answered before it stays."""
+    """Row 27: what was answered before it stays, where it was asked one by one."""
     talk = Talk("PIPELINING", ANN, BOB)
     talk.server(OK, NO, "250OK")
+    assert talk.report.answers == {}
+    talk = Talk("", ANN, BOB)
+    talk.goes((MAIL, OK), (to("ann"), NO), (to("bob"), "250OK"))
     report = talk.report
     assert codes(report) == {"ann": 550}
     assert isinstance(report.failure, ProtocolViolation)
@@ -671,16 +675,16 @@ def test_one_answer_too_many_in_a_pipeline() -> None:
 @pytest.mark.parametrize("farewell", ["221 Bye", "421 4.3.2 too late"])
 def test_a_farewell_that_is_one(farewell: str) -> None:
     talk = Talk("PIPELINING", ANN)
-    talk.server(OK, OK)
+    talk.server(SENDER_OK, OK)
     talk.server(farewell)
     assert codes(talk.report) == {"ann": 250}
     assert talk.report.failure is None
 
 
 def test_no_farewell() -> None:
-    """Row 51: the answers stand without it."""
+    """Row 51: answers that were said once stand without it."""
     talk = Talk("PIPELINING", ANN)
-    talk.server(OK, OK)
+    talk.server(SENDER_OK, OK)
     talk.client(MAIL, to("ann"), QUIT)
     talk.seconds_pass(2)
     assert codes(talk.report) == {"ann": 250}

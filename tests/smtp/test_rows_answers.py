@@ -130,12 +130,18 @@ def test_row_114_a_tarpit() -> None:
 
 
 def test_row_115_a_limit_of_errors() -> None:
+    """Those of a group that was cut short are asked once more, and the next session ends before
+    the exchanger does."""
     scene = play(
         *GROUPED, S(OK, NO, NO, "421 4.7.0 too many errors"), FIN, recipients=[ANN, BOB, CY]
     )
-    assert scene.codes == {"ann": 550, "bob": 550}
-    assert scene.report.unanswered == (CY,)
+    assert scene.report.answers == {}
+    assert scene.report.unanswered == (ANN, BOB, CY)
     assert scene.report.manner == Manner(error_limit=2)
+    steps = (C(MAIL, to("ann"), to("bob")), S(OK, NO, NO), *PARTING)
+    people = [ANN, BOB, CY]
+    again = play(*GROUPED, *steps, recipients=people, manner=scene.report.manner)
+    assert again.codes == {"ann": 550, "bob": 550}
 
 
 def test_row_117_the_null_sender() -> None:

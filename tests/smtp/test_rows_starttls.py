@@ -20,12 +20,12 @@ from twisted_probe.vocabulary.outcome import Reason, TlsReport
 
 from .hands import GOOD, POOR, encryption
 from .scene import FIN, PARTING, RST, SHAKE, C, S, Scene, Shake, Step, Wait, play, welcome
-from .talk import ANN, BOB, EHLO, MAIL, NO, OK, PROBE, QUIT, person, to
+from .talk import ANN, BOB, EHLO, MAIL, NO, OK, PROBE, QUIT, SENDER_OK, person, to
 
 READY = S("220 2.0.0 Ready to start TLS")
 OFFERED = (*welcome("STARTTLS"), C("STARTTLS"))
 ENCRYPTED = (*OFFERED, READY, SHAKE, C(EHLO), S("250 mx.example.net"))
-ASKS: tuple[Step, ...] = (C(MAIL), S(OK), C(to("ann")), S(OK), *PARTING)
+ASKS: tuple[Step, ...] = (C(MAIL), S(SENDER_OK), C(to("ann")), S(OK), *PARTING)
 NOT_NOW = "454 4.7.0 TLS not available due to local problem"
 WANTS_TLS = "530 5.7.0 Must issue a STARTTLS command first"
 

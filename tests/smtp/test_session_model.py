@@ -32,7 +32,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 
 from twisted_probe.smtp.conversation import SessionReport, converse
 from twisted_probe.smtp.errors import OutOfStep, ProtocolViolation, TlsFailed
-from twisted_probe.smtp.limits import MAX_OUTSTANDING, MAX_RECIPIENTS, STALL
+from twisted_probe.smtp.limits import MAX_OUTSTANDING, MAX_RECIPIENTS
 from twisted_probe.smtp.manner import Manner
 from twisted_probe.smtp.tls import Encryption
 from twisted_probe.testing import results_of
@@ -61,6 +61,8 @@ MANNERS = st.builds(
     extended=st.booleans(),
     pipelining=st.sampled_from([True, True, False]),
     starttls=st.sampled_from([True, True, False]),
+    goodbye=st.booleans(),
+    reset=st.sampled_from([True, True, False]),
     error_limit=st.none() | st.integers(1, 9),
     recipients_per_transaction=st.none() | st.integers(1, 14),
 )
@@ -81,7 +83,19 @@ NO_REPLIES = st.sampled_from([b"250OK\r\n", b"\r\n", b"9", b"250-\r\n", b"\x00\x
 GREETINGS = st.sampled_from(["220 mx"] * 7 + ["220-mx\r\n220 hi", "554 no", "421 busy"])
 #: What one exchanger is capable of. Few at once, or no session gets anywhere.
 MISDEEDS = st.sets(
-    st.sampled_from(["odd", "surplus", "loss", "no reply", "flood", "hang up", "long pause"]),
+    st.sampled_from(
+        [
+            "odd",
+            "surplus",
+            "doubled",
+            "loss",
+            "names another",
+            "no reply",
+            "flood",
+            "hang up",
+            "long pause",
+        ]
+    ),
     max_size=2,
 )
 PAUSES = st.sampled_from([0.0, 0.1, 1.0, 1.5, 4.0, 11.0, 45.0, 70.0])
@@ -153,8 +167,7 @@ class Session(RuleBasedStateMachine):
         self.taken: int | None = None  # recipients of the open transaction
         self.count = 0
         self.replies = 0  # those behind the greeting
-        self.surplus = self.lost = 0
-        self.slowest = self.waited = 0.0
+        self.surplus = self.lost = self.doubled = 0
         self.results: list[Any] = []
         results_of(self.wire.session.greeted)
         self.wire.feed(greeting.encode() + b"\r\n")
@@ -241,7 +254,6 @@ class Session(RuleBasedStateMachine):
         if early is not None and "surplus" in self.misdeeds:
             self.wire.session.dataReceived(f"{early} early\r\n".encode())
             assert self.wire.is_cut
-        self.slowest, self.waited = max(self.slowest, self.waited), 0.0
         self.wire.seconds_pass(0)
         self.listen()
 
@@ -264,7 +276,35 @@ class Session(RuleBasedStateMachine):
             assert not self.report.answers
             assert self.report.manner.starttls is self.manner.starttls
 
-    @precondition(lambda self: self.todo and self.may("loss") and not self.surplus)
+    @precondition(lambda self: self.replies and self.may("doubled") and not self.lost)
+    @rule(behind=st.integers(0, 6), end=st.sampled_from(["", "421", "FIN"]))
+    def says_its_last_reply_twice(self, behind: int, end: str) -> None:
+        """Late, and perhaps ends the session where the reply to the last command is due."""
+        last = self.said[min(self.replies, len(self.said)) - 1]
+        if last.reply is None or last.verb in ("EHLO", "HELO"):
+            return
+        self.doubled += 1
+        self.speak([last.reply])
+        self.answers_some(behind)
+        if self.todo and end == "421":
+            self.speak(["421 4.7.0 too many errors"])
+        if self.todo and end and self.wire.is_open:
+            self.wire.closes()
+            self.listen()
+
+    @precondition(lambda self: self.todo and self.may("names another"))
+    @rule(number=st.integers(0, 13))
+    def names_another(self, number: int) -> None:
+        """And not the one who was asked."""
+        command, other = self.todo[0], self.people[number % len(self.people)]
+        if command.verb != "RCPT" or command.local == other.local or self.taken is None:
+            return
+        if not any(each.local == other.local for each in self.said):
+            return
+        self.todo.popleft()
+        self.speak([self.numbered(f"550 5.1.1 <{other.text}>: no such user")])
+
+    @precondition(lambda self: self.todo and self.may("loss") and not self.surplus + self.doubled)
     @rule(before=st.integers(0, 4), behind=st.integers(0, 6))
     def loses_a_command(self, before: int, behind: int) -> None:
         """And answers some before it and behind it."""
@@ -289,7 +329,6 @@ class Session(RuleBasedStateMachine):
     def pauses(self, seconds: float) -> None:
         if seconds > 1.5 and not self.may("long pause"):
             return
-        self.waited += seconds
         self.wire.seconds_pass(seconds)
         self.listen()
 
@@ -346,7 +385,6 @@ class Session(RuleBasedStateMachine):
             if self.replies < len(self.said):
                 self.said[self.replies].reply = text
             self.replies += 1
-        self.slowest, self.waited = max(self.slowest, self.waited), 0.0
         if self.is_awaited:
             self.breaks()  # no handshake looks like this
         elif self.wire.is_open:
@@ -397,7 +435,7 @@ class Session(RuleBasedStateMachine):
         """MAIL needs EHLO, RCPT needs MAIL that was not refused, and so on."""
         verbs = [each.verb for each in self.said[self.shaken or 0 :]]
         if command.verb in ("EHLO", "HELO"):
-            assert set(verbs) <= {"EHLO"}
+            assert set(verbs) <= {"EHLO"} or (verbs[-1] == "RCPT" and not self.manner.goodbye)
             assert command.verb == "HELO" or self.manner.extended
             return
         if command.verb == "STARTTLS":
@@ -408,6 +446,7 @@ class Session(RuleBasedStateMachine):
             assert self.manner.starttls or self.wish.is_required
             return
         assert command.verb in ("MAIL", "RCPT", "RSET", "QUIT")
+        assert command.verb != "RSET" or self.manner.reset
         if command.verb == "MAIL":
             assert verbs[-1] in ("EHLO", "HELO", "RSET", "STARTTLS")
             assert "SMTPUTF8" in self.keywords or not command.line.endswith("SMTPUTF8")
@@ -440,7 +479,6 @@ class Session(RuleBasedStateMachine):
             self.listen()
             waited += 30
             assert waited <= 600 + 60 + 2 * MAX_RECIPIENTS
-        self.waited += min(waited, 60)
         assert not self.wire.clock.getDelayedCalls()
         report = self.report
         went_back = [*report.unanswered, *report.without_smtputf8]
@@ -460,7 +498,7 @@ class Session(RuleBasedStateMachine):
             assert self.wish is not None
             assert not self.wish.is_required
             assert not isinstance(report.failure, ProtocolViolation)
-        if isinstance(report.failure, OutOfStep):
+        if isinstance(report.failure, OutOfStep) and self.manner.goodbye:
             for recipient, reply in report.answers.items():
                 assert f"<{recipient.text}>" in reply.text
 
@@ -485,14 +523,11 @@ class Session(RuleBasedStateMachine):
     def is_beyond_doubt(self) -> bool:
         """Whether the exchanger has given itself away, where it answered the wrong command.
 
-        One who says a reply too many and hangs up before the last shows cannot be found out, nor
-        one whose last one says goodbye to a RCPT, nor one who loses a command and hangs up as if
-        it had been the end.
+        One who says a reply too many that is like none before, and hangs up before the last shows,
+        cannot be found out, nor one whose last one says goodbye to a RCPT.
         """
         farewell = self.said[-1] if self.said else None
         reply = farewell.reply if farewell is not None and farewell.verb == "QUIT" else None
-        if self.lost:
-            return reply is None and self.slowest <= 1.5 and self.waited > STALL
         if not self.surplus:
             return True
         assert farewell is not None

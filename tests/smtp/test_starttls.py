@@ -416,7 +416,7 @@ def test_a_session_lost_under_tls_behind_an_answer() -> None:
     talk.wire.client("MAIL FROM:<>")
     talk.wire.server("250 Ok")
     talk.wire.client("RCPT TO:<ann@example.net>")
-    talk.wire.server("250 Ok")
+    talk.wire.server("250 Recipient ok")
     talk.wire.client("RCPT TO:<bob@example.net>")
     talk.wire.closes()
     assert list(talk.report.answers) == [ANN]

@@ -315,8 +315,10 @@ class Attempt:
                 gives_up_tls = before.starttls > manner.starttls
                 failed = _without_tls(report) if gives_up_tls else failed
                 is_troubled = report.refusal is not None or report.failure is not None
-                # One in plaintext stands for the one that gave up TLS, and only it counts.
-                troubled += is_troubled and not gives_up_tls and _was_connected(report)
+                # One that only shows that HELO has to come first is half a session; and one in
+                # plaintext stands for the one that gave up TLS.
+                is_half = gives_up_tls or before.extended > manner.extended
+                troubled += is_troubled and not is_half and _was_connected(report)
                 if self._evidence.is_blocked or troubled >= MAX_TROUBLED_SESSIONS:
                     return
                 # A session that brought nothing is repeated only where it can be done otherwise.
@@ -473,12 +475,15 @@ def _was_connected(report: SessionReport) -> bool:
 def _lesson(known: Manner, before: Manner, report: SessionReport) -> Manner:
     """What is worth keeping of a session's manner, where `known` was kept and `before` was tried.
 
-    That a session was lost under TLS says nothing of the next handshake.
+    That a session was lost under TLS says nothing of the next handshake, nor one that was lost
+    upon EHLO of the next one, until HELO has worked.
     """
-    manner = report.manner
-    if isinstance(report.failure, TlsFailed) or manner.starttls > before.starttls:
-        return manner
-    return evolve(manner, starttls=known.starttls)
+    manner, failure = report.manner, report.failure
+    if not (isinstance(failure, TlsFailed) or manner.starttls > before.starttls):
+        manner = evolve(manner, starttls=known.starttls)
+    if isinstance(failure, SessionLost) and failure.stage is Stage.EHLO and not failure.replies:
+        manner = evolve(manner, extended=known.extended)
+    return manner
 
 
 def _without_tls(report: SessionReport) -> str:

@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import define, evolve, field, frozen
 
 from twisted_probe.smtp import commands
-from twisted_probe.smtp.belief import complains_of_pipelining, demands_tls, refuses_reset, vouches
+from twisted_probe.smtp.belief import (
+    Names,
+    answered_behind_a_repetition,
+    complains_of_pipelining,
+    demands_tls,
+    refuses_command,
+)
 from twisted_probe.smtp.commands import Command
 from twisted_probe.smtp.errors import (
     Ourselves,
@@ -100,7 +106,10 @@ async def converse(
     """
     if manner.error_limit is not None:
         max_errors = min(max_errors, manner.error_limit)
-    talk = _Conversation(session, reverse_path, control, max_errors, manner, encryption, witnesses)
+    names = Names(reverse_path)
+    talk = _Conversation(
+        session, reverse_path, control, max_errors, manner, encryption, names, witnesses
+    )
     try:
         await talk.run(recipients)
     except SessionError as error:
@@ -109,10 +118,7 @@ async def converse(
         # Cancelled, or a bug of ours: nobody is left who would end the session.
         session.abort()
         raise
-    farewell = await session.quit()
-    if farewell is not None and farewell.code not in (GOODBYE, CLOSING):
-        # The reply to QUIT is the barrier: any other code is the answer to an earlier command.
-        talk.end(talk.out_of_step(f"QUIT was answered {farewell}", Stage.OTHER))
+    talk.part(await session.quit())
     return talk.report(recipients)
 
 
@@ -124,21 +130,27 @@ class _Conversation:
     max_errors: int
     manner: Manner
     encryption: Encryption | None
+    names: Names
     witnesses: Witnesses | None = None
     witnessed: dict[Address, Reply] = field(factory=dict)
     answers: dict[Address, Reply] = field(factory=dict)
     without_smtputf8: list[Address] = field(factory=list)
     refusal: Reply | None = None
     failure: SessionError | None = None
-    last: Reply | None = None  # of those to groups
+    doubt: SessionError | None = None  # what else sends answers back
+    # The replies to groups, and to whom they are, where it is somebody.
+    history: list[tuple[Address | None, Reply]] = field(factory=list)
+    last_code: int | None = None  # of the session; None where it ended without a reply to QUIT
     errors: int = 0
     resets: int = 0
     asked: int = 0  # recipients of the open transaction, and those of them that it has taken
     taken: int = 0
     is_wide: bool = False  # whether the open transaction is one with SMTPUTF8
     is_grouped: bool = False  # whether commands have left together
+    is_broken_off: bool = False  # whether such ones were not all answered
     is_over: bool = False
     spare: int = 0  # recipients of the session that are left for a witness
+    introduction: Reply | None = None  # what EHLO or HELO was answered
     tls: TlsReport | None = None
 
     async def run(self, recipients: Sequence[Address]) -> None:
@@ -161,10 +173,13 @@ class _Conversation:
             self.spare = 1
         await self._ask(plain, kept, is_wide=False)
         await self._ask(wide, kept, is_wide=True)
+        await self._prove()
         if self.control is not None and self.answers:
             await self._ask(deque([self.control]), 0, is_wide=self.is_wide)
+            await self._prove()
         if self.witnesses is not None and self.answers and not self.is_over:
             await self._hear(self.witnesses(self.answers))
+            await self._prove()
 
     async def _hear(self, witnesses: Sequence[Address]) -> None:
         """Ask those on whom it depends what the answers are worth. One that was accepted a moment
@@ -190,12 +205,16 @@ class _Conversation:
         try:
             reply = await self.session.helo(extended=self.manner.extended)
         except SessionLost as error:
-            if error.replies:
-                # It has refused EHLO and hung up, before HELO or upon it.
+            # It has refused EHLO and hung up, before HELO or upon it; or it hangs up upon EHLO,
+            # and HELO is worth a try where no TLS is at stake.
+            is_required = self.encryption is not None and self.encryption.is_required
+            is_plain = self.session.tls is None and not is_required
+            if error.replies or (is_plain and error.code is None):
                 self.manner = evolve(self.manner, extended=False)
             raise
         self._look_at_the_name(reply)
         self._heed(reply)
+        self.introduction = reply
 
     async def _encrypt(self, encryption: Encryption) -> None:
         """STARTTLS, where it is offered and has not failed before; or no session at all, where
@@ -248,15 +267,24 @@ class _Conversation:
         """Ask those in `queue`, as many at once as the errors that are left: not even if all of
         them are rejected the errors, and the recipients, `kept` for later are touched."""
         while queue and not self.is_over and self._left() > kept:
+            is_risky = not self.manner.goodbye and self.max_errors - self.errors == 1
+            if is_risky and self.history:
+                # The exchanger may hang up upon the next rejection.
+                if self.resets >= MAX_RESETS:
+                    return
+                await self._prove()
+                continue
             opening = self._opening(is_wide)
             if len(opening) > 1:
-                if self.resets == MAX_RESETS:
+                if self.resets >= MAX_RESETS or not self.manner.reset:
                     return
                 self.resets += 1
-            room = self.session.recipients_left - kept
+            room = self.session.recipients_left - self.spare - kept
             ceiling = self.manner.recipients_per_transaction
             if ceiling is not None:
                 room = min(room, ceiling - (0 if opening else self.taken))
+            if is_risky:
+                room = min(room, 1)
             batch = [queue.popleft() for _ in range(min(room, len(queue)))]
             errors = self.max_errors - self.errors - kept
             queue.extendleft(reversed(await self._exchange(opening, batch, errors)))
@@ -270,6 +298,7 @@ class _Conversation:
         group = [*opening, *(commands.rcpt(recipient) for recipient in batch)]
         together = self.manner.pipelining and self.session.pipelining and len(group) > 1
         self.is_grouped = self.is_grouped or together
+        self.names.asks(batch)
         try:
             replies = await self.session.group(
                 group, together=together, rejections=errors, is_enough=self._is_enough
@@ -277,11 +306,11 @@ class _Conversation:
         except SessionError as error:
             self._note(opening, batch, error.replies)
             if together:
-                self._look_for_loss(batch, error)
+                self._miss(batch)
             raise
         again = self._note(opening, batch, replies)
         if together and self.session.state is State.DISMISSED:
-            self._look_for_loss(batch)
+            self._miss(batch)
         return again
 
     def _left(self) -> int:
@@ -305,14 +334,14 @@ class _Conversation:
         After a refused MAIL the replies to RCPT say nothing (RFC 2920 section 3.1), whatever
         they are.
         """
-        if replies:
-            self.last = replies[-1]
+        self.history += zip([*[None] * len(opening), *batch], replies, strict=False)
         self.errors += sum(map(_is_rejection, replies))
         if opening:
             self.asked = self.taken = 0
         for command, reply in zip(opening, replies, strict=False):
             if command.verb is Verb.RSET and _is_rejection(reply):
-                if not refuses_reset(reply):
+                self.manner = evolve(self.manner, reset=False)
+                if not refuses_command(reply):
                     raise self.out_of_step(f"RSET was answered {reply}", Stage.OTHER)
                 # Another session will do: the exchanger has refused nobody.
                 self.is_over = True
@@ -336,6 +365,8 @@ class _Conversation:
                 self.taken = self.asked
                 again.append(recipient)
                 continue
+            if self.names.contradicts(reply, recipient):
+                raise self.out_of_step(f"{recipient.text} was answered {reply}", Stage.RCPT)
             self.asked += 1
             self.answers[recipient] = reply
         return again + batch[len(answers) :]
@@ -354,21 +385,61 @@ class _Conversation:
 
     # --- Doubt -------------------------------------------------------------------------------
 
-    def _look_for_loss(self, batch: list[Address], failure: SessionError | None = None) -> None:
-        """A group that was sent together did not come to its end."""
-        is_stalled = self.session.pace.is_stalled
-        if is_stalled:
-            # The exchanger waits for us: commands were lost, and nobody knows which.
-            self._disbelieve(batch)
-        is_dropped = isinstance(failure, SessionLost) and failure.code is None
-        has_reason = self.refusal is not None or self._was_rejected_last
-        if is_stalled or (is_dropped and not has_reason):
-            self._forgo_pipelining()
+    async def _prove(self) -> None:
+        """Have the exchanger say its name once more, where its goodbye shows nothing: what it
+        was asked until then is answered, and in order (`smtp.belief`)."""
+        if self.manner.goodbye or self.is_over or not self.history:
+            return
+        self.resets += 1
+        introduce = commands.ehlo if self.session.keywords else commands.helo
+        (reply,) = await self.session.group([introduce(self.session.helo_name)])
+        self.errors += _is_rejection(reply)
+        if self._is_introduction(reply):
+            self.history.clear()
+        elif refuses_command(reply):
+            self._heed(reply)
+        else:
+            raise self.out_of_step(f"EHLO was answered {reply}", Stage.OTHER)
+
+    def _is_introduction(self, reply: Reply) -> bool:
+        """Whether the reply is the one to EHLO, and can be no other of the session."""
+        assert self.introduction is not None
+        name = self.introduction.lines[0]
+        return (
+            reply.is_positive
+            and reply.lines[0] == name
+            and all(each.lines[0] != name for _, each in self.history)
+        )
+
+    def _miss(self, batch: list[Address]) -> None:
+        """A group that was sent together was not answered to its end: nobody knows which of its
+        commands were lost."""
+        self._disbelieve(batch)
+        self.is_broken_off = True
+
+    def part(self, farewell: Reply | None) -> None:
+        """The session has ended, `farewell` was the reply to QUIT."""
+        self.last_code = None if farewell is None else farewell.code
+        if self.last_code == GOODBYE or not self.history:
+            return
+        if self.last_code not in (None, CLOSING):
+            # Any other code is the answer to an earlier command.
+            self.end(self.out_of_step(f"QUIT was answered {farewell}", Stage.OTHER))
+        else:
+            before = len(self.answers)
+            self._disbelieve(answered_behind_a_repetition(self.history))
+            self.witnessed.clear()
+            if len(self.answers) == before:
+                return
+            if self.failure is None and self.refusal is None:
+                words = f"no goodbye: QUIT was answered {farewell or 'with nothing'}"
+                self.doubt = SessionLost(words, host=self.session.host, stage=Stage.OTHER)
+        self.manner = evolve(self.manner, goodbye=False)
 
     def _disbelieve(self, recipients: Sequence[Address]) -> None:
         for recipient in recipients:
             reply = self.answers.get(recipient)
-            if reply is not None and not vouches(reply, recipient, self.reverse_path):
+            if reply is not None and not self.names.vouches(reply, recipient):
                 del self.answers[recipient]
 
     def _forgo_pipelining(self) -> None:
@@ -383,7 +454,9 @@ class _Conversation:
         """The session failed."""
         self.failure = failure
         if isinstance(failure, OutOfStep):
-            self._disbelieve(tuple(self.answers))
+            # Those who were answered before the order was last seen to hold are beyond doubt.
+            self._disbelieve([each for each, _ in self.history if each is not None])
+            self.witnessed.clear()
         if self.is_grouped and isinstance(failure, ProtocolViolation):
             self._forgo_pipelining()
         is_lost = isinstance(failure, SessionLost) and failure.code is None
@@ -397,8 +470,9 @@ class _Conversation:
     def _error_limit(self) -> int | None:
         """The rejections that a session with this exchanger may have, as this one has shown."""
         codes = [each.code for each in (self.refusal, self.failure) if each is not None]
-        if self.errors and CLOSING in codes:
-            return self.errors
+        if self.errors and CLOSING in (self.last_code, *codes):
+            # Where that was known, or it says so behind the last one, QUIT has no other reply.
+            return max(1, self.errors - (self.errors >= self.max_errors))
         if isinstance(self.failure, SessionLost) and self._was_rejected_last:
             # The connection went with the last one.
             return max(1, self.errors - 1)
@@ -408,12 +482,18 @@ class _Conversation:
 
     @property
     def _was_rejected_last(self) -> bool:
-        return self.refusal is None and self.last is not None and _is_rejection(self.last)
+        return self.refusal is None and bool(self.history) and _is_rejection(self.history[-1][1])
 
     def report(self, recipients: Sequence[Address]) -> SessionReport:
         limit = self._error_limit()
         if limit is not None and limit < (self.manner.error_limit or limit + 1):
             self.manner = evolve(self.manner, error_limit=limit)
+        elif self.is_broken_off:
+            # It would come to the same end once more.
+            self._forgo_pipelining()
+        if limit == 1 and self.last_code != GOODBYE:
+            # There is nothing below it: the next rejection will be the end of the session as well.
+            self.manner = evolve(self.manner, goodbye=False)
         wide = frozenset(self.without_smtputf8)
         return SessionReport(
             answers=self.answers,
@@ -422,7 +502,7 @@ class _Conversation:
             ),
             without_smtputf8=tuple(self.without_smtputf8),
             refusal=self.refusal,
-            failure=self.failure,
+            failure=self.failure or self.doubt,
             errors=self.errors,
             manner=self.manner,
             tls=self.tls,

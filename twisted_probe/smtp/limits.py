@@ -61,8 +61,6 @@ QUICK = 0.2
 SLOW = 0.9
 #: Replies that have to be held back one after the other: one may be the network's doing.
 SLOW_IN_A_ROW = 3
-#: A silence in the middle of a pipeline that is long, where the replies before came faster.
-STALL = 5.0
 
 
 @frozen

@@ -15,7 +15,10 @@ class Manner:
 
     `extended`: begin with EHLO; false for one that hangs up on it. `pipelining`: send commands
     in groups where that is offered; false for one that offers it and breaks. `starttls`: begin
-    TLS where that is offered; false for one whose handshakes fail. `error_limit`: the
+    TLS where that is offered; false for one whose handshakes fail. `goodbye`: trust the 221 to
+    QUIT to show that the replies are in order; false for one that has ended a session without it
+    and left doubts, and has to say its name once more. `reset`: end a transaction with RSET;
+    false for one that refuses it, and gets another session. `error_limit`: the
     rejections of one session from which on it punishes, and `recipients_per_transaction`: as
     many as it takes; None while no session has met either.
     """
@@ -23,6 +26,8 @@ class Manner:
     extended: bool = True
     pipelining: bool = True
     starttls: bool = True
+    goodbye: bool = True
+    reset: bool = True
     error_limit: int | None = None
     recipients_per_transaction: int | None = None
 

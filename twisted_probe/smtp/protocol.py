@@ -631,8 +631,6 @@ class ProbeProtocol(LineReceiver):
         failure, groups = self._failure, (self._group, self._listening)
         assert failure is not None
         shaking, self._shaking = self._shaking, None
-        if self._group is not None:
-            self.pace.ended(self._clock.seconds(), in_vain=isinstance(failure, ReplyTimeout))
         self._group = self._listening = None
         if not self.greeted.called:
             self.greeted.errback(failure.during(Stage.GREETING, ()))

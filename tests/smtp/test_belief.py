@@ -1,0 +1,262 @@
+"""Whom a reply names, and what that is worth."""
+
+from __future__ import annotations
+
+import pytest
+
+from twisted_probe.smtp.belief import Names
+from twisted_probe.smtp.conversation import converse
+from twisted_probe.smtp.errors import OutOfStep, SessionLost
+from twisted_probe.smtp.limits import MAX_RESETS
+from twisted_probe.smtp.manner import Manner
+from twisted_probe.vocabulary.address import Address, parse_address
+from twisted_probe.vocabulary.reply import Reply
+
+from .talk import (
+    ANN,
+    BOB,
+    BYE,
+    CONTROL,
+    CY,
+    EHLO,
+    MAIL,
+    NO,
+    OK,
+    PROBE,
+    QUIT,
+    RSET,
+    SENDER_OK,
+    TO_CONTROL,
+    Talk,
+    codes,
+    to,
+)
+from .wire import greeted, outcome_of
+
+ANN_IS_UNKNOWN = "550 5.1.1 <ann@example.net>: Recipient address rejected: User unknown"
+BOB_IS_FINE = "250 2.1.5 <bob@example.net> Ok"
+
+
+def names(*asked: Address, reverse_path: Address = PROBE) -> Names:
+    of_session = Names(reverse_path)
+    of_session.asks(asked)
+    of_session.asks(asked[:1])  # once more, in the next transaction
+    return of_session
+
+
+def reply(text: str, code: int = 550) -> Reply:
+    return Reply(code, (text.encode(),))
+
+
+@pytest.mark.parametrize(
+    "text", ["<ann@example.net>", "ANN@Example.net.", "for ann@example.net: no", "ann@example.net"]
+)
+def test_who_is_named(text: str) -> None:
+    assert names(ANN, BOB).vouches(reply(text), ANN)
+    assert not names(ANN, BOB).contradicts(reply(text), ANN)
+    assert names(ANN, BOB).contradicts(reply(text), BOB)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no",
+        "<joann@example.net>",
+        "<ann@example.net.au>",
+        "joann@example.net, mann@example.net",
+        "postmaster@example.net",
+    ],
+)
+def test_nobody_is_named(text: str) -> None:
+    assert not names(ANN, BOB).vouches(reply(text), ANN)
+    assert not names(ANN, BOB).contradicts(reply(text), BOB)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<ann@example.net>; the last was <bob@example.net>",
+        "<ann@example.net>; the last was 'bob@example.net'",
+    ],
+)
+def test_two_are_named(text: str) -> None:
+    """It may be either's."""
+    both = names(ANN, BOB)
+    assert not both.vouches(reply(text), ANN)
+    assert not both.vouches(reply(text), BOB)
+    assert not both.contradicts(reply(text), ANN)
+    assert names(ANN).vouches(reply(text), ANN)
+
+
+@pytest.mark.parametrize("code", [251, 551])
+def test_the_path_of_one_who_has_moved_is_another(code: int) -> None:
+    """RFC 5321 section 3.4."""
+    moved = reply("please try <bob@example.net>", code)
+    assert not names(ANN, BOB).contradicts(moved, ANN)
+    assert not names(ANN, BOB).vouches(moved, BOB)
+
+
+def test_two_that_differ_in_the_case() -> None:
+    upper = parse_address("ANN@example.net")
+    both = names(ANN, upper)
+    assert not both.vouches(reply("<ann@example.net>"), ANN)
+    assert not both.vouches(reply("<ANN@example.net>"), upper)
+    assert not both.contradicts(reply("<ann@example.net>"), upper)
+
+
+def test_our_own_address_vouches_for_nobody() -> None:
+    text = reply("<ann@example.net> ok", 250)
+    assert names(ANN).vouches(text, ANN)
+    assert not names(ANN, reverse_path=ANN).vouches(text, ANN)
+    assert not names(ANN, BOB, reverse_path=ANN).contradicts(text, BOB)
+    assert Names(None).contradicts(text, ANN) is False
+
+
+# --- A reply that names another ----------------------------------------------------------------
+
+
+def test_an_answer_about_another_is_out_of_step() -> None:
+    """Both are in one group, and each gets the other's answer."""
+    talk = Talk("PIPELINING", ANN, BOB)
+    talk.client(MAIL, to("ann"), to("bob"))
+    talk.server(OK, BOB_IS_FINE, ANN_IS_UNKNOWN)
+    report = talk.says_goodbye()
+    assert report.answers == {}
+    assert report.unanswered == (ANN, BOB)
+    assert isinstance(report.failure, OutOfStep)
+    assert not report.manner.pipelining
+
+
+def test_one_by_one_it_is_the_one_before() -> None:
+    """Who was answered before goes back too, for he may have got another one's answer."""
+    talk = Talk("", ANN, BOB)
+    talk.goes((MAIL, OK), (to("ann"), NO), (to("bob"), ANN_IS_UNKNOWN))
+    report = talk.says_goodbye()
+    assert report.answers == {}
+    assert isinstance(report.failure, OutOfStep)
+    assert report.failure.text.startswith("out of step, bob@example.net was answered 550 5.1.1")
+
+
+def test_an_answer_about_the_control() -> None:
+    talk = Talk("", ANN, BOB, control=CONTROL)
+    talk.goes((MAIL, OK), (to("ann"), ANN_IS_UNKNOWN), (to("bob"), NO))
+    talk.goes((TO_CONTROL, "250 2.1.5 <bob@example.net> Ok"))
+    report = talk.says_goodbye()
+    assert codes(report) == {"ann": 550}
+    assert report.unanswered == (BOB,)
+
+
+# --- No goodbye --------------------------------------------------------------------------------
+
+NEVER = Manner(goodbye=False)
+NAME = ("250-mx.example.net", "250 8BITMIME")
+
+
+def test_a_reply_that_was_said_twice_and_a_421() -> None:
+    """The second yes is Ann's once more, Bob's no was taken for Cy's, and QUIT is answered in
+    the place of Cy."""
+    talk = Talk("", ANN, BOB, CY)
+    talk.goes((MAIL, SENDER_OK), (to("ann"), OK), (to("bob"), OK), (to("cy"), NO))
+    talk.goes((QUIT, "421 4.7.0 too many errors"))
+    assert codes(talk.report) == {"ann": 250}
+    assert talk.report.unanswered == (BOB, CY)
+    assert isinstance(talk.report.failure, SessionLost)
+    assert talk.report.manner == Manner(goodbye=False, error_limit=1)
+
+
+def test_who_is_named_needs_no_goodbye() -> None:
+    talk = Talk("", ANN, BOB)
+    talk.goes((MAIL, OK), (to("ann"), OK), (to("bob"), BOB_IS_FINE))
+    talk.closes()
+    assert codes(talk.report) == {"bob": 250}
+    assert talk.report.unanswered == (ANN,)
+
+
+def test_it_says_its_name_once_more() -> None:
+    """Behind the recipients and behind the control; then QUIT may be answered as it likes."""
+    talk = Talk("PIPELINING", ANN, BOB, control=CONTROL, manner=NEVER)
+    talk.client(MAIL, to("ann"), to("bob"))
+    talk.server(OK, OK, OK)
+    talk.client(EHLO)
+    talk.server("250-mx.example.net", "250 PIPELINING")
+    talk.client(MAIL, TO_CONTROL)
+    talk.server(OK, NO)
+    talk.goes((EHLO, "250 mx.example.net"), (QUIT, "250 ok"))
+    assert codes(talk.report) == {"ann": 250, "bob": 250, "x7k2m9": 550}
+    assert talk.report.failure is None
+
+
+def test_who_was_answered_before_stays_so() -> None:
+    talk = Talk("8BITMIME", ANN, control=CONTROL, manner=NEVER)
+    talk.goes((MAIL, OK), (to("ann"), OK))
+    talk.client(EHLO)
+    talk.server(*NAME)
+    talk.goes((MAIL, OK), (TO_CONTROL, OK), (EHLO, "550 no such user"))
+    report = talk.says_goodbye()
+    assert codes(report) == {"ann": 250}
+    assert isinstance(report.failure, OutOfStep)
+
+
+@pytest.mark.parametrize("answer", ["502 once is enough", "421 4.3.2 bye"])
+def test_it_does_not_say_its_name_again(answer: str) -> None:
+    """No proof, and nobody is asked any more."""
+    talk = Talk("8BITMIME", ANN, control=CONTROL, manner=NEVER)
+    talk.goes((MAIL, OK), (to("ann"), OK), (EHLO, answer))
+    talk.client(QUIT)
+    talk.closes()
+    assert talk.report.answers == {}
+
+
+@pytest.mark.parametrize("answer", ["250 2.1.5 Ok", "550 no such user"])
+def test_what_is_not_its_name(answer: str) -> None:
+    talk = Talk("8BITMIME", ANN, manner=NEVER)
+    talk.goes((MAIL, SENDER_OK), (to("ann"), NO), (EHLO, answer))
+    report = talk.says_goodbye()
+    assert isinstance(report.failure, OutOfStep)
+    assert report.answers == {}
+
+
+def test_where_one_rejection_may_be_the_end() -> None:
+    talk = Talk("PIPELINING", ANN, BOB, manner=Manner(goodbye=False, error_limit=1))
+    talk.client(MAIL, to("ann"))
+    talk.server(OK, OK)
+    talk.client(EHLO)
+    talk.server("250-mx.example.net", "250 PIPELINING")
+    talk.client(MAIL, to("bob"))
+    talk.server(OK, NO)
+    talk.closes()
+    assert codes(talk.report) == {"ann": 250, "bob": 550}
+
+
+def test_even_then_sessions_have_an_end() -> None:
+    people = [parse_address(f"u{n}@example.net") for n in range(20)]
+    talk = Talk("8BITMIME", *people, manner=Manner(goodbye=False, error_limit=1))
+    said = talk.client_said()
+    while said != [QUIT]:
+        talk.server(*(NAME if said == [EHLO] else [OK]))
+        said = talk.client_said()
+    talk.server(BYE)
+    assert len(talk.report.answers) == MAX_RESETS + 1
+
+
+@pytest.mark.parametrize("answer", ["502 no", "451 4.3.0 no", "550 no"])
+def test_reset_is_not_said_again(answer: str) -> None:
+    """Row 66."""
+    talk = Talk("", ANN, BOB, manner=Manner(recipients_per_transaction=1))
+    talk.goes((MAIL, SENDER_OK), (to("ann"), OK), (RSET, answer))
+    manner = talk.says_goodbye().manner
+    assert not manner.reset
+    again = Talk("", ANN, BOB, manner=manner)
+    again.goes((MAIL, SENDER_OK), (to("ann"), OK))
+    report = again.says_goodbye()
+    assert codes(report) == {"ann": 250}
+    assert report.unanswered == (BOB,)
+
+
+def test_a_close_upon_ehlo() -> None:
+    """Where no TLS is at stake, HELO is worth a try."""
+    wire = greeted()
+    reports = outcome_of(converse(wire.session, [ANN], PROBE))
+    wire.client(EHLO)
+    wire.closes()
+    assert reports[0].manner == Manner(extended=False)
