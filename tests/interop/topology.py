@@ -442,13 +442,25 @@ STREET = (
 )
 MX.update({each.name: {each.exchanger: 10} for each in STREET if each.exchanger is not None})
 
-EXCEPTIONS = {"ann@verify.example": UNCONFIRMED, "nobody@verify.example": LATER}
+EXCEPTIONS = {
+    "ann@verify.example": UNCONFIRMED,
+    "nobody@verify.example": LATER,
+    "ann@stress.example": UNCONFIRMED,
+    "bob@stress.example": UNCONFIRMED,
+}
 """What is found out instead of the truth, where an exchanger does not own to it."""
+
+_STRESS = (
+    "accepted, but with ``stress=yes`` Postfix hangs up upon whatever\n"
+    "  follows its first refusal, so that nothing shows the random recipient's to be its own."
+)
 
 WHY = {
     "ann@verify.example": "accepted, as everybody else may be: of the random recipient\n"
     "  Postfix says 450 to the end (unverified_recipient_reject_code), neither yes nor no.",
     "nobody@verify.example": "refused with 450 to the end, which is never the end of\n  a mailbox.",
+    "ann@stress.example": _STRESS,
+    "bob@stress.example": _STRESS,
 }
 
 # ---------------------------------------------------------------- TLS
@@ -461,6 +473,6 @@ TLS = {
     "wrong.street.example": "it is for right.street.example, not for wrong.street.example",
     "expired.street.example": "it expired on 2020-05-02",
     "selfsigned.street.example": "it is self-signed",
-    EXCHANGER: "it is self-signed; it holds no names that could be compared",
+    EXCHANGER: "it is self-signed; it names no host, and a common name does not count",
 }
 """Those with whom a handshake comes to its end, and what is wrong with their certificates."""

@@ -177,7 +177,9 @@ class _Conversation:
         if self.control is not None and self.answers:
             await self._ask(deque([self.control]), 0, is_wide=self.is_wide)
             await self._prove()
-        if self.witnesses is not None and self.answers and not self.is_over:
+        # One that hangs up upon the next rejection would do so upon a witness.
+        may_hear = self.manner.goodbye or self.errors < self.max_errors
+        if self.witnesses is not None and self.answers and not self.is_over and may_hear:
             await self._hear(self.witnesses(self.answers))
             await self._prove()
 
@@ -390,6 +392,8 @@ class _Conversation:
         was asked until then is answered, and in order (`smtp.belief`)."""
         if self.manner.goodbye or self.is_over or not self.history:
             return
+        if self.errors >= self.max_errors:
+            return  # it would hang up upon EHLO as upon QUIT
         self.resets += 1
         introduce = commands.ehlo if self.session.keywords else commands.helo
         (reply,) = await self.session.group([introduce(self.session.helo_name)])
@@ -463,7 +467,8 @@ class _Conversation:
         # Nothing at all came under TLS; a reply that is late there would be late without.
         is_stalled = isinstance(failure, ReplyTimeout) and failure.stage is Stage.EHLO
         is_broken = is_lost or is_stalled
-        if self.encryption and self.session.tls and is_broken and not self.answers:
+        is_answered = self.answers or any(each is not None for each, _ in self.history)
+        if self.encryption and self.session.tls and is_broken and not is_answered:
             # As Postfix does: in plaintext once more, but only for those whom nobody answered.
             self._forgo_tls(self.encryption)
 
