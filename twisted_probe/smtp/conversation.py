@@ -392,8 +392,6 @@ class _Conversation:
         was asked until then is answered, and in order (`smtp.belief`)."""
         if self.manner.goodbye or self.is_over or not self.history:
             return
-        if self.errors >= self.max_errors:
-            return  # it would hang up upon EHLO as upon QUIT
         self.resets += 1
         introduce = commands.ehlo if self.session.keywords else commands.helo
         (reply,) = await self.session.group([introduce(self.session.helo_name)])
