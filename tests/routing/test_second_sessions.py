@@ -93,7 +93,7 @@ def test_one_that_hangs_up_upon_a_rejection() -> None:
     temper = Temper(mailboxes=HERE, habits=(_drops_behind_a_no,))
     outcomes, sessions = asked(temper, "ann", "nobody", "ben")
     assert reasons(outcomes) == (*BOTH, Reason.ACCEPTED)
-    assert len(sessions) == 2
+    assert len(sessions) == 3
 
 
 def _drops_behind_a_no(visit: Visit, command: Command, answer: Answer) -> Answer:

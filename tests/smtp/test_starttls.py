@@ -423,6 +423,19 @@ def test_a_session_lost_under_tls_behind_an_answer() -> None:
     assert talk.report.manner == Manner()
 
 
+def test_a_group_that_is_cut_short_under_tls() -> None:
+    """Row 78: somebody was answered, though it is not believed."""
+    talk = Talk(control=parse_address("bob@example.net"))
+    talk.encrypts()
+    talk.wire.client(EHLO)
+    talk.wire.server("250-mx.example.net", "250 PIPELINING")
+    assert len(talk.wire.client_said()) == 2
+    talk.wire.server("250 Ok", "250 Recipient ok")
+    talk.wire.client("RCPT TO:<bob@example.net>")
+    talk.wire.closes()
+    assert talk.report.manner.starttls
+
+
 # ---------------------------------------------------------------- where it is required
 
 

@@ -271,11 +271,9 @@ class _Conversation:
         while queue and not self.is_over and self._left() > kept:
             is_risky = not self.manner.goodbye and self.max_errors - self.errors == 1
             if is_risky and self.history:
-                # The exchanger may hang up upon the next rejection.
-                if self.resets >= MAX_RESETS:
-                    return
-                await self._prove()
-                continue
+                # The exchanger may hang up upon the next rejection, and takes no proof after each
+                # recipient either (Postfix smtpd_junk_command_limit, 1 under stress).
+                return
             opening = self._opening(is_wide)
             if len(opening) > 1:
                 if self.resets >= MAX_RESETS or not self.manner.reset:
@@ -390,7 +388,7 @@ class _Conversation:
     async def _prove(self) -> None:
         """Have the exchanger say its name once more, where its goodbye shows nothing: what it
         was asked until then is answered, and in order (`smtp.belief`)."""
-        if self.manner.goodbye or self.is_over or not self.history:
+        if self.manner.goodbye or self.is_over or not self._is_in_doubt:
             return
         self.resets += 1
         introduce = commands.ehlo if self.session.keywords else commands.helo
@@ -402,6 +400,14 @@ class _Conversation:
             self._heed(reply)
         else:
             raise self.out_of_step(f"EHLO was answered {reply}", Stage.OTHER)
+
+    @property
+    def _is_in_doubt(self) -> bool:
+        """Whether somebody was answered, since the order was last seen to hold, in words that
+        could be meant for another."""
+        return any(
+            each is not None and not self.names.vouches(reply, each) for each, reply in self.history
+        )
 
     def _is_introduction(self, reply: Reply) -> bool:
         """Whether the reply is the one to EHLO, and can be no other of the session."""
