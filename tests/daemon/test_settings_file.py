@@ -19,7 +19,7 @@ from twisted_probe.daemon.config import (
     read_told,
 )
 from twisted_probe.daemon.preparation import prepare
-from twisted_probe.routing.overrides import Override
+from twisted_probe.routing.customs import Override
 from twisted_probe.routing.sites import Limits
 from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.smtp.tls import Tls, TlsMode

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from twisted_probe.routing.memory import (
@@ -12,6 +13,7 @@ from twisted_probe.routing.memory import (
     CATCH_ALL_NO,
     CATCH_ALL_YES,
     MANNER_LIFE,
+    Benched,
     Known,
     Learned,
     MemoryInRam,
@@ -29,28 +31,49 @@ def now(deferred: Deferred[Any]) -> Any:
     return results[0]
 
 
-def test_recall_what_was_remembered() -> None:
+def test_one_chooses_the_control_for_all() -> None:
     memory = MemoryInRam()
-    assert now(memory.recall("a.example", "192.0.2.1")) is None
-    known = Known("qwertz")
-    assert now(memory.remember("a.example", "192.0.2.1", known)) is None
-    assert now(memory.recall("a.example", "192.0.2.1")) is known
-    assert now(memory.recall("a.example", "192.0.2.2")) is None
-    assert now(memory.recall("b.example", "192.0.2.1")) is None
-    other = Known("other")
-    now(memory.remember("a.example", "192.0.2.1", other))
-    assert now(memory.recall("a.example", "192.0.2.1")) is other
+    known = now(memory.recall("a.example", "192.0.2.1", "first"))
+    assert known == Known("first")
+    assert now(memory.recall("a.example", "192.0.2.1", "second")) is known
+    assert now(memory.recall("a.example", "192.0.2.2", "third")).control == "third"
+    assert now(memory.recall("b.example", "192.0.2.1", "fourth")).control == "fourth"
+
+
+def test_of_each_thing_the_newest_is_remembered() -> None:
+    """Of attempts that run beside each other none forgets what another has learned."""
+    memory = MemoryInRam()
+    known = now(memory.recall("a.example", "s", "control"))
+    now(memory.remember("a.example", "s", evolve(known, control_reply=NO, control_at=20.0)))
+    now(memory.remember("a.example", "s", evolve(known, accepted_at=30.0)))
+    now(memory.remember("a.example", "s", evolve(known, accepted_at=25.0)))
+    now(memory.remember("a.example", "s", evolve(known, control_reply=YES, control_at=10.0)))
+    whole = Known("control", control_reply=NO, control_at=20.0, accepted_at=30.0)
+    assert now(memory.recall("a.example", "s", "other")) == whole
+    now(memory.remember("a.example", "s", evolve(known, control_reply=YES, control_at=40.0)))
+    assert now(memory.recall("a.example", "s", "other")).control_reply is YES
+    now(memory.remember("a.example", "s", Known("another")))
+    assert now(memory.recall("a.example", "s", "other")) == Known("another")
+
+
+def test_benches_end() -> None:
+    memory = MemoryInRam()
+    now(memory.bench(Benched("192.0.2.1", "mx.a.example", 100.0)))
+    now(memory.bench(Benched("192.0.2.2", "mx.a.example", 200.0)))
+    now(memory.bench(Benched("192.0.2.2", "mx.a.example", 300.0)))
+    assert len(now(memory.benches(99.0))) == 2
+    assert now(memory.benches(100.0)) == [Benched("192.0.2.2", "mx.a.example", 300.0)]
 
 
 def test_the_least_recently_used_go_first() -> None:
     memory = MemoryInRam(max_domains=3)
     for name in "abc":
-        now(memory.remember(name, "s", Known(name)))
-    now(memory.recall("a", "s"))
+        now(memory.recall(name, "s", name))
+    now(memory.recall("a", "s", "x"))
     now(memory.remember("b", "s", Known("b2")))
-    now(memory.remember("d", "s", Known("d")))
-    left = [now(memory.recall(name, "s")) for name in "abcd"]
-    assert [None if known is None else known.control for known in left] == ["a", "b2", None, "d"]
+    now(memory.recall("d", "s", "d"))
+    left = [now(memory.recall(name, "s", "new")).control for name in "abdc"]
+    assert left == ["a", "b2", "d", "new"]
 
 
 @pytest.mark.parametrize(("reply", "life"), [(YES, CATCH_ALL_YES), (NO, CATCH_ALL_NO)])

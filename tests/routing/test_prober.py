@@ -441,16 +441,22 @@ class Careful(MemoryInRam):
     def __init__(self) -> None:
         super().__init__()
         self.kept: list[Known] = []
-        self.waiting: list[Deferred[None]] = []
+        self.waiting: list[Deferred[Any]] = []
         self.holds = False
+
+    def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
+        return super().recall(domain, source, control).addCallback(self._keep)
 
     def remember(self, domain: str, source: str, known: Known) -> Deferred[None]:
         super().remember(domain, source, known)
+        return succeed(known).addCallback(self._keep).addCallback(lambda _: None)
+
+    def _keep(self, known: Known) -> Known | Deferred[Known]:
         self.kept.append(known)
         if not self.holds:
-            return succeed(None)
+            return known
         self.waiting.append(Deferred())
-        return self.waiting[-1]
+        return self.waiting[-1].addCallback(lambda _: known)
 
 
 def test_the_control_is_kept_before_it_is_sent() -> None:
@@ -882,7 +888,8 @@ def test_421_in_the_middle() -> None:
 
 def test_the_pace_is_kept_over_all_sources() -> None:
     names = {f"{name}.example": ["MX 10 mx.a.example"] for name in "abcdefgh"}
-    with town({**names, "mx.a.example": ["A 192.0.2.1"]}, limits=Limits()) as t:
+    limits = Limits(first_sessions=4, recipients_per_session=2)
+    with town({**names, "mx.a.example": ["A 192.0.2.1"]}, limits=limits) as t:
         record = t.square.settle("192.0.2.1", tempers.postfix(ANN))
         outcomes = t.square.wait(
             t.prober.probe_many([f"ann@{name}.example" for name in "abcdefgh"])

@@ -104,3 +104,17 @@ def test_what_is_no_pool() -> None:
         Sources([])
     with pytest.raises(ValueError, match=r"source 2001:db8:1::1: it is named twice"):
         Sources([ONE, SIX, Source("2001:DB8:1:0::1", helo="other.example.org")])
+
+
+def test_a_bench_is_kept_over_a_restart_no_longer_than_it_lasts() -> None:
+    before = Sources([ONE, TWO])
+    until = before.bench(ONE, SITE, 100.0)
+    assert until == 100.0 + BENCH
+    sources = Sources([ONE, TWO])
+    sources.recall(ONE.address, SITE, until, 500.0)
+    sources.recall(TWO.address, "other", 10 * BENCH, 500.0)  # the clock was set back since
+    assert sources.benched(500.0) == [
+        (ONE.address, SITE, until),
+        (TWO.address, "other", 500.0 + BENCH),
+    ]
+    assert not sources.is_benched(ONE, SITE, until)

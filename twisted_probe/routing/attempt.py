@@ -6,41 +6,24 @@ the answers amount to `routing.evidence`'s.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from typing import Any
 
-from attrs import evolve, field, frozen
-from twisted.internet.defer import CancelledError, Deferred
+from attrs import evolve
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from twisted_probe.routing.evidence import Evidence, Request, Trouble
-from twisted_probe.routing.exchangers import NoExchanger, find_route
-from twisted_probe.routing.life import Life
-from twisted_probe.routing.memory import Known, Learned, Memory
-from twisted_probe.routing.names import Names
-from twisted_probe.routing.networks import Networks
-from twisted_probe.routing.overrides import Overrides
-from twisted_probe.routing.pauses import Held, Pauses
-from twisted_probe.routing.ports import Ports
-from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites, Slot
-from twisted_probe.routing.sources import BENCH, Sources
-from twisted_probe.smtp.conversation import SessionReport, converse
-from twisted_probe.smtp.errors import (
-    LocalExhaustion,
-    NoRoute,
-    SessionError,
-    SessionLost,
-    SourceUnavailable,
-    TlsFailed,
-)
-from twisted_probe.smtp.factory import ProbeFactory
-from twisted_probe.smtp.limits import Timeouts
-from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
-from twisted_probe.smtp.tls import Encryption, TlsClient, TlsMode
-from twisted_probe.verdict.ladder import Ladder
-from twisted_probe.verdict.rules import Rules
-from twisted_probe.vocabulary.address import Address, parse_reverse_path
+from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
+from twisted_probe.routing.memory import Benched, Known
+from twisted_probe.routing.pauses import Held
+from twisted_probe.routing.sessions import STOPPED, Answered, Errand, Path, Sessions
+from twisted_probe.routing.sources import BENCH
+from twisted_probe.routing.tools import Tools
+from twisted_probe.routing.watchdog import Trouble as OurTrouble
+from twisted_probe.smtp.conversation import SessionReport
+from twisted_probe.smtp.errors import LocalExhaustion, SourceUnavailable
+from twisted_probe.smtp.manner import Manner
+from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.reply import Stage
@@ -54,41 +37,6 @@ MAX_TROUBLED_SESSIONS = 2
 #: Letters and digits of a control's local part: more than anybody has by chance.
 CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
-_STOPPED = "the reactor has stopped"
-
-
-@frozen(kw_only=True)
-class Tools:
-    """What the attempts of one prober share that begin between two of its reconfigurations."""
-
-    reactor: Any
-    names: Names
-    sources: Sources
-    sites: Sites
-    networks: Networks
-    memory: Memory
-    reverse_path: str
-    port: int
-    control: bool
-    timeouts: Timeouts
-    ladder: Ladder
-    rng: random.Random
-    ports: Ports = field(factory=Ports)
-    pauses: Pauses = field(factory=Pauses)
-    life: Life | None = None
-    limits: Limits = DEFAULT_LIMITS
-    rules: Rules | None = None
-    tls: TlsClient = field(factory=TlsClient)
-    overrides: Overrides = field(factory=Overrides)
-
-    def now(self) -> float:
-        """Seconds of the reactor's clock."""
-        return float(self.reactor.seconds())
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the reactor has stopped: nothing may be asked or dialled any more."""
-        return self.life is not None and self.life.is_over
 
 
 class Attempt:
@@ -97,12 +45,14 @@ class Attempt:
     def __init__(
         self,
         tools: Tools,
+        sessions: Sessions,
         domain: str,
         retry: Retry | None,
         requests: Sequence[Request],
         wishes: Wishes = NO_WISHES,
     ) -> None:
         self._tools = tools
+        self._sessions = sessions
         self._domain = domain
         self._retry = retry
         self._requests = requests
@@ -112,7 +62,8 @@ class Attempt:
         # Those whom nobody has answered for good.
         self._open = {request.address for request in requests}
         self._site: str | None = None
-        self._waiting: Deferred[Slot] | None = None
+        self._hosts: frozenset[str] = frozenset()
+        self._errand: Errand | None = None
         self._recalled: Held | None = None
         self._is_taken_back = False
 
@@ -132,22 +83,23 @@ class Attempt:
             raise
 
     def recall(self) -> None:
-        """Begin no more sessions. One that is open goes on to its end; for one that waits its
-        turn see `unwanted_slot`."""
+        """Begin no more sessions. One that is open goes on to its end; `recheck` ends the
+        waiting for one."""
         self._recalled = Held("taken back")
 
-    def unwanted_slot(self) -> Deferred[Slot] | None:
-        """The slot that is waited for although no session may begin any more; to be withdrawn."""
-        if self._waiting is None or self._held() is None:
-            return None
-        self._is_taken_back = True
-        return self._waiting
+    def recheck(self) -> None:
+        """Something was paused: wait for a session no longer if none may begin any more."""
+        errand = self._errand
+        if errand is not None and errand.is_waiting and self._held() is not None:
+            self._is_taken_back = True
+            errand.done.cancel()
 
     def _held(self) -> Held | None:
         if self._recalled is not None:
             return self._recalled
         source = self._evidence.source
-        return self._tools.pauses.held(self._site, None if source is None else source.address)
+        address = None if source is None else source.address
+        return self._tools.pauses.held(self._site, address, self._hosts)
 
     def _stop_if_held(self) -> None:
         held = self._held()
@@ -158,7 +110,10 @@ class Attempt:
         tools = self._tools
         self._stop_if_held()
         if tools.is_over:
-            return self.failed(Reason.CONNECTION_LOST, _STOPPED)
+            return self.failed(Reason.CONNECTION_LOST, STOPPED)
+        held = tools.watchdog.may_not_begin(tools.now())
+        if held is not None:
+            raise held
         try:
             route = await find_route(
                 tools.names,
@@ -168,29 +123,53 @@ class Attempt:
                 tools.networks.why_forbidden,
             )
         except NoExchanger as nobody:
+            self._watch_the_dns(nobody)
             return self.failed(nobody.reason, str(nobody), retry=not nobody.is_final)
-        self._site = route.site
+        tools.watchdog.worked(OurTrouble.DNS)
+        site = self._site = self._site_of(route.exchangers[0], route)
+        self._hosts = route.hosts
         self._stop_if_held()
-        source = self._choose(route.site, route.exchangers)
+        skipped = next((host for host in sorted(route.hosts) if tools.customs.at(host).skip), None)
+        if skipped is not None:
+            words = f"{skipped} is never asked ([[site]] skip)"
+            return self.failed(Reason.SKIPPED, words, retry=False)
+        source = self._choose(site, route.exchangers)
         if source is None:
-            return self._without_source(route.site)
+            return self._without_source(site)
         self._evidence.source = source
         if tools.control if self._wishes.control is None else self._wishes.control:
             self._evidence.known = await self._known(source)
-        reachable = [each for each in route.exchangers if each.family == source.family]
         self._evidence.exchangers = route.hosts
-        held = None
+        self._evidence.is_vouched = not tools.tripwire.is_tripped(site, source.address) and (
+            self._evidence.known is not None and self._evidence.known.accepted_at is not None
+        )
+        tools.sources.begin(source, site)
         try:
-            await self._walk(route.site, reachable, source)
+            await self._walk(route, source)
+            await self._call_a_witness(route, source)
+            if self._open:
+                held = tools.watchdog.held()
         except Held as stopped:
             held = stopped
-        if self._evidence.is_blocked:
-            self._bench(source, route.site)
+        finally:
+            talked = bool(self._evidence.answers) and not self._evidence.is_blocked
+            tools.sources.end(source, site, went_well=talked)
         if self._evidence.known is not None:
             await tools.memory.remember(self._domain, source.address, self._evidence.known)
         if held is not None:
             raise held
         return self._outcomes()
+
+    def _watch_the_dns(self, nobody: NoExchanger) -> None:
+        """Raises Held when it is not this domain's trouble."""
+        watchdog = self._tools.watchdog
+        if nobody.reason is not Reason.DNS_ERROR:
+            watchdog.worked(OurTrouble.DNS)
+            return
+        watchdog.failed(OurTrouble.DNS, self._domain)
+        held = watchdog.held()
+        if held is not None:
+            raise held
 
     def failed(self, reason: Reason, text: str, *, retry: bool = True) -> list[Outcome]:
         """The same outcome for all who have none yet."""
@@ -236,7 +215,7 @@ class Attempt:
                 before is not None
                 and before.family in families
                 and self._wishes.allow(before)
-                and not sources.is_benched(before, site, now)
+                and sources.may_go(before, site, now)
             ):
                 held = pauses.held(source=before.address)
                 if held is not None:
@@ -262,137 +241,86 @@ class Attempt:
 
     async def _known(self, source: Source) -> Known:
         """What is known of the domain. Its control is chosen once, and kept before it is sent."""
-        memory = self._tools.memory
-        known = await memory.recall(self._domain, source.address)
-        if known is None:
-            rng, before = self._tools.rng, self._retry
-            local = "".join(rng.choice(_CONTROL_LETTERS) for _ in range(CONTROL_LENGTH))
-            if before is not None and before.control and before.source == source.address:
-                local = before.control
-            known = Known(control=local)
-            await memory.remember(self._domain, source.address, known)
+        rng, before = self._tools.rng, self._retry
+        local = "".join(rng.choice(_CONTROL_LETTERS) for _ in range(CONTROL_LENGTH))
+        if before is not None and before.control and before.source == source.address:
+            local = before.control
+        known = await self._tools.memory.recall(self._domain, source.address, local)
         return known.fresh(self._tools.now())
 
     # --- The walk ----------------------------------------------------------------------------
 
-    async def _walk(self, site: str, exchangers: list[Exchanger], source: Source) -> None:
+    def _site_of(self, exchanger: Exchanger, route: Route) -> str:
+        """The site that a session with this exchanger counts for."""
+        return self._tools.customs.site(exchanger.name) or route.site
+
+    async def _walk(self, route: Route, source: Source) -> None:
         """Ask one exchanger after the other about those whom nobody has answered for good."""
+        exchangers = [each for each in route.exchangers if each.family == source.family]
         left = list(dict.fromkeys(request.address for request in self._requests))
         troubled = 0
         for exchanger in exchangers:
             elsewhere: list[Address] = []
-            manner = await self._manner(exchanger)
+            site = self._site_of(exchanger, route)
+            manner: Manner | None = None
             while left:
-                async with self._tools.ports.held(source, exchanger.address):
-                    report = await self._session(site, exchanger, source, left, manner)
+                path = Path(site, exchanger, source, self._evidence.reverse_path, manner)
+                answered = await self._ask(path, left, self._control_to_ask(exchanger))
+                report = answered.report
                 elsewhere += self._evidence.note(report, exchanger, self._tools.now())
                 left = list(report.unanswered)
                 self._open = {*elsewhere, *left}
                 is_troubled = report.refusal is not None or report.failure is not None
                 troubled += is_troubled and _was_connected(report)
-                if self._evidence.is_blocked or troubled >= MAX_TROUBLED_SESSIONS:
+                if self._evidence.is_blocked:
+                    await self._bench(source, site)
+                    return
+                if troubled >= MAX_TROUBLED_SESSIONS:
                     return
                 # A session that brought nothing is repeated only where it can be done otherwise.
-                manner, before = report.manner, manner
-                if manner != before:
-                    await self._learn(exchanger, before, report)
-                if not report.answers and (manner == before or self._tools.is_over):
+                manner = report.manner
+                is_same = manner == answered.manner
+                if not report.answers and (is_same or self._tools.is_over):
                     if is_troubled and not _may_go_elsewhere(report):
                         return
                     break
             left = elsewhere + left
 
-    async def _session(
-        self,
-        site: str,
-        exchanger: Exchanger,
-        source: Source,
-        recipients: Sequence[Address],
-        manner: Manner,
-    ) -> SessionReport:
-        """One session, from the slot to the end of the connection."""
-        tools = self._tools
-        reverse_path = parse_reverse_path(self._evidence.reverse_path)
-        slot = await self._slot(site, exchanger)
-        factory = ProbeFactory(source, tools.timeouts, tools.limits.recipients_per_session)
-        try:
-            if tools.is_over:
-                raise SessionLost(_STOPPED, host=exchanger.address)
-            # Asked of the very address that is dialled, at the moment when it is.
-            why = tools.networks.why_forbidden(exchanger.address)
-            if why is not None:
-                raise NoRoute(f"never dialled: {why}", host=exchanger.address)
-            if tools.sources.named(source.address) is None:
-                raise SourceUnavailable(
-                    f"{source.address} is not among the sources any more", host=exchanger.address
-                )
-            if tools.sources.is_benched(source, site, tools.now()):
-                raise _Benched(f"{source.address} was refused meanwhile", host=exchanger.address)
-            session = await factory.connect(tools.reactor, exchanger.address, tools.port)
-            return await converse(
-                session,
-                recipients,
-                reverse_path,
-                control=self._control_to_ask(exchanger),
-                max_errors=tools.limits.errors_per_session,
-                manner=manner,
-                encryption=self._encryption(exchanger),
-            )
-        except SessionError as error:
-            return SessionReport(
-                answers={}, unanswered=tuple(recipients), failure=error, manner=manner
-            )
-        except CancelledError:
-            # Whoever cancels hears of it when nothing of the session is left.
-            await factory.closed()
-            raise
-        finally:
-            slot.release()
+    async def _call_a_witness(self, route: Route, source: Source) -> None:
+        """Where somebody was refused in words that say nothing, and nobody vouches for them: ask
+        once more about one of them, and then about somebody who ought to be there."""
+        doubted = self._evidence.doubted()
+        if not doubted or self._evidence.is_blocked or self._tools.is_over:
+            return
+        recipient, exchanger = doubted
+        witness = self._evidence.witness(recipient)
+        if witness is None:
+            return
+        path = Path(self._site_of(exchanger, route), exchanger, source, self._evidence.reverse_path)
+        answered = await self._ask(path, [recipient, witness], None)
+        self._evidence.note_witness(answered.report, exchanger, self._tools.now())
 
-    async def _manner(self, exchanger: Exchanger) -> Manner:
-        """The manner that earlier sessions have advised."""
-        learned = await self._tools.memory.learned(exchanger.address)
-        return UNKNOWN_MANNER if learned is None else learned.fresh(self._tools.now())
-
-    async def _learn(self, exchanger: Exchanger, before: Manner, report: SessionReport) -> None:
-        manner = report.manner
-        if not isinstance(report.failure, TlsFailed):
-            # A session that was lost under TLS says nothing of the next handshake.
-            manner = evolve(manner, starttls=before.starttls)
-        await self._tools.memory.learn(exchanger.address, Learned(manner, self._tools.now()))
-
-    def _encryption(self, exchanger: Exchanger) -> Encryption | None:
-        client = self._tools.tls
-        override = self._tools.overrides.at(exchanger.name)
-        mode = client.tls.mode if override is None else override.tls or client.tls.mode
-        if mode is TlsMode.NEVER:
-            return None
-        # The name of an address literal is the address in brackets.
-        name = exchanger.address if exchanger.name.startswith("[") else exchanger.name
-        return Encryption(client, name, is_required=mode is TlsMode.REQUIRED)
-
-    async def _slot(self, site: str, exchanger: Exchanger) -> Slot:
-        """Wait for the turn of a session, as long as nothing is paused that it needs."""
+    async def _ask(
+        self, path: Path, recipients: Sequence[Address], control: Address | None
+    ) -> Answered:
+        """One session, or a part of one; as long as nothing is paused that it needs."""
         self._stop_if_held()
-        self._waiting = self._tools.sites.slot(site, exchanger.address)
+        errand = self._errand = Errand(recipients, control, self._held)
+        self._sessions.board(self._tools, path, errand)
         try:
-            slot = await self._waiting
+            return await errand.done
         except CancelledError:
+            await self._sessions.left(errand)
             if self._is_taken_back:
                 self._stop_if_held()
             raise
         finally:
-            self._waiting = None
-        held = self._held()
-        if held is not None:
-            slot.release()
-            raise held
-        return slot
+            self._errand = None
 
-    def _bench(self, source: Source, site: str) -> None:
+    async def _bench(self, source: Source, site: str) -> None:
         """Keep the source away from a site that has shut it out, and tell the operator."""
         sources, reply = self._tools.sources, self._evidence.blocked_by
-        sources.bench(source, site, self._tools.now())
+        until = sources.bench(source, site, self._tools.now())
         _log.warn(
             "{site} has refused {source}, which leaves it alone for {hours:.0f} h: {code} {text}",
             site=site,
@@ -403,6 +331,7 @@ class Attempt:
         )
         if sources.is_paused(site, self._tools.now()):
             _log.warn("{site} is paused: it is left alone by all sources", site=site)
+        await self._tools.memory.bench(Benched(source.address, site, until))
 
     def _control_to_ask(self, exchanger: Exchanger) -> Address | None:
         known = self._evidence.known
@@ -410,12 +339,6 @@ class Attempt:
             return None
         text = f"{known.control}@{self._domain}"
         return Address(local=known.control, domain=self._domain, text=text)
-
-
-class _Benched(SourceUnavailable):
-    """The site has refused the source, or too many of them, while the session waited its turn."""
-
-    reason = Reason.BLOCKLISTED
 
 
 def _was_connected(report: SessionReport) -> bool:

@@ -62,7 +62,8 @@ class Evidence:
     exchangers add to it. `backup_control` is a backup's reply to the control, which speaks of
     nobody but that backup. `exchangers` are the names of those that speak for the domain.
     `blocked_by` is the reply that shut us out. `rules` read the replies; None are the package's
-    own.
+    own. `is_vouched`: somebody whom the best accept vouches for their vague refusals; None where
+    only the memory says so.
     """
 
     source: Source | None
@@ -76,6 +77,7 @@ class Evidence:
     is_blocked: bool = False
     blocked_by: Reply | None = None
     rules: Rules | None = None
+    is_vouched: bool | None = None
 
     @property
     def control(self) -> str | None:
@@ -95,6 +97,8 @@ class Evidence:
                 exchanger=exchanger,
             )
         blocked: Reply | None = None
+        if exchanger.best and _accepts_behind_a_refusal(report):
+            self.is_vouched = True
         for recipient, reply in report.answers.items():
             finding = self._classify(reply, recipient)
             if finding.label is Label.BLOCKLISTED:
@@ -222,13 +226,52 @@ class Evidence:
                     and self.denials.get(recipient, set()) >= self.exchangers
                 ),
                 # Those whom the best has accepted do not vouch for a backup's refusals.
-                recipient_accepted_lately=(
-                    answer.exchanger.best and known is not None and known.accepted_at is not None
-                ),
+                recipient_accepted_lately=answer.exchanger.best and self._has_voucher,
                 recipient=recipient.text,
                 control_recipient=control_at,
             ),
         )
+
+    @property
+    def _has_voucher(self) -> bool:
+        if self.is_vouched is None:
+            return self.known is not None and self.known.accepted_at is not None
+        return self.is_vouched
+
+    # --- Doubt -------------------------------------------------------------------------------
+
+    def doubted(self) -> tuple[Address, Exchanger] | None:
+        """One whom a best exchanger has refused like everybody, and that exchanger."""
+        for recipient, answer in self.answers.items():
+            if (
+                answer.exchanger.best
+                and not answer.reply.is_positive
+                and self._judge(recipient, answer).reason is Reason.REJECTS_EVERYONE
+            ):
+                return recipient, answer.exchanger
+        return None
+
+    def witness(self, doubted: Address) -> Address | None:
+        """Somebody whom the exchanger ought to accept: one whom it has accepted, else the
+        postmaster (RFC 5321 section 4.5.1); None where he was refused already."""
+        for recipient, answer in self.answers.items():
+            if answer.exchanger.best and answer.reply.is_positive:
+                return recipient
+        domain = doubted.domain
+        postmaster = Address("postmaster", domain, f"postmaster@{domain}")
+        return None if postmaster in self.answers else postmaster
+
+    def note_witness(self, report: SessionReport, exchanger: Exchanger, now: float) -> None:
+        """Keep what a session about one who is doubted and a witness has brought."""
+        if _accepts_behind_a_refusal(report):
+            self.is_vouched = True
+            if self.known is not None:
+                self.known = evolve(self.known, accepted_at=now)
+        for recipient, reply in report.answers.items():
+            before = self.answers.get(recipient)
+            # Who is accepted now was refused for no reason of his own; who was accepted stays so.
+            if before is not None and not before.reply.is_positive and reply.is_positive:
+                self.answers[recipient] = Answer(reply, exchanger, report.tls)
 
     def _settled(
         self,
@@ -280,3 +323,14 @@ class Evidence:
             next_attempt_at=None if delay is None else now + delay,
             retry=None if delay is None else again,
         )
+
+
+def _accepts_behind_a_refusal(report: SessionReport) -> bool:
+    """Whether the exchanger still accepts somebody after it has refused another in the same
+    session: who accepts only before has begun to refuse everybody."""
+    has_refused = False
+    for reply in report.answers.values():
+        if reply.is_positive and has_refused:
+            return True
+        has_refused = has_refused or reply.code_class == 5
+    return False

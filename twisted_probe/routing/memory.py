@@ -1,18 +1,20 @@
-"""What must outlive a session: the control of each domain and what it showed, and the manner in
-which each exchanger wants to be talked to.
+"""What must outlive a session: the control of each domain and what it showed, the manner in which
+each exchanger wants to be talked to, how fast each site is asked, and which has refused whom.
 
-Knows the contract, and a version of it in RAM; the ledger's will be in `jobs`. It is asked once
-for a batch, never for each recipient.
+Knows the contract, and a version of it in RAM; the ledger's is `jobs.ledger_memory`. It is asked
+once for a batch, never for each recipient.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, succeed
 
+from twisted_probe.routing.tempo import Tempo
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.vocabulary.reply import Reply
 
@@ -57,6 +59,17 @@ class Known:
             known = evolve(known, accepted_at=None)
         return known
 
+    def joined(self, later: Known) -> Known:
+        """What is known when `later` comes from an attempt that ran beside others: of each thing
+        the newest. Another control begins anew."""
+        if later.control != self.control:
+            return later
+        reply, at = self.control_reply, self.control_at
+        if later.control_reply is not None and (reply is None or later.control_at >= at):
+            reply, at = later.control_reply, later.control_at
+        accepted = [each for each in (self.accepted_at, later.accepted_at) if each is not None]
+        return Known(self.control, reply, at, max(accepted, default=None))
+
 
 @frozen
 class Learned:
@@ -70,16 +83,27 @@ class Learned:
         return UNKNOWN_MANNER if now - self.at > MANNER_LIFE else self.manner
 
 
-class Memory(Protocol):
-    """Where `Known` and `Learned` are kept. What keeps them fires once they are kept as safely
-    as they will be."""
+@frozen
+class Benched:
+    """A source, by its address, that stays away from a site until then (POSIX seconds)."""
 
-    def recall(self, domain: str, source: str) -> Deferred[Known | None]:
-        """What is known of `domain` from `source` (an address)."""
+    source: str
+    site: str
+    until: float
+
+
+class Memory(Protocol):
+    """Where `Known`, `Learned`, `Tempo` and `Benched` are kept. What keeps them fires once they
+    are kept as safely as they will be."""
+
+    def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
+        """What is known of `domain` from `source` (an address). Where that is nothing, `control`
+        is its control from now on, which is kept before this fires: of all who ask at the same
+        time one chooses for the others."""
         ...
 
     def remember(self, domain: str, source: str, known: Known) -> Deferred[None]:
-        """Keep it in the place of what was known."""
+        """Keep it, joined with what was known (`Known.joined`)."""
         ...
 
     def learned(self, address: str) -> Deferred[Learned | None]:
@@ -90,6 +114,22 @@ class Memory(Protocol):
         """Keep it in the place of what it has taught before."""
         ...
 
+    def tempo(self, site: str) -> Deferred[Tempo | None]:
+        """How fast the site was asked last."""
+        ...
+
+    def keep_tempo(self, site: str, tempo: Tempo) -> Deferred[None]:
+        """Keep it in the place of the one before."""
+        ...
+
+    def bench(self, benched: Benched) -> Deferred[None]:
+        """Keep that a site has refused a source."""
+        ...
+
+    def benches(self, now: float) -> Deferred[Sequence[Benched]]:
+        """All that last beyond `now`."""
+        ...
+
 
 class MemoryInRam:
     """A `Memory` that ends with the process; what was least recently used goes first."""
@@ -97,14 +137,21 @@ class MemoryInRam:
     def __init__(self, max_domains: int = MAX_DOMAINS) -> None:
         self._known: _Lately[tuple[str, str], Known] = _Lately(max_domains)
         self._learned: _Lately[str, Learned] = _Lately(max_domains)
+        self._tempos: _Lately[str, Tempo] = _Lately(max_domains)
+        self._benched: dict[tuple[str, str], Benched] = {}
 
-    def recall(self, domain: str, source: str) -> Deferred[Known | None]:
+    def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
         """See `Memory`."""
-        return succeed(self._known.get((domain, source)))
+        known = self._known.get((domain, source))
+        if known is None:
+            known = Known(control)
+            self._known.put((domain, source), known)
+        return succeed(known)
 
     def remember(self, domain: str, source: str, known: Known) -> Deferred[None]:
         """See `Memory`."""
-        self._known.put((domain, source), known)
+        before = self._known.get((domain, source))
+        self._known.put((domain, source), known if before is None else before.joined(known))
         return succeed(None)
 
     def learned(self, address: str) -> Deferred[Learned | None]:
@@ -115,6 +162,25 @@ class MemoryInRam:
         """See `Memory`."""
         self._learned.put(address, learned)
         return succeed(None)
+
+    def tempo(self, site: str) -> Deferred[Tempo | None]:
+        """See `Memory`."""
+        return succeed(self._tempos.get(site))
+
+    def keep_tempo(self, site: str, tempo: Tempo) -> Deferred[None]:
+        """See `Memory`."""
+        self._tempos.put(site, tempo)
+        return succeed(None)
+
+    def bench(self, benched: Benched) -> Deferred[None]:
+        """See `Memory`."""
+        self._benched[benched.source, benched.site] = benched
+        return succeed(None)
+
+    def benches(self, now: float) -> Deferred[Sequence[Benched]]:
+        """See `Memory`."""
+        self._benched = {key: each for key, each in self._benched.items() if each.until > now}
+        return succeed(list(self._benched.values()))
 
 
 class _Lately(Generic[_K, _V]):

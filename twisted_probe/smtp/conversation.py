@@ -67,17 +67,28 @@ class SessionReport:
         return self.manner.recipients_per_transaction
 
 
+@frozen
+class Party:
+    """Recipients of one domain and its control, who share a session with others."""
+
+    recipients: Sequence[Address]
+    control: Address | None = None
+
+
 async def converse(
     session: ProbeProtocol,
     recipients: Sequence[Address],
     reverse_path: Address | None,
     *,
     control: Address | None = None,
+    others: Sequence[Party] = (),
+    apart: bool = False,
     max_errors: int = MAX_ERRORS,
     manner: Manner = UNKNOWN_MANNER,
     encryption: Encryption | None = None,
 ) -> SessionReport:
-    """Ask about `recipients`, then about `control`, in as few transactions as can be, and quit.
+    """Ask about `recipients`, then about `control`, then about the `others` in the same way, in as
+    few transactions as can be (`apart`: each party in its own), and quit.
 
     `session` was greeted and has said nothing yet; `manner` is what earlier sessions have shown
     of the exchanger, `encryption` what to do about STARTTLS (None: leave it). The conversation
@@ -88,9 +99,10 @@ async def converse(
     """
     if manner.error_limit is not None:
         max_errors = min(max_errors, manner.error_limit)
-    talk = _Conversation(session, reverse_path, control, max_errors, manner, encryption)
+    parties = [Party(recipients, control), *others]
+    talk = _Conversation(session, reverse_path, apart, max_errors, manner, encryption)
     try:
-        await talk.run(recipients)
+        await talk.run(parties)
     except SessionError as error:
         talk.end(error)
     except BaseException:
@@ -101,14 +113,14 @@ async def converse(
     if farewell is not None and farewell.code not in (GOODBYE, CLOSING):
         # The reply to QUIT is the barrier: any other code is the answer to an earlier command.
         talk.end(talk.out_of_step(f"QUIT was answered {farewell}", Stage.OTHER))
-    return talk.report(recipients)
+    return talk.report([recipient for party in parties for recipient in party.recipients])
 
 
 @define
 class _Conversation:
     session: ProbeProtocol
     reverse_path: Address | None
-    control: Address | None
+    is_apart: bool
     max_errors: int
     manner: Manner
     encryption: Encryption | None
@@ -122,11 +134,12 @@ class _Conversation:
     asked: int = 0  # recipients of the open transaction, and those of them that it has taken
     taken: int = 0
     is_wide: bool = False  # whether the open transaction is one with SMTPUTF8
+    is_anothers: bool = False  # whether it is of a party that wants one of its own
     is_grouped: bool = False  # whether commands have left together
     is_over: bool = False
     tls: TlsReport | None = None
 
-    async def run(self, recipients: Sequence[Address]) -> None:
+    async def run(self, parties: Sequence[Party]) -> None:
         greeting = self.session.greeting
         assert greeting is not None
         self._heed(greeting)
@@ -135,17 +148,22 @@ class _Conversation:
             await self._introduce()
         if not self.is_over and self.encryption is not None:
             await self._encrypt(self.encryption)
-        plain = deque(recipient for recipient in recipients if not recipient.needs_smtputf8)
-        wide = deque(recipient for recipient in recipients if recipient.needs_smtputf8)
+        for party in parties:
+            await self._ask_party(party)
+            self.is_anothers = self.is_apart
+
+    async def _ask_party(self, party: Party) -> None:
+        plain = deque(each for each in party.recipients if not each.needs_smtputf8)
+        wide = deque(each for each in party.recipients if each.needs_smtputf8)
         if not self.is_over and "SMTPUTF8" not in self.session.keywords:
             self.without_smtputf8.extend(wide)
             wide.clear()
         # Where there is room for one only, it is for a recipient.
-        kept = 0 if self.control is None or self._left() < 2 else 1
+        kept = 0 if party.control is None or self._left() < 2 else 1
         await self._ask(plain, kept, is_wide=False)
         await self._ask(wide, kept, is_wide=True)
-        if self.control is not None and self.answers:
-            await self._ask(deque([self.control]), 0, is_wide=self.is_wide)
+        if party.control is not None and not self.answers.keys().isdisjoint(party.recipients):
+            await self._ask(deque([party.control]), 0, is_wide=self.is_wide)
 
     def _look_at_the_name(self, reply: Reply) -> None:
         """An exchanger says its own name first (RFC 5321 section 4.2); Postfix compares it too
@@ -253,7 +271,8 @@ class _Conversation:
             return [mail]
         ceiling = self.manner.recipients_per_transaction
         is_full = ceiling is not None and self.taken >= ceiling
-        return [commands.RSET, mail] if is_full or is_wide is not self.is_wide else []
+        is_another = is_full or self.is_anothers or is_wide is not self.is_wide
+        return [commands.RSET, mail] if is_another else []
 
     def _note(
         self, opening: list[Command], window: list[Address], replies: Sequence[Reply]
@@ -268,6 +287,7 @@ class _Conversation:
         self.errors += sum(_is_rejection(reply) for reply in replies)
         if opening:
             self.asked = self.taken = 0
+            self.is_anothers = False
         for command, reply in zip(opening, replies, strict=False):
             if command.verb is Verb.RSET and _is_rejection(reply):
                 if not refuses_reset(reply):
