@@ -49,6 +49,9 @@ SCAN = 0.5
 GRACE = 25.0
 #: sysexits.h: EX_SOFTWARE. twistd itself has no other end for a broken service than success.
 EXIT_BROKEN = 70
+#: Sessions that wait for their turn at one site, with a hundred recipients each; more would
+#: only keep those of other sites out of the engine's window.
+MAX_WAITING = 16
 #: Seconds between two looks at an idle ledger.
 IDLE = 0.5
 
@@ -125,7 +128,9 @@ class ProbeService(Service):
         pauses = Pauses()
         self._spool = await self._run(Spool, str(config.spool), access=self._access)
         self._ledger = await self._run(Ledger, self._spool.ledger_path)
-        self._prober = prober = Prober(self._reactor, **config.probing, pauses=pauses)
+        self._prober = prober = Prober(
+            self._reactor, **config.probing, pauses=pauses, max_waiting=MAX_WAITING
+        )
         self._keeper = JobKeeper(self._spool, self._ledger, self._run, self._reactor)
         self._meter = Meter(self._reactor.seconds())
         work = MeteredWork(

@@ -34,6 +34,8 @@ _log = Logger()
 
 #: Sessions of one attempt that may end in trouble; Postfix smtp_mx_session_limit.
 MAX_TROUBLED_SESSIONS = 2
+#: Seconds until it is worth while to look again whether a site's queue is shorter.
+QUEUE = 10.0
 #: Letters and digits of a control's local part: more than anybody has by chance.
 CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -129,6 +131,8 @@ class Attempt:
         site = self._site = self._site_of(route.exchangers[0], route)
         self._hosts = route.hosts
         self._stop_if_held()
+        if tools.max_waiting is not None and tools.sites.waiting_at(site) >= tools.max_waiting:
+            raise Held(f"{tools.max_waiting} sessions wait for {site}", QUEUE)
         skipped = next((host for host in sorted(route.hosts) if tools.customs.at(host).skip), None)
         if skipped is not None:
             words = f"{skipped} is never asked ([[site]] skip)"

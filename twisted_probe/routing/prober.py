@@ -70,7 +70,9 @@ class Prober:
     accepts everybody goes unnoticed. `timeouts`, `limits` and `ladder` are in seconds. `pauses`
     is what is paused, and may change at any time (then call `recheck`). `rules` read the replies
     in the place of the package's own. `tls` says how sessions are encrypted, and `sites` what
-    holds at some exchangers otherwise. Nobody on the `opt_out` list is ever asked.
+    holds at some exchangers otherwise. Nobody on the `opt_out` list is ever asked. Where
+    `max_waiting` sessions wait for their turn at a site, others who want one there hear Held at
+    once (None: they wait too).
 
     Raises ValueError for a source, reverse-path, resolver, network or file of authorities that is
     none, and OSError for such a file that cannot be read.
@@ -97,6 +99,7 @@ class Prober:
         tls: Tls = DEFAULT_TLS,
         sites: Iterable[Override] = (),
         opt_out: OptOut = NOBODY,
+        max_waiting: int | None = None,
     ) -> None:
         pool = Sources(sources)
         parse_reverse_path(reverse_path)
@@ -130,7 +133,14 @@ class Prober:
             tls=TlsClient(tls),
             customs=Customs(limits, sites),
             opt_out=opt_out,
+            max_waiting=max_waiting,
         )
+
+    @property
+    def alarm(self) -> str | None:
+        """What is wrong with this machine, in words: while it is so, whoever is asked about hears
+        Held, but for one now and then who tries whether it has passed."""
+        return self._tools.watchdog.alarm
 
     @property
     def sources(self) -> Sources:

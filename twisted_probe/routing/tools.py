@@ -53,6 +53,7 @@ class Tools:
     tls: TlsClient = field(factory=TlsClient)
     customs: Customs = field(factory=Customs)
     opt_out: OptOut = NOBODY
+    max_waiting: int | None = None
     watchdog: Watchdog = field(factory=Watchdog)
     tripwire: Tripwire = field(factory=Tripwire)
 
