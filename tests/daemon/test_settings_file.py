@@ -214,7 +214,7 @@ def test_the_prober_is_told_all_that_concerns_it(file: Path) -> None:
     config = read(file, ALL)
     assert set(config.probing) == {
         *("sources", "reverse_path", "resolvers", "port", "allow_networks"),
-        *("control", "timeouts", "limits", "ladder", "rules", "tls", "sites"),
+        *("control", "timeouts", "limits", "ladder", "rules", "tls", "sites", "opt_out"),
     }
     assert config.probing["limits"] is config.limits
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from twisted_probe.routing.sites import Limits
@@ -14,7 +12,7 @@ from .world import World
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_the_laws_hold(seed: int) -> None:
     world = World(seed)
     world.run()
@@ -32,7 +30,7 @@ def test_the_same_seed_is_the_same_world() -> None:
     assert one.work.done == two.work.done
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_hundreds_of_sites(seed: int) -> None:
     world = World(100 + seed, sites=400, domains=800, recipients=1600, sources=16)
     world.run()
@@ -60,10 +58,10 @@ def test_nobody_alive_is_called_dead() -> None:
 
 @pytest.mark.parametrize("sources", [1, 4, 16])
 def test_more_sources_never_mean_more_pressure(sources: int) -> None:
-    limits: dict[str, Any] = {"per_site": 3, "starts_per_second": 1.0}
-    world = World(7, sites=1, domains=40, recipients=200, sources=sources, limits=Limits(**limits))
+    limits = Limits(per_site=3, starts_per_second=1.0, recipients_per_session=5)
+    world = World(7, sites=1, domains=1, recipients=1, sources=sources, limits=limits, crowd=400)
     world.run()
-    assert max(each.most for each in world.addresses.values()) <= 3
+    assert world.addresses["192.0.2.1"].most == 3
 
 
 def test_a_saturated_site_holds_up_nobody_else() -> None:
@@ -73,6 +71,7 @@ def test_a_saturated_site_holds_up_nobody_else() -> None:
     alone.run()
     beside = World(11, limits=limits, crowd=1000)
     beside.run(lambda world: len(world.tail) == len(alone.tail))
-    half = len(alone.tail) // 2
-    assert sorted(beside.tail)[half] <= sorted(alone.tail)[half] + 60.0
+    # Most are answered at once; the rest wait for greylisting and the like, crowd or not.
+    many = int(0.4 * len(alone.tail))
+    assert sorted(beside.tail)[many] <= sorted(alone.tail)[many] + 30.0
     assert max(beside.tail) <= max(alone.tail) * 1.1 + 60.0

@@ -28,6 +28,7 @@ from twisted_probe.vocabulary.outcome import Outcome, Retry
 from twisted_probe.vocabulary.source import Source
 
 NETWORKS = ("192.0.2.0/24", "198.18.0.0/15")
+NETWORK_STARTS = ("192.0.2.", "198.18.", "198.19.")
 PEOPLE = "ann ben carl dora emil postmaster"
 #: Seconds after which everybody has to be answered.
 PATIENCE = 3 * 24 * 3600.0
@@ -36,7 +37,7 @@ EPSILON = 1e-6
 
 @define
 class Count:
-    """What one site or address has open, and when a session began there last."""
+    """What one address has open, had at most, and when a session began there last."""
 
     open: int = 0
     most: int = 0
@@ -92,11 +93,12 @@ class List:
 
     square: Square
     due: deque[Task]
+    benched: Callable[[], set[str]]
     out: set[int] = field(factory=set)
     done: dict[int, Outcome] = field(factory=dict)
     later: list[tuple[float, Task]] = field(factory=list)
-    last: dict[int, Outcome] = field(factory=dict)
     settled_at: list[float] = field(factory=list)
+    broken: list[str] = field(factory=list)
 
     @property
     def is_over(self) -> bool:
@@ -108,18 +110,22 @@ class List:
         self.later = [entry for entry in self.later if entry[0] > now]
         taken = [self.due.popleft() for _ in range(min(limit, len(self.due)))]
         for task in taken:
-            assert task.token[1] not in self.out, "law: nobody is handed out twice"
+            self._law(task.token[1] not in self.out, "nobody is handed out twice")
             self.out.add(task.token[1])
         return succeed(taken)
 
     def _back(self, task: Task) -> None:
-        assert task.token[1] in self.out, "law: nobody comes back twice"
-        self.out.remove(task.token[1])
+        self._law(task.token[1] in self.out, "nobody comes back twice")
+        self.out.discard(task.token[1])
+
+    def _law(self, holds: bool, words: str) -> None:
+        if not holds:
+            self.broken.append(words)
 
     def report(self, settled: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:
         for task, outcome in settled:
             self._back(task)
-            assert task.token[1] not in self.done, "law: nobody is answered twice"
+            self._law(task.token[1] not in self.done, "nobody is answered twice")
             self._look_at_the_source(task, outcome)
             self.done[task.token[1]] = outcome
             self.settled_at.append(self.square.seconds())
@@ -142,16 +148,13 @@ class List:
 
     def _look_at_the_source(self, task: Task, outcome: Outcome) -> None:
         retry: Retry | None = task.retry
-        if retry is None or retry.source is None or outcome.source is None:
+        if retry is None or None in (retry.source, outcome.source):
             return
-        is_free = outcome.source != retry.source
-        before = self.last.get(task.token[1])
-        self.last[task.token[1]] = outcome
-        # Only who was refused, or cannot be sent from, may be replaced.
-        if is_free and before is not None:
-            assert before.reason.value in ("blocklisted", "source_unavailable", "no_route"), (
-                f"law: a retry leaves from its own source: {before} {outcome}"
-            )
+        # Only who was refused somewhere, or cannot be sent from, may be replaced.
+        self._law(
+            outcome.source == retry.source or retry.source in self.benched(),
+            f"a retry leaves from its own source: {retry} {outcome}",
+        )
 
 
 class World:
@@ -161,9 +164,9 @@ class World:
         self,
         seed: int,
         *,
-        sites: int = 60,
-        domains: int = 120,
-        recipients: int = 300,
+        sites: int = 40,
+        domains: int = 100,
+        recipients: int = 500,
         sources: int = 6,
         limits: Limits | None = None,
         crowd: int = 0,
@@ -177,8 +180,7 @@ class World:
             for n in range(1, sources + 1)
         ]
         self.steps = 0
-        self.site_of: dict[str, set[str]] = defaultdict(set)
-        self.sites: dict[str, Count] = defaultdict(Count)
+        self.most = 0
         self.addresses: dict[str, Count] = defaultdict(Count)
         self.names: dict[str, Any] = {}
         self.records: dict[str, Any] = {}
@@ -192,7 +194,7 @@ class World:
             Task(parse_address(f"{self.rng.choice([*people, f'x{n}', f'y{n}'])}@{domain}"), (1, n))
             for n, domain in enumerate(self.rng.choices(asked, k=recipients))
         ]
-        self.work = List(self.square, deque(tasks))
+        self.work = List(self.square, deque(tasks), self._benched)
         self.crowd = crowd
         self.wanted = len(tasks)
         self.prober = Prober(
@@ -286,29 +288,35 @@ class World:
             few = hosts[: max(1, len(hosts) // 10)]
             near = few if rng.random() < 0.4 else hosts
             mine = rng.sample(near, k=min(len(near), rng.choice((1, 1, 1, 2))))
-            site = ",".join(sorted(mine))
             self.names[domain] = [f"MX {10 * n} {host}" for n, host in enumerate(mine, 1)]
-            for host in mine:
-                address = self.names[host][0].split()[1]
-                self.site_of[address].add(site)
         return domain
+
+    def _benched(self) -> set[str]:
+        now = self.square.seconds()
+        return {address for address, _, _ in self.prober.sources.benched(now)}
 
     # --- What must hold ----------------------------------------------------------------------
 
+    def law(self, holds: bool, words: str) -> None:
+        """What is broken is told by `run`: an error that is raised here would be the prober's."""
+        if not holds:
+            self.work.broken.append(words)
+
     def dialled(self, host: str, source: str) -> None:
         """A connection attempt begins."""
-        now = self.square.seconds()
-        assert host.startswith(("192.0.2.", "198.18.", "198.19.")), f"law: {host} is forbidden"
-        assert source in self.prober.sources.addresses, f"law: {source} is no source"
+        now, limits = self.square.seconds(), self.limits
+        self.law(host.startswith(NETWORK_STARTS), f"{host} is forbidden")
+        self.law(source in self.prober.sources.addresses, f"{source} is no source")
         at = self.addresses[host]
-        gap = 1 / self.limits.starts_per_second
-        assert now - at.began >= gap - EPSILON, f"law: {host} has {1 / gap} starts a second"
+        gap = 1 / limits.starts_per_second
+        self.law(now - at.began >= gap - EPSILON, f"{host} has {limits.starts_per_second}/s")
         at.began = now
         at.open += 1
         at.most = max(at.most, at.open)
-        assert at.open <= self.limits.per_site, f"law: {host} has {self.limits.per_site} at once"
+        self.law(at.open <= limits.per_site, f"{host} has {limits.per_site} sessions at once")
         everywhere = sum(each.open for each in self.addresses.values())
-        assert everywhere <= self.limits.sessions, "law: so many sessions in all"
+        self.most = max(self.most, everywhere)
+        self.law(everywhere <= limits.sessions, "there are so many sessions in all")
 
     def ended(self, host: str) -> None:
         """A connection, or the attempt at one, has ended."""
@@ -346,6 +354,7 @@ class World:
             assert self.square.getDelayedCalls(), "law: somebody will do something"
             self.square.step()
             self.steps += 1
+            assert not self.work.broken, f"law: {self.work.broken[0]}"
             assert self.square.seconds() - began < PATIENCE, (
                 f"law: progress; {len(self.work.due)} due, {len(self.work.out)} out, "
                 f"{len(self.work.later)} later"
@@ -366,7 +375,7 @@ class World:
         assert ended == [None, None], f"law: it ends: {ended}"
         self.square.advance(self.square.latency)
         self.square.turn()
-        left = [each for each in self.square.getDelayedCalls() if "Sites" not in str(each.func)]
+        left = [each for each in self.square.getDelayedCalls() if "Sites" not in str(each)]
         assert not left, f"law: the reactor is quiet: {left}"
         assert self.square.open == 0, "law: no connection is left"
         assert len(self.work.done) == self.wanted, "law: nobody is lost"
