@@ -131,6 +131,7 @@ class ProbeService(Service):
         self._prober = prober = Prober(
             self._reactor, **config.probing, pauses=pauses, max_waiting=MAX_WAITING
         )
+        await prober.recall_benches()
         self._keeper = JobKeeper(self._spool, self._ledger, self._run, self._reactor)
         self._meter = Meter(self._reactor.seconds())
         work = MeteredWork(
@@ -138,6 +139,7 @@ class ProbeService(Service):
             self._meter,
             self._reactor,
             lambda: prober.is_held,
+            lambda: prober.alarm is not None,
         )
         self._engine = Engine(self._reactor, self._prober, work, idle=IDLE)
         self._apply(config)

@@ -71,6 +71,7 @@ def test_a_saturated_site_holds_up_nobody_else() -> None:
     alone.run()
     beside = World(11, limits=limits, crowd=1000)
     beside.run(lambda world: len(world.tail) == len(alone.tail))
+    beside.close()
     # Most are answered at once; the rest wait for greylisting and the like, crowd or not.
     many = int(0.4 * len(alone.tail))
     assert sorted(beside.tail)[many] <= sorted(alone.tail)[many] + 30.0

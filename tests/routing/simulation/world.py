@@ -363,8 +363,8 @@ class World:
         if self.work.is_over:
             self.finish()
 
-    def finish(self) -> None:
-        """Nothing is left, and nobody is lost."""
+    def close(self) -> None:
+        """End; nothing is left."""
         ended: list[Any] = []
         self.engine.stop(30.0).addBoth(ended.append)
         self.prober.close().addBoth(ended.append)
@@ -378,6 +378,10 @@ class World:
         left = [each for each in self.square.getDelayedCalls() if "Sites" not in str(each)]
         assert not left, f"law: the reactor is quiet: {left}"
         assert self.square.open == 0, "law: no connection is left"
+
+    def finish(self) -> None:
+        """End, when everybody is answered."""
+        self.close()
         assert len(self.work.done) == self.wanted, "law: nobody is lost"
         self.check_rejections()
 
