@@ -93,7 +93,8 @@ class Config:
     `spool` is kept as an absolute path: twistd may change the directory later. `spool_group` is
     the name or number of the group whose users may drop jobs; None leaves them to the daemon's
     own user. `rules` are the package's with the operator's own before them; None are the
-    package's. `opt_out` are those who are never asked. `sites` is what holds at some exchangers
+    package's. `opt_out` are those who are never asked; `stop_file` halts
+    everything as long as it is there. `sites` is what holds at some exchangers
     otherwise than at all. `told` has where each value came from, None where the Config was not
     read.
     """
@@ -113,6 +114,7 @@ class Config:
     tls: Tls = DEFAULT_TLS
     sites: tuple[Override, ...] = ()
     opt_out: OptOut = NOBODY
+    stop_file: str | None = None
     spool_group: str | None = None
     log_format: str = "text"
     log_addresses: bool = False
@@ -208,6 +210,7 @@ def read_config(
         log_addresses=told["log_addresses"],
         defuse_formulas=told["defuse_formulas"],
         flags=told["flags"],
+        stop_file=told["stop_file"],
         told=told,
         **probing_of(told),
     )

@@ -31,7 +31,7 @@ from twisted_probe.vocabulary.toml_text import (
 )
 
 #: The settings that are paths: relative ones are looked for beside the file that names them.
-_PATHS = ("spool", "rules", "opt_out", "tls.ca_file")
+_PATHS = ("spool", "rules", "opt_out", "stop_file", "tls.ca_file")
 
 
 @frozen

@@ -228,6 +228,14 @@ SETTINGS: tuple[Setting, ...] = (
         reason="whoever asks not to be probed has to be heard; their results say skipped",
     ),
     Setting(
+        key="stop_file",
+        meaning="A file that halts everything: as long as it is there every session is cut and "
+        "nobody is asked; the recipients wait. A relative path is looked for beside this file.",
+        kind=Text("the path of a file", _path),
+        unit="path",
+        reason="a file can be made by anything, in a hurry and without this program",
+    ),
+    Setting(
         key="log_format",
         meaning="How the log is written: lines for people, or a JSON object a line.",
         kind=Choice(LOG_FORMATS),

@@ -34,11 +34,13 @@ class Held(Exception):
 class Pauses:
     """What is paused, to be changed at any time; nothing is at first.
 
-    `sites` are names of sites, or of an exchanger that a site has; `sources` are addresses.
+    `is_stopped` is everything too, as long as the stop file is there. `sites` are names of
+    sites, or of an exchanger that a site has; `sources` are addresses.
     """
 
     def __init__(self) -> None:
         self.everything = False
+        self.is_stopped = False
         self.sites: set[str] = set()
         self.sources: set[str] = set()
 
@@ -54,6 +56,8 @@ class Pauses:
         None for what is not known yet."""
         if self.everything:
             return Held("everything is paused")
+        if self.is_stopped:
+            return Held("the stop file is there")
         if site is not None and self.has_site(site, hosts):
             return Held(f"the site {site} is paused", HOLD)
         if source is not None and source in self.sources:

@@ -7,7 +7,7 @@ what it brought. It never waits for a retry: that is `jobs`' and the command lin
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from attrs import evolve, frozen
@@ -29,6 +29,7 @@ from twisted_probe.routing.pauses import Held, Pauses
 from twisted_probe.routing.sessions import Sessions
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
 from twisted_probe.routing.sources import Sources
+from twisted_probe.routing.stream import WINDOW, stream
 from twisted_probe.routing.tools import Tools
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
 from twisted_probe.smtp.tls import DEFAULT_TLS, Tls, TlsClient
@@ -265,11 +266,22 @@ class Prober:
         self._running[whole] = [attempt for _, attempt in attempts]
         return whole.addBoth(self._ended, whole)
 
+    def stream(
+        self,
+        addresses: Iterable[str | Address],
+        wishes: Wishes = NO_WISHES,
+        window: int = WINDOW,
+    ) -> AsyncIterator[Outcome]:
+        """The outcomes of many, one after the other in the order in which they come, `window` of
+        them asked at once: for lists that are too long to be held. To be used with `async for`;
+        to leave it before its end cuts the sessions."""
+        return stream(lambda address: self.probe(address, None, wishes), addresses, window)
+
     @property
     def is_held(self) -> bool:
         """Whether nobody may be asked now: everything is paused, or every source is."""
         pauses = self._tools.pauses
-        return pauses.everything or self.sources.addresses <= pauses.sources
+        return pauses.everything or pauses.is_stopped or self.sources.addresses <= pauses.sources
 
     async def recall_benches(self) -> None:
         """Know again which sites have refused which sources, as far as the memory does; to be
