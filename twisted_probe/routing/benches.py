@@ -21,7 +21,7 @@ MAX_REFUSED = 2
 EVERYWHERE = "*"
 #: Sites that refuse a source within an hour until it is the source that is at fault: then it
 #: stays away from all for an hour. An address that has come onto a block list meets many of them.
-SEVERAL = 5
+SEVERAL = 10
 SEVERAL_WITHIN = _HOUR
 #: Seconds that a source stays away from everywhere when this machine cannot send from it.
 UNPLUMBED = 300.0

@@ -53,6 +53,11 @@ class Benched(SourceUnavailable):
     reason = Reason.BLOCKLISTED
 
 
+class Suspended(SourceUnavailable):
+    """So many sites have refused the source that it stays away from all for a while, or this
+    machine could not send from it just now."""
+
+
 @frozen
 class Path:
     """What those have in common who may share a session: the `site` that it counts for, the
@@ -303,6 +308,9 @@ def _look_before_dialling(tools: Tools, path: Path) -> None:
     if tools.sources.named(source.address) is None:
         words = f"{source.address} is not among the sources any more"
         raise SourceUnavailable(words, host=exchanger.address)
+    if tools.sources.is_suspended(source, tools.now()):
+        words = f"{source.address} stays away from everywhere for now"
+        raise Suspended(words, host=exchanger.address)
     if tools.sources.is_benched(source, path.site, tools.now()):
         raise Benched(f"{source.address} was refused meanwhile", host=exchanger.address)
 

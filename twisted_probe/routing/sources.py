@@ -128,12 +128,11 @@ class Sources:
 
     def is_benched(self, source: Source, site: str, now: float) -> bool:
         """Whether `site` is to be left alone by this source."""
-        who = key_of(source)
-        return (
-            who in self._benches.refused(site, now)
-            or who in self._benches.refused(EVERYWHERE, now)
-            or self._is_left_alone(site, now)
-        )
+        return key_of(source) in self._benches.refused(site, now) or self._is_left_alone(site, now)
+
+    def is_suspended(self, source: Source, now: float) -> bool:
+        """Whether this source stays away from everywhere."""
+        return key_of(source) in self._benches.refused(EVERYWHERE, now)
 
     def may_go(self, source: Source, site: str, now: float) -> bool:
         """Whether this source may go to `site`, if need be as the one that tries again."""
