@@ -25,8 +25,8 @@ def test_it_comes_and_goes(tmp_path: Path) -> None:
     assert not StopFile().has_changed()
 
 
-async def test_everything_is_halted_and_goes_on(spool: Path, tmp_path: Path) -> None:
-    stop = tmp_path / "stop"
+async def test_everything_is_halted_and_goes_on(tmp_path: Path) -> None:
+    spool, stop = tmp_path / "spool", tmp_path / "stop"
     async with up(town_of(HOUSE)) as town:
         record = town.exchangers["mx.slow.example"].record
         async with daemon_of(config_for(town, spool, stop_file=str(stop))) as service:
