@@ -91,10 +91,12 @@ class Sources:
         if not able:
             return None
         source = min(able, key=lambda each: (self._busy(each), *self._turn(each)))
-        # Those that were passed over do not save up more than a turn.
+        # Neither those that were passed over nor those that went alone have more than a turn to
+        # make up for.
+        others = [self._strides[each.address] for each in self._sources if each is not source]
+        mine, turn = self._strides[source.address], _STRIDE // source.weight
         least = min(self._strides[each.address] for each in able)
-        self._strides[source.address] = max(self._strides[source.address], least)
-        self._strides[source.address] += _STRIDE // source.weight
+        self._strides[source.address] = min(max(mine, least), max(others, default=0)) + turn
         self._sources.remove(source)
         self._sources.append(source)
         return source
