@@ -311,6 +311,13 @@ def test_what_was_accepted_some_days_ago_saves_from_relay_denied() -> None:
     assert (outcome(found).reason, outcome(found).final) == (Reason.TEMPORARY, False)
 
 
+@pytest.mark.parametrize("control", [True, False])
+def test_who_is_accepted_now_saves_the_others_from_relay_denied(control: bool) -> None:
+    found = evidence(control=control)
+    found.note(report({ANN: RELAY, BEN: YES}), BEST, NOW)
+    assert (outcome(found).reason, outcome(found).final) == (Reason.TEMPORARY, False)
+
+
 def test_who_was_accepted_in_an_earlier_session_is_asked_in_the_next() -> None:
     found = evidence()
     found.note(report({ANN: YES, CONTROL: VAGUE}), BEST, NOW)

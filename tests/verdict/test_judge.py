@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twisted_probe.verdict.classify import Context, classify
-from twisted_probe.verdict.judge import Circumstances, Judgement, judge
+from twisted_probe.verdict.judge import Circumstances, Judgement, is_acceptance, judge
 from twisted_probe.verdict.providers import Doubt, Provider
 from twisted_probe.vocabulary.finding import Finding, Label
 from twisted_probe.vocabulary.outcome import Reason, Verdict
@@ -136,6 +136,11 @@ class TestAccepted:
     def test_the_verdicts(self) -> None:
         assert Judgement(Reason.ACCEPTED, None, False).verdict is Verdict.DELIVERABLE
         assert Judgement(Reason.UNCONFIRMED, None, True).verdict is Verdict.RISKY
+
+
+@pytest.mark.parametrize("code", [200, 220, 250, 251, 252, 450, 550])
+def test_which_replies_take_mail_for_the_mailbox(code: int) -> None:
+    assert is_acceptance(said(f"{code} x")) is (code in (250, 251))
 
 
 EXPLICIT = [

@@ -81,12 +81,13 @@ class Evidence:
 
     `known` is what is remembered of the domain, None where no control is wanted; only the best
     exchangers add to it. `backup_control` is a backup's reply to the control, which speaks of
-    nobody but that backup. `exchangers` are the names of those that speak for the domain.
-    `blocked_by` is the reply that shut us out. `rules` read the replies; None are the package's
-    own. With `is_wary` every session ends with a look whether the exchanger is still what it was
-    at the beginning. `good` are recipients of the domain that are known to be there. `dialogues`
-    and `bases` are what a hearing is made of, `dialogues` None where nobody wants one. `hits`
-    counts how many outcomes each rule has decided.
+    nobody but that backup. `exchangers` are the names of those that speak for the domain;
+    `is_served` is true once one of the best has taken mail for one of its recipients. `blocked_by`
+    is the reply that shut us out. `rules` read the replies; None are the package's own. With
+    `is_wary` every session ends with a look whether the exchanger is still what it was at the
+    beginning. `good` are recipients of the domain that are known to be there. `dialogues` and
+    `bases` are what a hearing is made of, `dialogues` None where nobody wants one. `hits` counts
+    how many outcomes each rule has decided.
     """
 
     source: Source | None
@@ -97,6 +98,7 @@ class Evidence:
     answers: dict[Address, Answer] = field(factory=dict)
     troubles: dict[Address, Trouble] = field(factory=dict)
     denials: dict[Address, set[str]] = field(factory=dict)
+    is_served: bool = False
     is_blocked: bool = False
     blocked_by: Reply | None = None
     rules: Rules | None = None
@@ -173,8 +175,10 @@ class Evidence:
         return elsewhere
 
     def _note_acceptance(self, exchanger: Exchanger, now: float) -> None:
-        if exchanger.best and self.known is not None:
-            self.known = evolve(self.known, accepted_at=now)
+        if exchanger.best:
+            self.is_served = True
+            if self.known is not None:
+                self.known = evolve(self.known, accepted_at=now)
 
     # --- What a session is worth ---------------------------------------------------------------
 
@@ -392,7 +396,7 @@ class Evidence:
             # Whoever takes mail for another recipient of the domain does serve it, also if that
             # was some days ago: an old acceptance saves, and never kills.
             every_exchanger_refused_relay=(
-                (known is None or known.accepted_at is None)
+                not (self.is_served or (known is not None and known.accepted_at is not None))
                 and self.denials.get(recipient, set()) >= self.exchangers
             ),
             # Those whom the best has accepted do not vouch for a backup's refusals.
