@@ -56,6 +56,18 @@ good, the steps of ``[retry]`` are used up or the job's deadline has come; its r
 outcomes only. ``mailprobe check`` does it with ``--wait``.
 
 A reply with a 4 at its front is never taken for the end of a mailbox, whatever its words.
+
+
+Vague refusals
+==============
+
+A reply with a 5 at its front that does not say what it is about, in the same words for a random
+recipient, means a missing mailbox only where the same exchanger accepts another recipient of the
+domain, with 250 or 251, to the same source, behind the refusal and in the same session. Somebody
+who was accepted before may be asked once more for that (docs/evidence.rst). Nothing that was
+accepted in an earlier session counts, for the source may have been shut out since; so a missing
+mailbox that is refused vaguely where nobody else is accepted stays ``unknown``, and a living one is
+not called dead.
 """
 
 
@@ -91,7 +103,7 @@ class Example:
                 control_finding=None if control is None else classify(Stage.RCPT, control, OURS),
                 best=not self.backup,
                 every_exchanger_refused_relay=self.everyone,
-                recipient_accepted_lately=self.accepted,
+                another_accepted=self.accepted,
                 recipient=RECIPIENT,
                 control_recipient=CONTROL,
             ),
@@ -109,7 +121,7 @@ class Example:
             said = "the same" if alike else f"``{_said(self.control)}``"
             words += f", while a random recipient gets {said}"
         if self.accepted:
-            words += " and another recipient of the domain was accepted within seven days"
+            words += " and another recipient is accepted behind it in the same session"
         return f"{words}. Asked again later." if self.judgement.retry else f"{words}."
 
 

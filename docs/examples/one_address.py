@@ -183,6 +183,7 @@ async def _talk(session: ProbeProtocol, arguments: argparse.Namespace) -> None:
         helo=arguments.source.helo,
         reverse_path=arguments.reverse_path.text,
         recipient=arguments.recipient.text,
+        exchanger=arguments.exchanger.rstrip("."),
     )
     assert session.greeting is not None
     raise_for_refusal(session.greeting, ours)

@@ -23,6 +23,7 @@ from twisted_probe.sandbox.temper import Temper
 from twisted_probe.sandbox.town import Town
 from twisted_probe.sandbox.zone import Trouble
 from twisted_probe.smtp.limits import Timeouts
+from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.reply import Stage
 from twisted_probe.vocabulary.source import Source
 
@@ -115,6 +116,21 @@ async def test_one_that_does_not(temper: Temper, found: str, advice: str) -> Non
     assert words.startswith(found)
     assert what_to_do is not None
     assert what_to_do.startswith(advice)
+
+
+@pytest.mark.parametrize("host", ["mx00.t-online.de", "MX00.T-Online.de."])
+async def test_its_name_tells_the_provider(host: str) -> None:
+    """Words that say nothing by themselves: T-Online means the source."""
+    temper = Temper(greeting="554 Not today")
+    town = Town([House("mx00.t-online.de", ADDRESS, temper)], {}, sample="")
+    await town.start(reactor)
+    try:
+        status, _, advice = await looked(town, host)
+        elsewhere = await looked(town, ADDRESS)
+    finally:
+        await town.stop()
+    assert (status, advice) == ("bad", Reason.BLOCKLISTED.__doc__)
+    assert elsewhere[2] != advice
 
 
 async def test_one_that_is_down() -> None:

@@ -414,3 +414,14 @@ async def test_a_daemon_that_stops_cuts_who_does_not_go(spool: Path) -> None:
         assert FAREWELL <= reactor.seconds() - began < 10
         for connection in (idle, half, greedy):
             connection.close()
+
+
+async def test_how_often_each_rule_has_decided_outlives_the_daemon(spool: Path) -> None:
+    async with up(town_of(quick())) as town:
+        for number in (1, 2):
+            async with daemon_of(config_for(town, spool)), asking(spool) as asker:
+                drop(spool, f"{number}.txt", ["ann@quick.example", "nobody@quick.example"])
+                await answered(spool, f"{number}.txt")
+                rules = (await asker.within(asker.client.rules))["rules"]
+                hits = {each["name"]: each["hits"] for each in rules}
+                assert hits == {"positive": number, "no-such-mailbox": number}

@@ -47,7 +47,7 @@ def test_every_verdict_and_reason_has_its_section() -> None:
     wanted: list[str] = []
     for verdict in Verdict:
         wanted += [verdict.value, *(each.value for each in Reason if each.verdict is verdict)]
-    assert titles == ["Verdicts and their reasons", *wanted, "Asked again"]
+    assert titles == ["Verdicts and their reasons", *wanted, "Asked again", "Vague refusals"]
 
 
 def test_a_verdict_knows_what_to_make_of_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import zlib
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ bases = st.builds(
     control_recipient=texts,
     control_wanted=st.booleans(),
     every_exchanger_refused_relay=st.booleans(),
-    recipient_accepted_lately=st.booleans(),
+    another_accepted=st.booleans(),
     witness=texts,
     dialogue=st.none() | st.integers(0, 9),
     rule=texts,
@@ -97,6 +98,16 @@ def test_a_basis_is_never_cut() -> None:
     reply = Reply(550, (b"\xff\x00" * 1000,), stage=Stage.RCPT)
     said = {("a.example", "ann"): Basis(reply=reply)}
     assert unpacked(packed(Hearing(dialogues=[noise(1000, 60)], bases=said))).bases == said
+
+
+def test_what_vouched_by_an_older_rule_is_not_believed() -> None:
+    """Written while an acceptance of some days before did: nobody knows of which kind it was."""
+    basis = Basis(reply=Reply(550, (b"Rejected",)), another_accepted=True)
+    plain = zlib.decompress(packed(Hearing(dialogues=(), bases={("a.example", "ann"): basis})))
+    older = plain.replace(b"another_accepted", b"recipient_accepted_lately")
+    assert older != plain
+    (found,) = unpacked(zlib.compress(older)).bases.values()
+    assert found == evolve(basis, another_accepted=False)
 
 
 # --- In the ledger ---------------------------------------------------------------------------

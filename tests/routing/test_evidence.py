@@ -39,6 +39,7 @@ BACKUP = Exchanger("mx2.a.example", "192.0.2.2", 20, best=False)
 YES = "250 2.1.5 Ok"
 NO = "550 5.1.1 User unknown"
 VAGUE = "550 Rejected"
+UNSEEN = "252 2.1.5 cannot verify"
 RELAY = "554 5.7.1 Relay access denied"
 BLOCKED = "554 5.7.1 Client host [198.51.100.1] blocked using zen.spamhaus.org"
 GREY = "450 4.2.0 Greylisted, try again in 20 minutes"
@@ -250,15 +251,71 @@ def test_nobody_was_accepted_postmaster_is_asked() -> None:
     assert witnesses(evidence(), answers, BACKUP) == []
     asked = parse_address("postmaster@a.example")
     assert witnesses(evidence(), {asked: VAGUE, **answers}) == []
-    lately = evidence()
-    lately.known = Known(CONTROL.local, accepted_at=NOW)
-    assert witnesses(lately, answers) == []
-    lately.note(report(answers), BEST, NOW)
-    assert outcome(lately, address=BEN).reason is Reason.NO_SUCH_MAILBOX
-    for said, reason in ((YES, Reason.NO_SUCH_MAILBOX), (NO, Reason.REJECTS_EVERYONE)):
+    for said, reason in (
+        (YES, Reason.NO_SUCH_MAILBOX),
+        ("251 2.1.5 will forward", Reason.NO_SUCH_MAILBOX),
+        (UNSEEN, Reason.REJECTS_EVERYONE),
+        (NO, Reason.REJECTS_EVERYONE),
+    ):
         found = evidence()
         found.note(heard(answers, {asked: said}), BEST, NOW)
         assert outcome(found, address=BEN).reason is reason
+
+
+def test_what_was_accepted_a_moment_ago_vouches_for_nobody() -> None:
+    """Row 100: the source may have been shut out since."""
+    lately = evidence()
+    lately.known = Known(CONTROL.local, accepted_at=NOW)
+    answers = {ANN: VAGUE, BEN: VAGUE, CONTROL: VAGUE}
+    assert witnesses(lately, answers) == ["postmaster@a.example"]
+    lately.note(report(answers), BEST, NOW)
+    for address in (ANN, BEN):
+        assert outcome(lately, address=address).reason is Reason.REJECTS_EVERYONE
+
+
+def test_an_earlier_session_of_the_attempt_vouches_for_nobody() -> None:
+    found = evidence()
+    found.note(report({ANN: YES, CONTROL: VAGUE}), BEST, NOW)
+    found.note(report({BEN: VAGUE}), BEST, NOW)
+    assert outcome(found, address=BEN).reason is Reason.REJECTS_EVERYONE
+
+
+def test_a_252_vouches_for_nobody() -> None:
+    found, answers = evidence(), {BEN: VAGUE, ANN: UNSEEN, CONTROL: VAGUE}
+    assert witnesses(found, answers) == ["postmaster@a.example"]
+    found.note(report(answers), BEST, NOW)
+    assert outcome(found, address=BEN).reason is Reason.REJECTS_EVERYONE
+    # Nor does it when it comes first: the next session asks somebody else.
+    assert witnesses(found, {CARL: VAGUE}) == ["postmaster@a.example"]
+    # Whoever took a 252 before a refusal can still show a change of mind.
+    wary = evidence(is_wary=True)
+    assert witnesses(wary, {ANN: UNSEEN, BEN: NO, CONTROL: NO}) == ["ann@a.example"]
+    wary.note(heard({ANN: UNSEEN, BEN: NO, CONTROL: NO}, {ANN: NO}), BEST, NOW)
+    assert outcome(wary, address=BEN).reason is Reason.POLICY
+
+
+def test_nobody_vouches_for_the_control_or_for_themselves() -> None:
+    found = evidence()
+    found.note(heard({BEN: VAGUE, ANN: YES, CONTROL: VAGUE}, {ANN: YES}), BEST, NOW)
+    assert {who.local for who, answer in found.answers.items() if answer.is_vouched} == {"ben"}
+    # Nor does the control for anybody.
+    found = evidence()
+    found.note(report({BEN: VAGUE, CONTROL: YES}), BEST, NOW)
+    assert not found.answers[BEN].is_vouched
+
+
+def test_what_was_accepted_some_days_ago_saves_from_relay_denied() -> None:
+    found = evidence()
+    found.known = Known(CONTROL.local, accepted_at=NOW)
+    found.note(report({ANN: RELAY}), BEST, NOW)
+    assert (outcome(found).reason, outcome(found).final) == (Reason.TEMPORARY, False)
+
+
+@pytest.mark.parametrize("control", [True, False])
+def test_who_is_accepted_now_saves_the_others_from_relay_denied(control: bool) -> None:
+    found = evidence(control=control)
+    found.note(report({ANN: RELAY, BEN: YES}), BEST, NOW)
+    assert (outcome(found).reason, outcome(found).final) == (Reason.TEMPORARY, False)
 
 
 def test_who_was_accepted_in_an_earlier_session_is_asked_in_the_next() -> None:

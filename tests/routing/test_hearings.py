@@ -149,7 +149,7 @@ def test_somebody_known_to_be_there_explains_vague_refusals() -> None:
         assert record.sessions[0].verbs.count("RCPT") == 3
         assert outcome.hearing is not None
         (basis,) = outcome.hearing.bases.values()
-        assert (basis.witness, basis.recipient_accepted_lately) == ("ben@a.example", True)
+        assert (basis.witness, basis.another_accepted) == ("ben@a.example", True)
     with town(A, sources=town_sources()) as t:
         t.square.settle("192.0.2.1", temper)
         assert reasons(asked(t, "nobody")) == [Reason.REJECTS_EVERYONE]

@@ -85,7 +85,7 @@ def test_how_long_a_control_is_believed(reply: Reply, life: float) -> None:
     assert stale.control == "x"  # chosen once and for all
 
 
-def test_how_long_an_accepted_recipient_vouches() -> None:
+def test_how_long_an_accepted_recipient_is_remembered() -> None:
     known = Known("x", control_reply=YES, control_at=1000.0, accepted_at=1000.0)
     assert known.fresh(1000.0 + ACCEPTED_LATELY) is known
     later = known.fresh(1000.0 + ACCEPTED_LATELY + 1)

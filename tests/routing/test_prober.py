@@ -567,13 +567,64 @@ def test_a_vague_refusal_of_everybody() -> None:
         outcome = t.square.wait(t.prober.probe("nobody@a.example"))
         assert (outcome.reason, outcome.final) == (Reason.REJECTS_EVERYONE, True)
         t.square.settle("192.0.2.1", evolve(tempers.vague(), mailboxes=ANN))
-        t.square.wait(t.prober.probe("ann@a.example"))
         outcome = t.square.wait(t.prober.probe("nobody@a.example"))
         assert outcome.reason is Reason.NO_SUCH_MAILBOX
-        t.square.advance(7 * 24 * 3600 + 1)
-        t.square.settle("192.0.2.1", tempers.vague())
-        outcome = t.square.wait(t.prober.probe("nobody@a.example"))
-        assert outcome.reason is Reason.REJECTS_EVERYONE
+
+
+@pytest.mark.parametrize("days", [0.0, 3.0])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        *("550", "550 Rejected", "550 not allowed", "550 5.7.1", "554 5.0.0 Not today"),
+        *("550 5.7.1 Administrative prohibition", "550 administrative prohibition"),
+        "554 5.7.1 Relay access denied",
+    ],
+)
+def test_a_source_that_was_shut_out_since_makes_nobody_dead(refusal: str, days: float) -> None:
+    """Row 100: whoever was accepted before."""
+    living = residents("ann ben")  # without a postmaster, who is often taken from everywhere
+    with town(A, sources=[ONE]) as t:
+        t.square.settle("192.0.2.1", Temper(mailboxes=living, unknown=refusal))
+        ann = t.square.wait(t.prober.probe("ann@a.example"))
+        assert ann.reason is Reason.ACCEPTED
+        t.square.advance(days * 24 * 3600)
+        t.square.settle("192.0.2.1", Temper(unknown=refusal))
+        wanted = ["ann@a.example", "ben@a.example"]
+        together = t.square.wait(t.prober.probe_many(wanted))
+        alone = t.square.wait(t.prober.probe(wanted[0]))
+        assert {each.verdict for each in (*together, alone)} == {Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ben"),
+    [
+        (("ann", "ben"), Reason.NO_SUCH_MAILBOX),
+        (("ben", "ann"), Reason.NO_SUCH_MAILBOX),
+        (("ben",), Reason.REJECTS_EVERYONE),
+    ],
+)
+def test_whoever_is_accepted_beside_it_explains_a_vague_refusal(
+    wanted: tuple[str, ...], ben: Reason
+) -> None:
+    with town(A, sources=[ONE]) as t:
+        temper = Temper(mailboxes=residents("ann"), unknown="550 Rejected")
+        record = t.square.settle("192.0.2.1", temper)
+        outcomes = t.square.wait(t.prober.probe_many([f"{name}@a.example" for name in wanted]))
+        assert dict(zip(wanted, reasons(outcomes), strict=True))["ben"] is ben
+        # Ann, who was taken before ben was refused, is asked once more.
+        often = 2 if wanted == ("ann", "ben") else len(wanted) - 1
+        assert rcpts(record).count("ann@a.example") == often
+
+
+def test_a_recipient_that_nobody_looked_at_explains_nothing() -> None:
+    """A 252."""
+    with town(A, sources=[ONE]) as t:
+        temper = Temper(
+            mailboxes=residents("ann"), accepted="252 2.1.5 Will try", unknown="550 Rejected"
+        )
+        t.square.settle("192.0.2.1", temper)
+        ben, ann = t.square.wait(t.prober.probe_many(["ben@a.example", "ann@a.example"]))
+        assert (ben.reason, ann.reason) == (Reason.REJECTS_EVERYONE, Reason.UNCONFIRMED)
 
 
 # --- The walk over exchangers -----------------------------------------------------------------

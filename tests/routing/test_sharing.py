@@ -9,7 +9,7 @@ import pytest
 from twisted_probe.routing.customs import Customs, Override, default_providers, load_providers
 from twisted_probe.routing.limits import Limits
 from twisted_probe.sandbox import tempers
-from twisted_probe.sandbox.temper import residents
+from twisted_probe.sandbox.temper import Temper, residents
 from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.toml_text import TomlProblem
 
@@ -67,6 +67,30 @@ def test_whoever_leaves_a_shared_session_leaves_it_to_the_others() -> None:
         second.cancel()
         assert t.square.wait(third).reason is Reason.ACCEPTED
         assert t.square.wait(first).reason is Reason.ACCEPTED
+
+
+def test_who_asks_about_one_domain_is_judged_together() -> None:
+    """Somebody else's recipient explains a vague refusal as well as one's own."""
+    with town(tenants(1, "mx.example"), sources=[ONE], limits=Limits()) as t:
+        record = t.square.settle("192.0.2.1", Temper(mailboxes=ANN, unknown="550 Rejected"))
+        ben, nobody, ann = (t.prober.probe(f"{who}@d0.example") for who in ("ben", "x", "ann"))
+        assert t.square.wait(ann).reason is Reason.ACCEPTED
+        assert t.square.wait(nobody).reason is Reason.NO_SUCH_MAILBOX
+        assert t.square.wait(ben).reason is Reason.ACCEPTED
+        # Each with the control, and nobody is asked twice.
+        assert [each.verbs.count("RCPT") for each in record.sessions] == [2, 3]
+
+
+def test_everybody_who_shared_it_has_the_session_in_the_hearing() -> None:
+    names = tenants(3, "mx.example")
+    with town(names, sources=[ONE], limits=Limits(), evidence=True) as t:
+        t.square.settle("192.0.2.1", tempers.postfix(ANN))
+        _, one, two = t.square.wait(t.prober.probe_many([f"ann@d{n}.example" for n in range(3)]))
+        assert one.hearing is not None
+        assert two.hearing is not None
+        assert one.hearing.dialogues == two.hearing.dialogues
+        assert one.hearing.bases.keys() == {("d1.example", "ann")}
+        assert two.hearing.bases.keys() == {("d2.example", "ann")}
 
 
 @pytest.mark.parametrize(

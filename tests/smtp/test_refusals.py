@@ -160,3 +160,15 @@ def test_host_code_and_text_are_on_what_is_no_refusal_too(
 def test_out_of_step_is_a_violation() -> None:
     assert issubclass(OutOfStep, ProtocolViolation)
     assert OutOfStep.reason is ProtocolViolation.reason
+
+
+def test_the_exchangers_name_tells_the_provider() -> None:
+    said = reply("554 IP=192.0.2.1 - None/bad reputation", Stage.GREETING)
+    with pytest.raises(Refusal) as caught:
+        raise_for_refusal(said, Context(exchanger="mx00.t-online.de"))
+    assert caught.value.finding.rule == "t-online-greeting"
+    said = reply("550 User unknown")
+    with pytest.raises(RecipientRefused):
+        raise_for_refusal(said)
+    with pytest.raises(OtherRefusal):
+        raise_for_refusal(said, Context(exchanger="mx1.au.com"))

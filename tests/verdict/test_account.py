@@ -54,7 +54,7 @@ def basis(text: str, control: str | None = None, **more: Any) -> Basis:
         (basis(VAGUE, NO), Reason.POLICY, "refused in other words"),
         (basis(VAGUE, VAGUE), Reason.REJECTS_EVERYONE, "known_good"),
         (
-            basis(VAGUE, VAGUE, recipient_accepted_lately=True),
+            basis(VAGUE, VAGUE, another_accepted=True),
             Reason.NO_SUCH_MAILBOX,
             "nobody accepted",
         ),

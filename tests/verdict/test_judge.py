@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twisted_probe.verdict.classify import Context, classify
-from twisted_probe.verdict.judge import Circumstances, Judgement, judge
+from twisted_probe.verdict.judge import Circumstances, Judgement, is_acceptance, judge
 from twisted_probe.verdict.providers import Doubt, Provider
 from twisted_probe.vocabulary.finding import Finding, Label
 from twisted_probe.vocabulary.outcome import Reason, Verdict
@@ -138,6 +138,11 @@ class TestAccepted:
         assert Judgement(Reason.UNCONFIRMED, None, True).verdict is Verdict.RISKY
 
 
+@pytest.mark.parametrize("code", [200, 220, 250, 251, 252, 450, 550])
+def test_which_replies_take_mail_for_the_mailbox(code: int) -> None:
+    assert is_acceptance(said(f"{code} x")) is (code in (250, 251))
+
+
 EXPLICIT = [
     ("550 5.1.1 User unknown", Reason.NO_SUCH_MAILBOX),
     ("550 Unrouteable address", Reason.NO_SUCH_MAILBOX),
@@ -182,7 +187,7 @@ class TestExplicitRefusal:
         self, text: str, control: str | None
     ) -> None:
         for lately in (True, False):
-            result = judged(text, control, provider=HIDES, recipient_accepted_lately=lately)
+            result = judged(text, control, provider=HIDES, another_accepted=lately)
             assert (result[0], result[2]) == (Reason.POLICY, False)
         assert judged(text, control, provider=TAKES_ALL)[0].verdict is Verdict.UNDELIVERABLE
 
@@ -252,7 +257,7 @@ class TestVagueRefusal:
         assert judged(self.VAGUE, self.ALIKE) == (Reason.REJECTS_EVERYONE, False, False)
 
     def test_like_the_control_where_somebody_is_accepted(self) -> None:
-        assert judged(self.VAGUE, self.ALIKE, recipient_accepted_lately=True) == (
+        assert judged(self.VAGUE, self.ALIKE, another_accepted=True) == (
             Reason.NO_SUCH_MAILBOX,
             False,
             False,
@@ -268,14 +273,14 @@ class TestVagueRefusal:
         ],
     )
     def test_unlike_the_control(self, control: str) -> None:
-        assert judged(self.VAGUE, control, recipient_accepted_lately=True) == (
+        assert judged(self.VAGUE, control, another_accepted=True) == (
             Reason.POLICY,
             False,
             False,
         )
 
     def test_with_an_accepted_control(self) -> None:
-        assert judged(self.VAGUE, "250 ok", recipient_accepted_lately=True) == (
+        assert judged(self.VAGUE, "250 ok", another_accepted=True) == (
             Reason.POLICY,
             True,
             False,
@@ -378,7 +383,7 @@ circumstances = st.builds(
     catch_all=st.none() | st.booleans(),
     best=st.booleans(),
     every_exchanger_refused_relay=st.booleans(),
-    recipient_accepted_lately=st.booleans(),
+    another_accepted=st.booleans(),
 )
 
 

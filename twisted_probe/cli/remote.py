@@ -63,9 +63,7 @@ def _add_status(commands: Commands) -> None:
         "limits it. Exit code: 0, 1 when no daemon answers, 2 for wrong usage.",
     )
     parser.add_argument("--watch", action="store_true", help="show it again and again, until ^C")
-    parser.add_argument(
-        "--rules", action="store_true", help="how often each rule has decided since the start"
-    )
+    parser.add_argument("--rules", action="store_true", help="how often each rule has decided")
     _add_json(parser, "the daemon's own answer, in JSON, on one line")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from io import BytesIO
 from typing import Any, NoReturn, cast
@@ -267,7 +268,8 @@ class Control(Resource):
         return cast("Answer", found)
 
     async def _rules(self, _: bytes, __: Query) -> Answer:
-        return {"rules": hits_of(self._prober.rules, self._prober.rule_hits)}
+        kept: Counter[str] = await self._run(self._ledger.rule_hits)
+        return {"rules": hits_of(self._prober.rules, kept + self._prober.rule_hits)}
 
     async def _switch(self, kind: Kind, given: bytes, on: bool) -> Answer:
         switchboard = self._switchboard

@@ -20,6 +20,7 @@ from twisted_probe.jobs.names import fitted, printable
 from twisted_probe.jobs.reading import Reading
 from twisted_probe.jobs.recipients import Recipients
 from twisted_probe.jobs.remembering import Remembering
+from twisted_probe.jobs.rule_hits import RuleHits
 from twisted_probe.jobs.switches import Switches
 from twisted_probe.jobs.writer import Run, Writer
 from twisted_probe.vocabulary.outcome import Reason, Verdict
@@ -103,7 +104,7 @@ class Progress:
     settled: dict[Reason, int]
 
 
-class Ledger(Importing, Recipients, Switches, Reading, Remembering):
+class Ledger(Importing, Recipients, Switches, Reading, Remembering, RuleHits):
     """The ledger in the SQLite file `path`, made where there is none.
 
     With `read_only` nothing is made or changed, and another process may use it meanwhile.

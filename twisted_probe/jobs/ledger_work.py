@@ -6,11 +6,13 @@ who asks the recipients.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.writer import Writer
@@ -19,12 +21,23 @@ from twisted_probe.vocabulary.outcome import Outcome
 
 
 class LedgerWork:
-    """A `Work` over `ledger`, whose methods are called through `write` at the times of `clock`."""
+    """A `Work` over `ledger`, whose methods are called through `write` at the times of `clock`.
 
-    def __init__(self, ledger: Ledger, write: Writer, clock: IReactorTime) -> None:
+    `rule_hits` counts outcomes by the rule that decided (`Prober.rule_hits`); with those that are
+    kept it is emptied into the ledger.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        write: Writer,
+        clock: IReactorTime,
+        rule_hits: Counter[str] | None = None,
+    ) -> None:
         self._ledger = ledger
         self._write = write
         self._clock = clock
+        self._rule_hits: Counter[str] = Counter() if rule_hits is None else rule_hits
 
     def take(self, limit: int) -> Deferred[Sequence[Task]]:
         """Hand out at most `limit` recipients that are due, fairly between the open jobs."""
@@ -35,6 +48,7 @@ class LedgerWork:
 
         Errbacks with ValueError, keeping none, when one is not final.
         """
+        self._keep_hits()
         return self._write(self._ledger.settle, _reports(settled))
 
     def retry_at(self, waiting: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:
@@ -42,6 +56,7 @@ class LedgerWork:
 
         Errbacks with ValueError, keeping none, when one is final or has no such time.
         """
+        self._keep_hits()
         return self._write(self._ledger.postpone, _reports(waiting))
 
     def give_back(self, tasks: Sequence[Task], delay: float = 0.0) -> Deferred[None]:
@@ -49,6 +64,18 @@ class LedgerWork:
         tokens = [task.token for task in tasks]
         until = self._clock.seconds() + delay if delay else 0.0
         return self._write(self._ledger.give_back, tokens, until)
+
+    def _keep_hits(self) -> None:
+        """Write them together with what comes next."""
+        hits = self._rule_hits.copy()
+
+        def not_kept(_: Failure) -> None:
+            # What comes next fails too, and tells of the disk.
+            self._rule_hits.update(hits)
+
+        if hits:
+            self._rule_hits.clear()
+            self._write(self._ledger.add_hits, hits).addErrback(not_kept)
 
 
 def _reports(pairs: Sequence[tuple[Task, Outcome]]) -> list[tuple[int, int, Outcome]]:

@@ -58,6 +58,10 @@ def unpacked(data: bytes) -> Hearing:
     """
     plain: dict[str, Any] = json.loads(zlib.decompress(data))
     shared = {**_DEFAULTS, **_values(plain["shared"])}
+    for *_, more in plain["bases"]:
+        # Written until an acceptance of up to 7 days before vouched, too: not to be told from one
+        # in the same session.
+        more.pop("recipient_accepted_lately", None)
     return Hearing(
         before=plain["before"],
         dialogues=[

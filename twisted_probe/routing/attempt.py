@@ -259,8 +259,6 @@ class Attempt:
         if before is not None and before.control and before.source == source.address:
             local = before.control
         known = await self._tools.memory.recall(self._domain, source.address, local)
-        if self._tools.tripwire.is_tripped(self._site or "", source.address):
-            known = evolve(known, accepted_at=None)
         return known.fresh(self._tools.now())
 
     # --- The walk ----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from twisted_probe.smtp.conversation import SessionReport
 from twisted_probe.verdict.basis import judged, judgement_of
 from twisted_probe.verdict.classify import Context, classify
 from twisted_probe.verdict.hints import retry_hint
-from twisted_probe.verdict.judge import Circumstances, judge
+from twisted_probe.verdict.judge import Circumstances, is_acceptance, judge
 from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address
@@ -48,8 +48,8 @@ class Request:
 @frozen
 class Answer:
     """A reply to one recipient, what it says, and whose it was. `is_vouched`: another recipient
-    was accepted by the same judgement. `witness` was asked at the end of the session. `dialogue`
-    is the place of the session among those of the attempt."""
+    was accepted behind it in the same session. `witness` was asked at the end of the session.
+    `dialogue` is the place of the session among those of the attempt."""
 
     reply: Reply
     finding: Finding
@@ -81,12 +81,13 @@ class Evidence:
 
     `known` is what is remembered of the domain, None where no control is wanted; only the best
     exchangers add to it. `backup_control` is a backup's reply to the control, which speaks of
-    nobody but that backup. `exchangers` are the names of those that speak for the domain.
-    `blocked_by` is the reply that shut us out. `rules` read the replies; None are the package's
-    own. With `is_wary` every session ends with a look whether the exchanger is still what it was
-    at the beginning. `good` are recipients of the domain that are known to be there. `dialogues`
-    and `bases` are what a hearing is made of, `dialogues` None where nobody wants one. `hits`
-    counts how many outcomes each rule has decided.
+    nobody but that backup. `exchangers` are the names of those that speak for the domain;
+    `is_served` is true once one of the best has taken mail for one of its recipients. `blocked_by`
+    is the reply that shut us out. `rules` read the replies; None are the package's own. With
+    `is_wary` every session ends with a look whether the exchanger is still what it was at the
+    beginning. `good` are recipients of the domain that are known to be there. `dialogues` and
+    `bases` are what a hearing is made of, `dialogues` None where nobody wants one. `hits` counts
+    how many outcomes each rule has decided.
     """
 
     source: Source | None
@@ -97,6 +98,7 @@ class Evidence:
     answers: dict[Address, Answer] = field(factory=dict)
     troubles: dict[Address, Trouble] = field(factory=dict)
     denials: dict[Address, set[str]] = field(factory=dict)
+    is_served: bool = False
     is_blocked: bool = False
     blocked_by: Reply | None = None
     rules: Rules | None = None
@@ -173,8 +175,10 @@ class Evidence:
         return elsewhere
 
     def _note_acceptance(self, exchanger: Exchanger, now: float) -> None:
-        if exchanger.best and self.known is not None:
-            self.known = evolve(self.known, accepted_at=now)
+        if exchanger.best:
+            self.is_served = True
+            if self.known is not None:
+                self.known = evolve(self.known, accepted_at=now)
 
     # --- What a session is worth ---------------------------------------------------------------
 
@@ -183,22 +187,25 @@ class Evidence:
 
         Where vague refusals depend on it, or when `is_wary`, the last one who was accepted before
         a refusal: an exchanger may have begun to refuse everybody. Where nobody was accepted,
-        somebody who is known to be there, or postmaster (RFC 5321 section 4.5.1).
+        somebody who is known to be there, or postmaster (RFC 5321 section 4.5.1). A 252 promises
+        nothing: it explains no vague refusal, but can be changed as well as any yes.
         """
         doubtful, vague = self._doubtful(answers, exchanger)
         if not doubtful:
             return []
         order = list(answers)
-        accepted = [each for each in order if self._is_real(each) and answers[each].is_positive]
+        counts = is_acceptance if vague else _is_positive
+        accepted = [each for each in order if self._is_real(each) and counts(answers[each])]
         if accepted:
             is_behind = order.index(doubtful[-1]) > order.index(accepted[-1])
             return accepted[-1:] if is_behind else []
-        earlier = [each for each in self.answers if self._was_accepted(each)]
+        earlier = [
+            each
+            for each, answer in self.answers.items()
+            if self._was_accepted(each) and counts(answer.reply)
+        ]
         if earlier or not (vague and exchanger.best):
             return earlier[-1:]
-        assert self.known is not None
-        if self.known.accepted_at is not None:
-            return []
         domain = order[0].domain
         good = [each for each in self.good if each.domain == domain and each not in answers]
         postmaster = Address(POSTMASTER, domain, f"{POSTMASTER}@{domain}")
@@ -239,18 +246,19 @@ class Evidence:
         return judgement_of(basis, self.rules).reason is Reason.REJECTS_EVERYONE
 
     def _vouched(self, report: SessionReport, exchanger: Exchanger) -> frozenset[Address]:
-        """Those whose refusal was followed by an acceptance in the same session. Where nobody was
-        accepted in it, an earlier one is as good; where somebody was, and nobody afterwards, the
-        exchanger may have begun to refuse everybody meanwhile."""
+        """Those behind whom another recipient was accepted in the same session. An acceptance
+        before the refusal, be it of a moment ago, says nothing of it: the exchanger may have begun
+        to refuse everybody who comes from this source."""
+        vouched: set[Address] = set()
         if self.known is None or not exchanger.best:
             return frozenset()
-        real = [each for each in report.answers if self._is_real(each)]
-        if any(reply.is_positive for reply in report.witnesses.values()):
-            return frozenset(real)
-        accepted = [n for n, each in enumerate(real) if report.answers[each].is_positive]
-        if accepted:
-            return frozenset(real[: accepted[-1]])
-        return frozenset(real) if self.known.accepted_at is not None else frozenset()
+        accepted: list[Address] = []
+        for recipient, reply in reversed((*report.answers.items(), *report.witnesses.items())):
+            if any(each != recipient for each in accepted):
+                vouched.add(recipient)
+            if self._is_real(recipient) and is_acceptance(reply):
+                accepted.append(recipient)
+        return frozenset(vouched)
 
     def _change_of_mind(self, report: SessionReport, exchanger: Exchanger) -> str | None:
         """Words for an exchanger that judged otherwise at the end of the session, or since the
@@ -385,13 +393,14 @@ class Evidence:
             witness=answer.witness,
             rule=answer.finding.rule,
             dialogue=answer.dialogue,
-            # Whoever takes mail for another recipient of the domain does serve it.
+            # Whoever takes mail for another recipient of the domain does serve it, also if that
+            # was some days ago: an old acceptance saves, and never kills.
             every_exchanger_refused_relay=(
-                (known is None or known.accepted_at is None)
+                not (self.is_served or (known is not None and known.accepted_at is not None))
                 and self.denials.get(recipient, set()) >= self.exchangers
             ),
             # Those whom the best has accepted do not vouch for a backup's refusals.
-            recipient_accepted_lately=known is not None and answer.is_vouched,
+            another_accepted=known is not None and answer.is_vouched,
         )
 
     def _basis_of(
@@ -476,6 +485,10 @@ class Evidence:
             retry=None if delay is None else again,
             hearing=self._heard(request.address, said.basis),
         )
+
+
+def _is_positive(reply: Reply) -> bool:
+    return reply.is_positive
 
 
 def _is_doubtful(reply: Reply, finding: Finding) -> bool:

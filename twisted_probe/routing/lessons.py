@@ -45,7 +45,6 @@ class Lesson:
     def watch(self) -> None:
         """Tell those who look for trouble of our own."""
         tools, path, failure = self.tools, self.path, self.report.failure
-        tools.tripwire.note(path.site, path.source.address, self.report)
         if failure is None or failure.stage is not Stage.CONNECT:
             tools.watchdog.worked(Trouble.CONNECT)
         elif isinstance(failure, ConnectTimeout | Refused | NoRoute):

@@ -3,6 +3,11 @@ each exchanger wants to be talked to, how fast each site is asked, and which has
 
 Knows the contract, and a version of it in RAM; the ledger's is `jobs.ledger_memory`. It is asked
 once for a batch, never for each recipient.
+
+Nothing that is remembered makes an address dead. That somebody was accepted is kept for the
+contrary: such a domain is served, whatever its exchangers say of relaying today. What a refusal
+means only those tell who are accepted behind it in the same session (`routing.evidence`): a
+source that was welcome some days ago may have been shut out since, in words that say nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ _HOUR = 3600.0
 CATCH_ALL_YES = 7 * 24 * _HOUR
 #: Seconds that a domain stays known not to. Exim: callout_domain_negative_expire.
 CATCH_ALL_NO = 3 * _HOUR
-#: Seconds that an accepted recipient vouches for the exchanger's judgement.
+#: Seconds that an exchanger is taken to serve the domain for one of whose recipients it took mail.
 ACCEPTED_LATELY = 7 * 24 * _HOUR
 #: Seconds that an exchanger is taken to be as it has shown itself; Postfix believes a good
 #: answer of verify(8) as long (address_verify_positive_refresh_time).
@@ -40,7 +45,8 @@ class Known:
     """What is known of one domain as seen from one source.
 
     `control` is the local part of its control, chosen once; `control_reply` the reply that
-    decided (a 2xx or 5xx) at `control_at`; `accepted_at` when a real recipient was accepted.
+    decided (a 2xx or 5xx) at `control_at`; `accepted_at` when a best exchanger has taken mail for a
+    real recipient: it does serve the domain.
     """
 
     control: str

@@ -167,7 +167,8 @@ class Prober:
 
     @property
     def rule_hits(self) -> Counter[str]:
-        """How many outcomes each rule has decided since this prober began."""
+        """How many outcomes each rule has decided since this prober began. Whoever adds them up
+        elsewhere may empty it."""
         return self._tools.hits
 
     def reconfigure(

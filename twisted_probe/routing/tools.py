@@ -23,7 +23,6 @@ from twisted_probe.routing.pauses import Pauses
 from twisted_probe.routing.ports import Ports
 from twisted_probe.routing.sites import Sites
 from twisted_probe.routing.sources import Sources
-from twisted_probe.routing.tripwire import Tripwire
 from twisted_probe.routing.watchdog import Watchdog
 from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.smtp.tls import TlsClient
@@ -60,7 +59,6 @@ class Tools:
     opt_out: OptOut = NOBODY
     max_waiting: int | None = None
     watchdog: Watchdog = field(factory=Watchdog)
-    tripwire: Tripwire = field(factory=Tripwire)
 
     def now(self) -> float:
         """Seconds of the reactor's clock."""

@@ -202,7 +202,8 @@ def raise_for_refusal(reply: Reply, context: Context | None = None) -> Reply:
     """Give `reply` back when it says yes, else raise the `Refusal` that its words amount to.
 
     `context` (our source, HELO name, reverse-path, the recipient) helps to tell about whom the
-    reply speaks; without it the words alone decide.
+    reply speaks, and the exchanger's name there by which provider it is said (`reply.host` is only
+    an address); without it the words alone decide.
     """
     finding = classify(reply.stage, reply, context or Context())
     if finding.label is Label.ACCEPTED:

@@ -46,7 +46,7 @@ def account_of(basis: Basis, rules: Rules | None = None) -> dict[str, Any]:
         },
         "control_wanted": basis.control_wanted,
         "best_exchanger": basis.best,
-        "another_was_accepted": basis.recipient_accepted_lately,
+        "another_was_accepted": basis.another_accepted,
         "provider": None
         if provider is None
         else {"name": provider.name, "doubts": provider.doubts.value, "said": provider.said},

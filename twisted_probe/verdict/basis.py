@@ -58,7 +58,7 @@ def judged(basis: Basis, finding: Finding, control_finding: Finding | None) -> J
             control_wanted=basis.control_wanted,
             best=basis.best,
             every_exchanger_refused_relay=basis.every_exchanger_refused_relay,
-            recipient_accepted_lately=basis.recipient_accepted_lately,
+            another_accepted=basis.another_accepted,
             provider=provider_of(basis.exchanger),
             recipient=basis.recipient,
             control_recipient=basis.control_recipient,

@@ -32,8 +32,9 @@ class Circumstances:
 
     `best`: the reply came from a best exchanger of the domain.
     `every_exchanger_refused_relay`: each exchanger of the domain said so, for good.
-    `recipient_accepted_lately`: postmaster or another recipient of the domain was accepted from
-    this source within 7 days.
+    `another_accepted`: postmaster or another recipient of the domain was accepted
+    (`is_acceptance`) by the same exchanger from the same source, behind this refusal and in the
+    same session. What was accepted earlier does not count: the source may have been shut out since.
     `provider` is what is known of the one whose exchanger answered (`verdict.providers`).
     `recipient`, `control_recipient`: both addresses, to take them out when replies are compared.
     """
@@ -44,7 +45,7 @@ class Circumstances:
     catch_all: bool | None = None
     best: bool = True
     every_exchanger_refused_relay: bool = False
-    recipient_accepted_lately: bool = False
+    another_accepted: bool = False
     provider: Provider | None = None
     recipient: str = ""
     control_recipient: str = ""
@@ -146,6 +147,12 @@ def judge(finding: Finding, reply: Reply, circumstances: Circumstances = _NOT_AS
     return _of_vague_refusal(reply, control, circumstances)
 
 
+def is_acceptance(reply: Reply) -> bool:
+    """Whether a reply to RCPT takes mail for this mailbox (RFC 5321 section 4.3.2: 250, or 251
+    where it is forwarded). A 252 has not looked, and no other 2xx is an answer to RCPT."""
+    return reply.code in (250, 251)
+
+
 def _is_doubted(doubt: Doubt, circumstances: Circumstances) -> bool:
     return circumstances.provider is not None and circumstances.provider.doubts is doubt
 
@@ -210,8 +217,9 @@ def _of_relay(known: bool | None, circumstances: Circumstances) -> Judgement:
 def _of_vague_refusal(reply: Reply, control: _Control, circumstances: Circumstances) -> Judgement:
     """A 5xx that does not say what it is about; the control tells.
 
-    Refused like the random recipient: where the exchanger is known to accept somebody from this
-    source, "not you" means that there is no such mailbox; else it refuses everybody. Unlike the
+    Refused like the random recipient: where the exchanger accepts another one behind it in the
+    same session, "not you" means that there is no such mailbox; else it may refuse everybody who
+    comes from this source, however many it has accepted before. Unlike the
     random recipient, accepted or refused in other words: a rule about this recipient that is not
     its absence. While the control is undecided, or was only remembered and cannot be compared, a
     later attempt may decide.
@@ -223,7 +231,7 @@ def _of_vague_refusal(reply: Reply, control: _Control, circumstances: Circumstan
     if other is None:
         return Judgement(Reason.POLICY, known, retry=True)
     if says_the_same(reply, circumstances.recipient, other, circumstances.control_recipient):
-        if circumstances.recipient_accepted_lately:
+        if circumstances.another_accepted:
             return Judgement(Reason.NO_SUCH_MAILBOX, known, retry=False)
         return Judgement(Reason.REJECTS_EVERYONE, known, retry=False)
     return Judgement(Reason.POLICY, known, retry=False)

@@ -82,7 +82,7 @@ def _of_vague_refusal(basis: Basis, rules: Rules | None) -> Iterator[str]:
         yield "nothing that we can do: a random recipient is accepted, and this one is not"
     elif found is not None and found.explicit:
         yield "nothing that we can do: unknown recipients are refused in other words"
-    elif basis.recipient_accepted_lately:
+    elif basis.another_accepted:
         yield "nobody accepted: a recipient that is there shows that this refusal is meant"
     else:
         yield (

@@ -46,7 +46,7 @@ class Basis:
     control_recipient: str = ""
     control_wanted: bool = True
     every_exchanger_refused_relay: bool = False
-    recipient_accepted_lately: bool = False
+    another_accepted: bool = False
     witness: str = ""
     dialogue: int | None = None
     rule: str = ""

@@ -228,8 +228,8 @@ class Reason(str, Enum):
         "rejects_everyone",
         Verdict.UNKNOWN,
         "The exchanger refuses everybody in the same vague words, the random recipient too, and "
-        "no recipient of the domain was accepted lately. Keep the address: it cannot be known from "
-        "this source.",
+        "accepts nobody else in the same session. Keep the address: it cannot be known from this "
+        "source.",
     )
     SKIPPED = (
         "skipped",

@@ -110,7 +110,8 @@ async def session_line(
     who = host if host == session.host else f"{host} at {session.host}"
     if reply.is_positive:
         return Line(subject, SESSION, Status.OK, f"{who} takes our EHLO")
-    context = Context(source=source.address, helo=source.helo)
+    name = host.rstrip(".").lower()
+    context = Context(source=source.address, helo=source.helo, exchanger=name)
     reason = judge(classify(reply.stage, reply, context), reply).reason
     found = f"{who} {_STEPS[reply.stage]} {reply}"
     what_to_do = _TURNED_AWAY if reason is Reason.REFUSED else reason.__doc__
