@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from twisted_probe.jobs import schema
+from twisted_probe.jobs import recipients, schema
 from twisted_probe.jobs.ledger import Job, Ledger
 from twisted_probe.jobs.reading import MAX_PAGE, Page
 from twisted_probe.jobs.recipients import OUT_PER_DOMAIN
@@ -312,7 +312,33 @@ class TestHolding:
         daemon.restart()
         assert asked(daemon.take()) == ["a@a.example"]
 
-    def test_nothing_is_lost_and_nothing_handed_out_twice(self, daemon: Daemon) -> None:
+    def test_beyond_what_memory_holds_the_rows_wait(
+        self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recipients, "MAX_UNFINISHED", 1)
+        dropped(daemon, "a@a.example", "b@b.example", "c@c.example", "d@b.example")
+        a, b, d, c = daemon.take()
+        later(daemon, c, 500)
+        result_of(daemon.work.give_back([a, b, d], 60.0))
+        assert daemon.ledger.progress(daemon.now)[0].waiting == 3
+        assert daemon.take() == []
+        # A restart forgets the one in memory only.
+        daemon.restart()
+        assert asked(daemon.take()) == ["a@a.example"]
+        daemon.clock.advance(60)
+        tasks = daemon.take()
+        assert sorted(asked(tasks)) == ["b@b.example", "d@b.example"]
+        assert [task.retry for task in tasks] == [None, None]
+        result_of(daemon.work.give_back(tasks, 60.0))
+        assert daemon.take() == []
+        daemon.ledger.end_holds()
+        assert sorted(asked(daemon.take())) == ["b@b.example", "d@b.example"]
+
+    @pytest.mark.parametrize("most", [3, 10_000])
+    def test_nothing_is_lost_and_nothing_handed_out_twice(
+        self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, most: int
+    ) -> None:
+        monkeypatch.setattr(recipients, "MAX_UNFINISHED", most)
         lines = [f"{local}@d{number}.example" for number in range(30) for local in "abcd"]
         dropped(daemon, *lines)
         seen: list[str] = []

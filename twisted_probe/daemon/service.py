@@ -59,7 +59,7 @@ EXIT_BROKEN = 70
 EXIT_NEWER = 78
 #: Sessions that wait for their turn at one site, with a hundred recipients each; more would
 #: only keep those of other sites out of the engine's window.
-MAX_WAITING = 16
+MAX_WAITING = 8
 #: Seconds between two looks at an idle ledger.
 IDLE = 0.5
 

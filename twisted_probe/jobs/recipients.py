@@ -29,6 +29,9 @@ BATCH = 5000
 #: can carry, few enough that one big domain does not fill the engine's hands.
 OUT_PER_DOMAIN = 1000
 
+#: Domains of a job that are kept in memory because they go on later; beyond that the rows say so.
+MAX_UNFINISHED = 10_000
+
 #: A job and the line where the recipient stands first.
 Token = tuple[int, int]
 #: A recipient's row: domain, local part, line, spelling, last outcome.
@@ -255,7 +258,8 @@ class Recipients(Settling):
         """Take recipients back as they were, and hand them out no sooner than `until`.
 
         Nor are others of the same job and domain, where one of these was never asked before: what
-        kept it from being asked will keep them. (That is known in memory only.)
+        kept it from being asked will keep them. (That is known in memory only, and not where so
+        many domains are held that they would fill it.)
         """
         rows = [(token[0], *self._out[token]) for token in tokens if token in self._out]
         with transaction(self._database):
@@ -265,15 +269,28 @@ class Recipients(Settling):
                     " AND settled = 0 AND outcome IS NOT NULL",
                     (until, job, domain, local),
                 )
-                if not cursor.rowcount and self._is_open(job, domain, local):
-                    # Nothing is written of those that were never asked: the walk comes back.
-                    if until:
-                        self._held[job, domain] = until
-                    self._walks.setdefault(job, _Walk()).begin_again(domain, local)
-        if until:
-            self._ends_of_holds.add(until)
+                if cursor.rowcount:
+                    self._ends_of_holds.add(until)
+                elif self._is_open(job, domain, local):
+                    self._hold(job, domain, local, until)
         for token in tokens:
             self._came_back(token)
+
+    def _hold(self, job: int, domain: str, local: str, until: float) -> None:
+        """Let one that was never asked wait."""
+        walk = self._walks.setdefault(job, _Walk())
+        is_known = domain in walk.unfinished or len(walk.unfinished) < MAX_UNFINISHED
+        if is_known or not until:
+            # Nothing is written of it: the walk comes back.
+            if until:
+                self._held[job, domain] = until
+                self._ends_of_holds.add(until)
+            walk.begin_again(domain, local)
+        else:
+            self._database.execute(
+                "UPDATE recipients SET due = ? WHERE job = ? AND domain = ? AND local = ?",
+                (until, job, domain, local),
+            )
 
     def _is_open(self, job: int, domain: str, local: str) -> bool:
         found = self._database.execute(
@@ -296,6 +313,11 @@ class Recipients(Settling):
                 "UPDATE recipients SET due = 0 WHERE due = ?"
                 " AND job IN (SELECT id FROM jobs WHERE state = 'open')",
                 [(end,) for end in ends],
+            )
+            # Nobody else who was never asked waits for a time.
+            self._database.execute(
+                "UPDATE recipients SET due = 0 WHERE due > 0 AND outcome IS NULL AND settled = 0"
+                " AND job IN (SELECT id FROM jobs WHERE state = 'open')"
             )
 
     def expire(self, now: float, limit: int = BATCH) -> bool:

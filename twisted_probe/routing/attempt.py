@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from attrs import evolve
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from twisted_probe.routing.benches import key_of
+from twisted_probe.routing.choice import Need, chosen, site_of
 from twisted_probe.routing.evidence import Evidence, Request, Trouble
 from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
 from twisted_probe.routing.memory import Benched, Known
@@ -37,8 +37,6 @@ _log = Logger()
 
 #: Sessions of one attempt that may end in trouble; Postfix smtp_mx_session_limit.
 MAX_TROUBLED_SESSIONS = 2
-#: Seconds until it is worth while to look again whether a site's queue is shorter.
-QUEUE = 10.0
 #: Letters and digits of a control's local part: more than anybody has by chance.
 CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -141,20 +139,28 @@ class Attempt:
             self._watch_the_dns(nobody)
             return self.failed(nobody.reason, str(nobody), retry=not nobody.is_final)
         tools.watchdog.worked(OurTrouble.DNS)
-        site = self._site = self._site_of(route.exchangers[0], route)
+        site = self._site = site_of(route.exchangers[0], route, tools)
         self._hosts = route.hosts
         self._stop_if_held()
-        if tools.max_waiting is not None and tools.sites.waiting_at(site) >= tools.max_waiting:
-            raise Held(f"{tools.max_waiting} sessions wait for {site}", QUEUE)
         skipped = next((host for host in sorted(route.hosts) if tools.customs.at(host).skip), None)
         if skipped is not None:
             words = f"{skipped} is never asked ([[site]] skip)"
             return self.failed(Reason.SKIPPED, words, retry=False)
-        source = self._choose(site, route.exchangers)
+        wished = self._wishes.control
+        wants_control = tools.control if wished is None else wished
+        need = Need(
+            route=route,
+            reverse_path=self._evidence.reverse_path,
+            retry=self._retry,
+            wishes=self._wishes,
+            recipients=len(self._requests),
+            control=wants_control,
+        )
+        source = chosen(need, tools, self._sessions)
         if source is None:
             return self._without_source(site)
         self._evidence.source = source
-        if tools.control if self._wishes.control is None else self._wishes.control:
+        if wants_control:
             self._evidence.known = await self._known(source)
         self._evidence.exchangers = route.hosts
         tools.sources.begin(source, site)
@@ -212,36 +218,6 @@ class Attempt:
         wished = self._wishes.reverse_path
         return self._tools.reverse_path if wished is None else wished
 
-    def _choose(self, site: str, exchangers: Sequence[Exchanger]) -> Source | None:
-        """The source of the attempt before, so that greylisting knows us again; else the next
-        in turn that the site has not refused.
-
-        Raises Held when that one is paused, or when all are who could go.
-        """
-        now, sources = self._tools.now(), self._tools.sources
-        pauses = self._tools.pauses
-        families = frozenset(exchanger.family for exchanger in exchangers)
-        retry = self._retry
-        if retry is not None and retry.source is not None:
-            before = sources.named(retry.source)
-            if (
-                before is not None
-                and before.family in families
-                and self._wishes.allow(before)
-                and sources.may_go(before, site, now)
-            ):
-                held = pauses.held(source=before.address)
-                if held is not None:
-                    raise held
-                return evolve(before, helo=retry.helo or before.helo)
-        source = sources.choose(site, families, now, pauses.sources, self._wishes)
-        if source is None and pauses.sources:
-            resting = sources.choose(site, families, now, wishes=self._wishes)
-            held = None if resting is None else pauses.held(source=resting.address)
-            if held is not None:
-                raise held
-        return source
-
     def _without_source(self, site: str) -> list[Outcome]:
         if self._tools.sources.is_paused(site, self._tools.now(), self._wishes):
             return self.failed(
@@ -263,10 +239,6 @@ class Attempt:
 
     # --- The walk ----------------------------------------------------------------------------
 
-    def _site_of(self, exchanger: Exchanger, route: Route) -> str:
-        """The site that a session with this exchanger counts for."""
-        return self._tools.customs.site(exchanger.name) or route.site
-
     async def _walk(self, route: Route, source: Source) -> None:
         """Ask one exchanger after the other about those whom nobody has answered for good."""
         exchangers = [each for each in route.exchangers if each.family == source.family]
@@ -274,7 +246,7 @@ class Attempt:
         troubled = 0
         for exchanger in exchangers:
             elsewhere: list[Address] = []
-            site = self._site_of(exchanger, route)
+            site = site_of(exchanger, route, self._tools)
             manner: Manner | None = None
             failed: str | None = None
             while left:

@@ -114,12 +114,12 @@ class _Carriage:
     running: Deferred[None] = field(init=False, factory=Deferred)
     ended: Deferred[None] = field(init=False, factory=Deferred)
 
-    def has_room(self, errand: Errand) -> bool:
+    def has_room(self, places: int) -> bool:
         if self.bounds.one_domain and len(self.errands) > MAX_RESETS:
             return False
         taken = sum(each.places for each in self.errands)
         most = self.bounds.recipients_per_session or MAX_RECIPIENTS
-        return taken + errand.places <= most
+        return taken + places <= most
 
     def board(self, errand: Errand) -> None:
         self.errands.append(errand)
@@ -144,7 +144,7 @@ class Sessions:
         waits for its turn. `errand.done` fires with an Answered, whatever becomes of the session,
         or errbacks Held."""
         carriage = self._boarding.get(path)
-        if carriage is None or not carriage.has_room(errand):
+        if carriage is None or not carriage.has_room(errand.places):
             carriage = _Carriage(path, tools, tools.customs.at(path.exchanger.name))
             self._boarding[path] = carriage
             carriage.board(errand)
@@ -152,6 +152,11 @@ class Sessions:
             carriage.running.addBoth(self._ended, carriage)
         else:
             carriage.board(errand)
+
+    def has_room(self, path: Path, places: int) -> bool:
+        """Whether so many would find room in a session that waits for its turn."""
+        carriage = self._boarding.get(path)
+        return carriage is not None and carriage.has_room(places)
 
     async def left(self, errand: Errand) -> None:
         """`errand.done` was cancelled: end the session if nobody else shares it, and wait until

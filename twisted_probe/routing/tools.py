@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from twisted_probe.routing.appointments import Appointments
 from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
 from twisted_probe.routing.customs import Customs
 from twisted_probe.routing.life import Life
@@ -58,6 +59,7 @@ class Tools:
     hits: Counter[str] = field(factory=Counter)
     opt_out: OptOut = NOBODY
     max_waiting: int | None = None
+    appointments: Appointments = field(factory=Appointments)
     watchdog: Watchdog = field(factory=Watchdog)
 
     def now(self) -> float:
