@@ -28,7 +28,6 @@ MAX_EXCEPTIONS = 5
 INEVITABLE = {
     # With stress=yes the command behind a refusal is answered 421, QUIT too.
     "too many errors after RCPT": "stress",
-    "too many errors after EHLO": "stress",
     # The first session shows that the third error is the last; no other goes so far.
     "too many errors, breaking connection": "127.0.1.",
     # No handshake with Debian 12's OpenSMTPD has ever come to an end.

@@ -83,6 +83,13 @@ _TEMPERS: dict[str, dict[str, str]] = {
         "smtpd_recipient_restrictions": (f"check_policy_service inet:127.0.0.1:{_POSTGREY_PORT}")
     },
     "norelay.street.example": {"smtpd_relay_restrictions": "reject_unauth_destination"},
+    "sender.street.example": {
+        "smtpd_sender_restrictions": "reject_unverified_sender",
+        "unverified_sender_reject_code": "550",
+    },
+    "crowd.street.example": {"smtpd_client_recipient_rate_limit": "5"},
+    "gate.street.example": {"smtpd_reject_unlisted_recipient": "no"},
+    "later.street.example": {"smtpd_recipient_restrictions": "defer"},
 }
 
 _POSTSCREENS: dict[str, dict[str, str]] = {
