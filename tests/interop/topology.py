@@ -70,8 +70,8 @@ EXIM = {name: address for name, address, _ in _EXIM}
 TWINS = "castor.street.example", "pollux.street.example"
 """Two exchangers of the same domains, neither of them preferred: one site."""
 
-TWINNED = tuple(f"twins{number}.example" for number in range(1, 9))
-"""Their domains: more than a site may be asked about at once, by twice and more."""
+TWINNED = tuple(f"twins{number}.example" for number in range(1, 13))
+"""Their domains: three times as many as a site may be asked about at once."""
 
 TEMPERS = {name: words for name, _, words in (*_POSTFIX, *_EXIM, *_OTHERS)}
 """All who listen, and what is particular about each."""

@@ -197,6 +197,7 @@ def _main(name: str, host: str, hosts: list[str]) -> list[str]:
         "acl_smtp_predata = forbidden",
         "acl_smtp_vrfy = forbidden",
         "acl_smtp_expn = forbidden",
+        "acl_smtp_etrn = forbidden",
         "acl_smtp_quit = quit",
         "acl_smtp_notquit = notquit",
     ]
