@@ -47,6 +47,7 @@ _POSTFIX = (
     ("crowd.street.example", "127.0.2.30", "five recipients in five seconds from an address"),
     ("gate.street.example", "127.0.2.31", "knows no mailboxes, and takes them all"),
     ("later.street.example", "127.0.2.32", "puts everybody off"),
+    ("footer.street.example", "127.0.2.33", "says with each refusal whom to call, and from where"),
 )
 _EXIM = (
     ("exim.street.example", "127.0.3.1", "GnuTLS, callouts, ten recipients in a transaction"),
@@ -183,6 +184,8 @@ MAILBOXES = (
     "jürg@boxes.example",
     "full@boxes.example",
     "disabled@boxes.example",
+    "stuffed@boxes.example",
+    "moved@boxes.example",
     "@catchall.example",  # all of them
     "ann@xn--mnchen-3ya.example",
     "ann@fallback.example",
@@ -198,8 +201,12 @@ MAILBOXES = (
 REFUSALS = {
     "full@boxes.example": "452 4.2.2 Mailbox full",
     "disabled@boxes.example": "550 5.2.1 Mailbox disabled, not accepting messages",
+    "stuffed@boxes.example": "552 5.2.2 Mailbox is full",  # as Dovecot's quota-status has it
 }
 """Mailboxes that are there and take nothing."""
+
+MOVED = {"moved@boxes.example": "somebody@elsewhere.example"}
+"""Mailboxes that are somewhere else now."""
 
 REPLIES = {
     EXCHANGER: {
@@ -211,6 +218,10 @@ REPLIES = {
         "Mailbox full",
         "disabled@boxes.example": "550 5.2.1 <disabled@boxes.example>: Recipient address "
         "rejected: Mailbox disabled, not accepting messages",
+        "stuffed@boxes.example": "552 5.2.2 <stuffed@boxes.example>: Recipient address rejected: "
+        "Mailbox is full",
+        "moved@boxes.example": "550 5.1.6 <moved@boxes.example>: Recipient address rejected: "
+        "User has moved to somebody@elsewhere.example",
         "whoever@catchall.example": "250 2.1.5 Ok",
         "ann@xn--mnchen-3ya.example": "250 2.1.5 Ok",
         "nobody@xn--mnchen-3ya.example": "550 5.1.1 <nobody@xn--mnchen-3ya.example>: Recipient "
@@ -438,6 +449,7 @@ POSTFIX_DOMAINS = (
     Domain(
         "gate.example", "gate.street.example", others=dict.fromkeys(("ann", "nobody"), CATCH_ALL)
     ),
+    Domain("footer.example", "footer.street.example", "ann bob", "nobody nemo"),
     Domain("later.example", "later.street.example", others={"ann": LATER, "nobody": LATER}),
     FORGING_DOMAINS[0],
     *HOMELESS_DOMAINS,
@@ -474,6 +486,8 @@ ODD_DOMAINS = (
             "nobody": GONE,
             "full": FULL,
             "disabled": DISABLED,
+            "stuffed": FULL,
+            "moved": DISABLED,
         },
     ),
     Domain("nomail.example", others={"ann": NO_MAIL}),
