@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
 from twisted_probe.routing.prober import Prober
+from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox.catalogue import CHAPTERS
 from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet_all
 from twisted_probe.sandbox.town import Town
@@ -156,7 +157,7 @@ async def write_page(reactor: Any) -> None:
     """Meet them all, and write down what came of it."""
     scales = Scales()
     town = await hostile_town().start(reactor)
-    prober = Prober(reactor, **options_for(town), **HASTE)
+    prober = Prober(reactor, **options_for(town), **HASTE, limits=Limits(rest=0.0))
     try:
         with scales.weighing():
             encounters = await meet_all(prober, reactor)

@@ -33,7 +33,7 @@ LOOK = 0.01
 #: Seconds; the real ladder begins with five minutes.
 SHORT_LADDER = Ladder(greylist=(0.3, 0.3, 0.3), temporary=(0.2,))
 #: Nobody minds haste on loopback.
-HASTE = Limits(starts_per_second=200.0)
+HASTE = Limits(starts_per_second=200.0, rest=0.0)
 
 _Found = TypeVar("_Found")
 

@@ -19,7 +19,7 @@ from twisted_probe.daemon.config import (
     read_told,
 )
 from twisted_probe.daemon.preparation import prepare
-from twisted_probe.routing.overrides import Override
+from twisted_probe.routing.customs import Override
 from twisted_probe.routing.sites import Limits
 from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.smtp.tls import Tls, TlsMode
@@ -215,7 +215,7 @@ def test_the_prober_is_told_all_that_concerns_it(file: Path) -> None:
     assert set(config.probing) == {
         *("sources", "reverse_path", "resolvers", "port", "allow_networks"),
         *("control", "timeouts", "limits", "ladder", "rules", "tls", "sites"),
-        *("controls", "evidence"),
+        *("controls", "evidence", "opt_out"),
     }
     assert config.probing["limits"] is config.limits
 

@@ -17,7 +17,7 @@ EXAMPLES = list(make_verdicts.examples())
 WITHOUT_REPLY = {
     *(Reason.TIMEOUT, Reason.CONNECTION_LOST, Reason.NO_ROUTE, Reason.DNS_ERROR),
     *(Reason.FORBIDDEN_EXCHANGER, Reason.SOURCE_UNAVAILABLE, Reason.SMTPUTF8_UNSUPPORTED),
-    Reason.INTERNAL_ERROR,
+    *(Reason.SKIPPED, Reason.INTERNAL_ERROR),
 }
 
 

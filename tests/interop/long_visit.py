@@ -15,13 +15,15 @@ from .street import Street
 #: Seconds for the whole list. A question that the DNS drops is given up after 12 s, thrice.
 TIMEOUT = 180.0
 
-#: Ladders of seconds instead of hours; the waits are shorter than the servers' longest.
+#: Ladders and rests of seconds instead of hours; the waits are shorter than the servers' longest.
 SETTINGS = """
 [tls]
 ca_file = "authority.pem"
 [retry]
 greylist = [3, 4]
 temporary = [3, 6]
+[limits]
+rest = 5
 [timeouts]
 connect = 10
 greeting = 20

@@ -386,10 +386,10 @@ LISTING_DOMAINS = tuple(
 """As many as there are sources, so that each of them knocks there."""
 
 RATING_DOMAINS = tuple(
-    Domain(f"rate{number}.example", "rate.street.example", "ann bob", "nobody")
+    Domain(f"rate{number}.example", "rate.street.example", "ann bob", _numbered("nobody", 8))
     for number in range(1, 3)
 )
-"""More than one source may ask about at once."""
+"""More than fit into one session."""
 
 CROWDING_DOMAINS = tuple(
     Domain(f"crowd{number}.example", "crowd.street.example", "ann bob", "nobody")

@@ -8,6 +8,7 @@ from attrs import evolve
 from twisted_probe.jobs.ledger_memory import LedgerMemory
 from twisted_probe.jobs.remembering import KEPT
 from twisted_probe.routing.memory import Benched, Known, Learned
+from twisted_probe.routing.tempo import Tempo
 from twisted_probe.smtp.manner import Manner
 from twisted_probe.vocabulary.reply import Reply, Stage
 
@@ -55,6 +56,20 @@ def test_the_manner_of_an_exchanger(daemon: Daemon, manner: Manner) -> None:
     assert result_of(memory_of(daemon).learned("192.0.2.25")) == Learned(manner, daemon.now)
 
 
+def test_the_tempo_of_a_site(daemon: Daemon) -> None:
+    memory = memory_of(daemon)
+    assert result_of(memory.tempo("a.example")) is None
+    first = Tempo(1.0, daemon.now)
+    tempo = first.calmer(daemon.now, 60.0).brisker(daemon.now, 4.0)
+    result_of(memory.keep_tempo("a.example", first))
+    result_of(memory.keep_tempo("a.example", tempo))
+    result_of(memory.keep_tempo("b.example", first))
+    daemon.restart()
+    memory = memory_of(daemon)
+    assert result_of(memory.tempo("a.example")) == tempo
+    assert result_of(memory.tempo("b.example")) == first
+
+
 def test_benches_and_what_is_old(daemon: Daemon) -> None:
     memory = memory_of(daemon)
     lasting = Benched("192.0.2.1", "mx.a.example", daemon.now + 2 * KEPT)
@@ -63,10 +78,12 @@ def test_benches_and_what_is_old(daemon: Daemon) -> None:
     result_of(memory.bench(Benched("192.0.2.2", "mx.a.example", daemon.now)))
     result_of(memory.recall("old.example", "s", "control"))
     result_of(memory.learn("192.0.2.25", Learned(Manner(), daemon.now)))
+    result_of(memory.keep_tempo("a.example", Tempo(1.0, daemon.now)))
     daemon.restart()
     memory = memory_of(daemon)
     assert result_of(memory.benches(daemon.now)) == [lasting]
     assert result_of(memory.recall("old.example", "s", "new")).control == "control"
     assert result_of(memory.benches(daemon.now + KEPT)) == [lasting]
     assert result_of(memory.recall("old.example", "s", "new")).control == "new"
+    assert result_of(memory.tempo("a.example")) is None
     assert result_of(memory.learned("192.0.2.25")) is None

@@ -7,12 +7,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from twisted_probe.routing.attempt import Attempt, Tools
+from twisted_probe.routing.attempt import Attempt
 from twisted_probe.routing.evidence import Request
 from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.sessions import Sessions
 from twisted_probe.routing.sites import Sites
 from twisted_probe.routing.sources import Sources
+from twisted_probe.routing.tools import Tools
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS
@@ -50,7 +52,8 @@ def run(square: Square, book: Book, networks: Any) -> list[Outcome]:
         rng=random.Random(1),
     )
     requests = [Request(parse_address("ann@a.example"))]
-    return square.wait(Deferred.fromCoroutine(Attempt(tools, "a.example", None, requests).run()))
+    attempt = Attempt(tools, Sessions(), "a.example", None, requests)
+    return square.wait(Deferred.fromCoroutine(attempt.run()))
 
 
 def test_the_very_address_that_is_dialled_is_asked_about() -> None:

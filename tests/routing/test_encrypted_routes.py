@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from twisted_probe.routing.customs import Override
 from twisted_probe.routing.memory import MANNER_LIFE
-from twisted_probe.routing.overrides import Override
 from twisted_probe.sandbox.answers import Answer, Then
 from twisted_probe.sandbox.catalogue import CATALOGUE
 from twisted_probe.sandbox.catalogue.starttls import GOOD, offering

@@ -940,7 +940,8 @@ def test_421_in_the_middle() -> None:
 
 def test_the_pace_is_kept_over_all_sources() -> None:
     names = {f"{name}.example": ["MX 10 mx.a.example"] for name in "abcdefgh"}
-    with town({**names, "mx.a.example": ["A 192.0.2.1"]}, limits=Limits()) as t:
+    limits = Limits(first_sessions=4, recipients_per_session=2)
+    with town({**names, "mx.a.example": ["A 192.0.2.1"]}, limits=limits) as t:
         record = t.square.settle("192.0.2.1", tempers.postfix(ANN))
         outcomes = t.square.wait(
             t.prober.probe_many([f"ann@{name}.example" for name in "abcdefgh"])

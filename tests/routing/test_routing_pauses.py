@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -305,9 +305,8 @@ class TestSites:
         lost: list[Failure] = []
         for each in waiting[:2]:
             each.addErrback(lost.append)
-        sites.withdraw(waiting[:2])
-        sites.withdraw(waiting[:2])
-        sites.withdraw(())
+            each.cancel()
+            each.cancel()
         assert len(lost) == 2
         assert sites.waiting == {"a": 1}
         waiting[2].addCallback(granted.append)
@@ -381,11 +380,13 @@ class AfterOneSession(Pauses):
         super().__init__()
         self.asked = 0
 
-    def held(self, site: str | None = None, source: str | None = None) -> Held | None:
+    def held(
+        self, site: str | None = None, source: str | None = None, hosts: Iterable[str] = ()
+    ) -> Held | None:
         # Once before its slot, once behind it; then comes the next session.
         self.asked += site is not None and source is not None
         self.everything = self.asked > 2
-        return super().held(site, source)
+        return super().held(site, source, hosts)
 
 
 async def test_those_who_were_answered_keep_their_answers() -> None:

@@ -149,7 +149,7 @@ ROWS = (
 async def in_town(**options: Any) -> AsyncIterator[tuple[Town, Prober]]:
     """A prober in the town, from addresses that are none of its exchangers'."""
     town = await Town(HOUSES, NAMES, sample="").start(reactor)
-    settings = {**options_for(town), "limits": Limits(starts_per_second=1e9), **options}
+    settings = {**options_for(town), "limits": Limits(starts_per_second=1e9, rest=0.0), **options}
     prober = Prober(reactor, rng=random.Random(5), **settings)
     try:
         yield town, prober
@@ -359,7 +359,11 @@ async def test_row_148_equals_take_turns() -> None:
                 BACKUP: ["A 127.0.1.2"],
             }
         )
-        settings = {**options_for(town), "names": names, "limits": Limits(starts_per_second=1e9)}
+        settings = {
+            **options_for(town),
+            "names": names,
+            "limits": Limits(starts_per_second=1e9, rest=0.0),
+        }
         prober = Prober(reactor, rng=random.Random(5), **settings)
         outcomes = [await prober.probe("ann@a.example") for _ in range(12)]
         await prober.close()

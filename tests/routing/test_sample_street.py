@@ -31,7 +31,7 @@ def prober_of(town: Town, **options: Any) -> Prober:
         "port": town.port,
         "allow_networks": town.networks,
         "ladder": LADDER,
-        "limits": Limits(starts_per_second=1e9),
+        "limits": Limits(starts_per_second=1e9, rest=0.0),
         **options,
     }
     return Prober(reactor, **settings)

@@ -25,7 +25,7 @@ class Street:
 
     def __init__(self, **limits: Any) -> None:
         self.clock = Clock()
-        self.sites = Sites(self.clock, Limits(**limits))
+        self.sites = Sites(self.clock, Limits(**{"first_sessions": 50, **limits}))
         self.granted: list[tuple[str, float]] = []
         self.slots: dict[str, Slot] = {}
 
@@ -264,7 +264,7 @@ class Visit:
 class Chance:
     """Wanting, ending, leaving and waiting at random; after each step the rules are checked."""
 
-    LIMITS = Limits(sessions=6, per_site=2, starts_per_second=2.0)
+    LIMITS = Limits(sessions=6, per_site=2, first_sessions=2, starts_per_second=2.0)
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)

@@ -36,7 +36,7 @@ def told(t: Any, **changes: Any) -> None:
         "sources": [ONE, TWO],
         "reverse_path": REVERSE_PATH,
         "allow_networks": ["192.0.2.0/24"],
-        "limits": Limits(starts_per_second=1000.0),
+        "limits": Limits(starts_per_second=1000.0, first_sessions=4),
         **changes,
     }
     t.prober.reconfigure(**settings)
@@ -166,16 +166,16 @@ def test_a_resolver_that_is_wrong_changes_nothing() -> None:
 
 def test_sites_keep_their_counts() -> None:
     clock = Clock()
-    sites = Sites(clock, Limits(sessions=9, per_site=2, starts_per_second=1e9))
+    sites = Sites(clock, Limits(sessions=9, per_site=2, first_sessions=9, starts_per_second=1e9))
     granted: list[Any] = []
     for _ in range(6):
         sites.slot("a", "192.0.2.1").addCallback(granted.append)
         clock.advance(0.001)
     assert len(granted) == 2
-    sites.limit(Limits(sessions=9, per_site=3, starts_per_second=1e9))
+    sites.limit(Limits(sessions=9, per_site=3, first_sessions=9, starts_per_second=1e9))
     clock.advance(0.001)
     assert len(granted) == 3
-    sites.limit(Limits(sessions=9, per_site=1, starts_per_second=1e9))
+    sites.limit(Limits(sessions=9, per_site=1, first_sessions=9, starts_per_second=1e9))
     for slot in granted[:2]:
         slot.release()
         clock.advance(0.001)

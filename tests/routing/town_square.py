@@ -297,7 +297,7 @@ def prober_in(square: Square, book: Book, **options: Any) -> Prober:
         "reverse_path": REVERSE_PATH,
         "names": book,
         "allow_networks": NETWORKS,
-        "limits": Limits(starts_per_second=1000.0),
+        "limits": Limits(starts_per_second=1000.0, first_sessions=4),
         "rng": random.Random(25),
         **options,
     }

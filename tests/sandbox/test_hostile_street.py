@@ -8,6 +8,7 @@ import pytest
 from twisted.internet import reactor as global_reactor
 
 from twisted_probe.routing.prober import Prober
+from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox.catalogue import CATALOGUE
 from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet_all
 from twisted_probe.sandbox.quirks import SaysMore
@@ -41,7 +42,7 @@ def check_manners(session: SessionRecord, temper: Temper) -> None:
 async def visited(town: Town) -> list[Encounter]:
     """All of the street, at once; everything is closed again."""
     await town.start(reactor)
-    prober = Prober(reactor, **options_for(town), **HASTE)
+    prober = Prober(reactor, **options_for(town), **HASTE, limits=Limits(rest=0.0))
     try:
         return await meet_all(prober, reactor)
     finally:

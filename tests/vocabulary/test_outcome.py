@@ -30,7 +30,7 @@ REASONS = {
         *("greylisted", "rate_limited", "temporary", "blocklisted", "sender_refused", "policy"),
         *("refused", "timeout", "connection_lost", "no_route", "protocol_error", "tls_failed"),
         *("dns_error", "forbidden_exchanger", "source_unavailable", "smtputf8_unsupported"),
-        *("rejects_everyone", "internal_error"),
+        *("rejects_everyone", "skipped", "internal_error"),
     ],
 }
 FIELDS = [

@@ -108,3 +108,12 @@ def test_an_exchanger() -> None:
     assert Exchanger("mx.example", "2001:DB8::1").address == "2001:db8::1"
     assert Exchanger("mx.example", "2001:db8::1").family == 6
     assert Exchanger("mx.example", "192.0.2.25").family == 4
+
+
+def test_shares() -> None:
+    source = Source("192.0.2.10", helo="probe1.example.org", weight=3, ceiling=20)
+    assert (source.weight, source.ceiling) == (3, 20)
+    with pytest.raises(ValueError, match="source weight 0: it is less than 1"):
+        Source("192.0.2.10", helo="probe1.example.org", weight=0)
+    with pytest.raises(ValueError, match="source ceiling 0: it is less than 1"):
+        Source("192.0.2.10", helo="probe1.example.org", ceiling=0)

@@ -28,8 +28,8 @@ from twisted_probe.daemon.config import (
     read_told,
 )
 from twisted_probe.daemon.settings import REPEATED, SETTINGS, SITE, SOURCE
+from twisted_probe.routing.customs import Override
 from twisted_probe.routing.name_servers import resolver_text, system_resolvers
-from twisted_probe.routing.overrides import Override
 from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.toml_text import written

@@ -29,6 +29,8 @@ from twisted_probe.verdict.ladder import Ladder
 
 #: Seconds. The real ladder begins with five minutes; nobody watches a demo that long.
 DEMO_LADDER = Ladder(greylist=(2.5, 2.5), temporary=(1.5,))
+#: Seconds that an exchanger is left alone after it has complained; a minute otherwise.
+DEMO_REST = 1.0
 #: Seconds between two looks at the progress.
 _LOOK = 0.25
 _LIST = "sample.txt"
@@ -83,7 +85,8 @@ class _Demo:
             words += ["--allow-network", network]
         options = Options()
         options.parseOptions(words)  # type: ignore[no-untyped-call]
-        config = evolve(options.config(), ladder=DEMO_LADDER)
+        config = options.config()
+        config = evolve(config, ladder=DEMO_LADDER, limits=evolve(config.limits, rest=DEMO_REST))
         print(f"The daemon:  twistd --pidfile= mailprobe {' '.join(words)}")
         self._service = ProbeService(self._reactor, config, prepare(config))
         self._service.startService()

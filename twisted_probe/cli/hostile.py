@@ -15,6 +15,7 @@ from twisted_probe.cli import EXIT_USAGE
 from twisted_probe.cli.showing import complain, shown
 from twisted_probe.cli.table import MAX_WIDTH
 from twisted_probe.routing.prober import Prober
+from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox.catalogue import CATALOGUE
 from twisted_probe.sandbox.hostile import HASTE, Encounter, hostile_town, meet_all
 from twisted_probe.testing import options_for
@@ -41,7 +42,7 @@ def hostile(arguments: argparse.Namespace) -> int:
 async def _all_met(reactor: Any) -> Sequence[Encounter]:
     town = hostile_town()
     await town.start(reactor)
-    prober = Prober(reactor, **options_for(town), **HASTE)
+    prober = Prober(reactor, **options_for(town), **HASTE, limits=Limits(rest=0.0))
     print(f"{len(CATALOGUE)} exchangers of all tempers at {town.houses[0].address} and behind it;")
     print("the prober is in haste, which takes some seconds.\n", flush=True)
     try:

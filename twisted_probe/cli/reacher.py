@@ -57,6 +57,7 @@ MAILBOXES: dict[Reason, Mailbox | None] = {
     Reason.SOURCE_UNAVAILABLE: None,
     Reason.SMTPUTF8_UNSUPPORTED: None,
     Reason.REJECTS_EVERYONE: None,
+    Reason.SKIPPED: None,
     Reason.INTERNAL_ERROR: None,
 }
 

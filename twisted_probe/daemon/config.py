@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import field, fields, frozen
+from attrs import asdict, field, fields, frozen
 
 from twisted_probe.daemon.config_file import ConfigFile, read_bytes, read_file
 from twisted_probe.daemon.settings import (
@@ -29,9 +29,10 @@ from twisted_probe.jobs.access import group_number
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.job_file import reverse_path_text
 from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
+from twisted_probe.routing.customs import Override
 from twisted_probe.routing.name_servers import parse_resolver, system_resolvers
 from twisted_probe.routing.networks import Networks
-from twisted_probe.routing.overrides import Override
+from twisted_probe.routing.opt_out import NOBODY, OptOut, entries_of
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, Timeouts
 from twisted_probe.smtp.tls import DEFAULT_TLS, Tls, TlsClient, TlsMode
@@ -40,6 +41,7 @@ from twisted_probe.verdict.rules import RuleError, Rules, rules_with
 from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.exchanger import SMTP_PORT
 from twisted_probe.vocabulary.source import Source, helo_name_problem
+from twisted_probe.vocabulary.toml_text import MAX_DOCUMENT
 
 __all__ = [
     "COMMAND_LINE",
@@ -59,6 +61,8 @@ __all__ = [
 #: Where a value came from that is not out of a file.
 DEFAULT = "default"
 COMMAND_LINE = "command line"
+#: Bytes of a list of those who are never asked: two million of them.
+MAX_OPT_OUT = 64 << 20
 #: What `timeouts.rfc` gives to the timeouts that are not set themselves.
 _RFC = "timeouts.rfc"
 
@@ -78,6 +82,7 @@ _PROBING = (
     "sites",
     "controls",
     "evidence",
+    "opt_out",
 )
 
 
@@ -92,8 +97,9 @@ class Config:
     `spool` is kept as an absolute path: twistd may change the directory later. `spool_group` is
     the name or number of the group whose users may drop jobs; None leaves them to the daemon's
     own user. `rules` are the package's with the operator's own before them; None are the
-    package's. `sites` is what holds at some exchangers otherwise than at all. `told` has where
-    each value came from, None where the Config was not read.
+    package's. `opt_out` are those who are never asked; `stop_file` halts everything as long as it
+    is there. `sites` is what holds at some exchangers otherwise than at all. `told` has where each
+    value came from, None where the Config was not read.
     """
 
     spool: Path = field(converter=_absolute)
@@ -112,6 +118,8 @@ class Config:
     sites: tuple[Override, ...] = ()
     controls: Controls = DEFAULT_CONTROLS
     evidence: bool = True
+    opt_out: OptOut = NOBODY
+    stop_file: str | None = None
     spool_group: str | None = None
     log_format: str = "text"
     log_addresses: bool = False
@@ -208,6 +216,7 @@ def read_config(
         defuse_formulas=told["defuse_formulas"],
         flags=told["flags"],
         evidence=told["evidence"],
+        stop_file=told["stop_file"],
         told=told,
         **probing_of(told),
     )
@@ -298,6 +307,7 @@ def probing_of(told: Told) -> dict[str, Any]:
         "tls": _read_tls(told),
         "sites": told[SITE],
         "controls": _made(Controls, told, "controls"),
+        "opt_out": _read_opt_out(told),
     }
 
 
@@ -310,13 +320,30 @@ def read_rules(told: Told) -> Rules | None:
     path = told["rules"]
     if path is None:
         return None
-    data = read_bytes(Path(path))
     try:
-        return rules_with(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise ConfigError(f"{escaped(path)}: it is not UTF-8") from None
+        return rules_with(_read_text(path))
     except RuleError as error:
         raise ConfigError(f"{escaped(path)}: {error}") from None
+
+
+def _read_text(path: str, most: int = MAX_DOCUMENT) -> str:
+    data = read_bytes(Path(path), most)
+    if len(data) > most:
+        raise ConfigError(f"{escaped(path)}: it is longer than {most} bytes")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{escaped(path)}: it is not UTF-8") from None
+
+
+def _read_opt_out(told: Told) -> OptOut:
+    path = told["opt_out"]
+    if path is None:
+        return NOBODY
+    try:
+        return OptOut(entries_of(_read_text(path, MAX_OPT_OUT)))
+    except ValueError as error:
+        raise ConfigError(f"{escaped(path)}: {escaped(str(error))}") from None
 
 
 def _read_tls(told: Told) -> Tls:
@@ -381,7 +408,7 @@ def _file_sources(read: ConfigFile, helo: str | None) -> tuple[Source, ...]:
                 f"{read.title}: {SOURCE}[{number}] ({source.address}): it has no HELO name; write "
                 'helo = "NAME" with a name that resolves to this address'
             )
-        made.append(Source(source.address, helo=name, port=source.port))
+        made.append(Source(**{**asdict(source), "helo": name}))
     return _distinct(made, f"{read.title}: {SOURCE}")
 
 

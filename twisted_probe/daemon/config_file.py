@@ -21,7 +21,7 @@ from twisted_probe.daemon.settings import (
     ConfigError,
     kinds_of,
 )
-from twisted_probe.routing.overrides import Override
+from twisted_probe.routing.customs import Override
 from twisted_probe.smtp.tls import TlsMode
 from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.toml_text import (
@@ -34,7 +34,7 @@ from twisted_probe.vocabulary.toml_text import (
 )
 
 #: The settings that are paths: relative ones are looked for beside the file that names them.
-_PATHS = ("spool", "rules", "tls.ca_file")
+_PATHS = ("spool", "rules", "opt_out", "stop_file", "tls.ca_file")
 
 
 @frozen
@@ -44,6 +44,8 @@ class FileSource:
     address: str
     helo: str | None = None
     port: int = 0
+    weight: int = 1
+    ceiling: int | None = None
 
 
 @frozen
@@ -86,14 +88,15 @@ def read_file(path: Path) -> ConfigFile:
     return ConfigFile(title, values, sources, sites)
 
 
-def read_bytes(path: Path) -> bytes:
-    """A small file. Raises ConfigError naming it."""
+def read_bytes(path: Path, most: int = MAX_DOCUMENT) -> bytes:
+    """A small file; of one that is longer than `most`, a byte more. Raises ConfigError naming
+    it."""
     try:
         # Whoever opens a named pipe else waits for somebody who writes.
         with open(path, "rb", opener=_open_at_once) as file:
             if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
                 raise ConfigError(f"{escaped(str(path))}: it is a pipe, and has to be a file")
-            return file.read(MAX_DOCUMENT + 1)
+            return file.read(most + 1)
     except OSError as error:
         raise ConfigError(
             f"{escaped(str(path))}: it cannot be read: {error.strerror or error}"

@@ -10,17 +10,19 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from twisted_probe.daemon.config import Config, check_sources
 from twisted_probe.daemon.settings import BY_NAME, REPEATED, SETTINGS, SITE, SOURCE
-from twisted_probe.routing.overrides import Override
+from twisted_probe.routing.customs import Override
 from twisted_probe.verdict.rules import Rule, default_rules
 from twisted_probe.vocabulary.escaping import cut, escaped
 from twisted_probe.vocabulary.source import Source
 
 #: Characters shown of a list that has changed.
 _MAX_SHOWN = 200
+#: Settings that are in force as what is made of them.
+_MADE = ("helo", "opt_out", "rules", "timeouts.rfc")
 
 
 @frozen
@@ -90,8 +92,7 @@ def _plain(config: Config) -> dict[str, Any]:
     found = {
         setting.name: getattr(tables[setting.table], setting.key)
         for setting in SETTINGS
-        # The common HELO and the RFC's minimums are in force as what they make.
-        if setting.table not in REPEATED and setting.name not in ("helo", "rules", "timeouts.rfc")
+        if setting.table not in REPEATED and setting.name not in _MADE
     }
     # The operator's own; those of the package come behind them.
     rules = () if config.rules is None else config.rules.rows
@@ -114,12 +115,19 @@ def _word(value: Any) -> str:
     if isinstance(value, Rule):
         return value.name
     if isinstance(value, Override):
-        return value.name if value.tls is None else f"{value.name} (tls {value.tls.value})"
+        return _override_words(value)
     if isinstance(value, tuple):
         return ":".join(map(str, value))
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else escaped(str(value))
+
+
+def _override_words(override: Override) -> str:
+    told = asdict(override, filter=lambda attribute, value: value is not None)
+    name = told.pop("name")
+    words = [f"{key} {_word(getattr(value, 'value', value))}" for key, value in told.items()]
+    return f"{name} ({', '.join(words)})" if words else name
 
 
 class Hangup:

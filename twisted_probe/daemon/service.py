@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
@@ -29,6 +30,7 @@ from twisted_probe.daemon.notify import Notifier
 from twisted_probe.daemon.preparation import access_of
 from twisted_probe.daemon.reload import Hangup, reloaded
 from twisted_probe.daemon.status import Meter, MeteredWork
+from twisted_probe.daemon.stop_file import StopFile
 from twisted_probe.jobs.access import user_name
 from twisted_probe.jobs.database import NewerLedger
 from twisted_probe.jobs.intake import JobKeeper
@@ -55,6 +57,9 @@ EXIT_BROKEN = 70
 #: sysexits.h: EX_CONFIG. A newer version's ledger, which only the database itself could show;
 #: what its file shows is told before twistd forks (`daemon.preparation`).
 EXIT_NEWER = 78
+#: Sessions that wait for their turn at one site, with a hundred recipients each; more would
+#: only keep those of other sites out of the engine's window.
+MAX_WAITING = 16
 #: Seconds between two looks at an idle ledger.
 IDLE = 0.5
 
@@ -104,6 +109,8 @@ class ProbeService(Service):
         self._spool: Spool | None = None
         self._ledger: Ledger | None = None
         self._prober: Prober | None = None
+        self._pauses = Pauses()
+        self._stop_file = StopFile()
         self._keeper: JobKeeper | None = None
         self._engine: Engine | None = None
         self._control: ControlSocket | None = None
@@ -128,7 +135,7 @@ class ProbeService(Service):
 
     async def _start(self) -> None:
         config = self._config
-        pauses = Pauses()
+        pauses = self._pauses
         self._spool = await self._run(Spool, str(config.spool), access=self._access)
         self._ledger = await self._run(
             whole_ledger, self._spool.ledger_path, self._reactor.seconds()
@@ -136,7 +143,11 @@ class ProbeService(Service):
         write = self._ledger.writer(self._run)
         memory = LedgerMemory(self._ledger, write, self._reactor)
         self._prober = prober = Prober(
-            self._reactor, **config.probing, pauses=pauses, memory=memory
+            self._reactor,
+            **config.probing,
+            pauses=pauses,
+            memory=memory,
+            max_waiting=MAX_WAITING,
         )
         await prober.recall_benches()
         self._keeper = JobKeeper(self._spool, self._ledger, self._run, self._reactor)
@@ -146,6 +157,7 @@ class ProbeService(Service):
             self._meter,
             self._reactor,
             lambda: prober.is_held,
+            lambda: prober.alarm is not None,
         )
         self._engine = Engine(self._reactor, self._prober, work, idle=IDLE)
         self._apply(config)
@@ -183,6 +195,8 @@ class ProbeService(Service):
         assert self._keeper is not None
         assert self._engine is not None
         ladder = config.ladder
+        self._stop_file.path = None if config.stop_file is None else Path(config.stop_file)
+        self._look_for_the_stop_file()
         self._keeper.deadline = config.deadline
         self._keeper.options = JobOptions(
             defuse_formulas=config.defuse_formulas, flags=config.flags
@@ -249,7 +263,20 @@ class ProbeService(Service):
 
     def _tick(self) -> Deferred[None]:
         assert self._keeper is not None
+        self._look_for_the_stop_file()
         return Deferred.fromCoroutine(self._keeper.tick())
+
+    def _look_for_the_stop_file(self) -> None:
+        if not self._stop_file.has_changed():
+            return
+        assert self._engine is not None
+        self._pauses.is_stopped = self._stop_file.is_there
+        if self._stop_file.is_there:
+            _log.warn("{path} is there: everything is halted", path=str(self._stop_file.path))
+            self._engine.cut()
+        else:
+            _log.warn("the stop file is gone: probing goes on")
+            self._engine.wake()
 
     def stopService(self) -> Deferred[None]:
         """Drain and end."""

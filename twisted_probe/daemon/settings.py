@@ -13,6 +13,7 @@ from attrs import frozen
 
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.job_file import DEADLINE, REVERSE_PATH
+from twisted_probe.routing.customs import TERMS
 from twisted_probe.routing.name_servers import parse_resolver
 from twisted_probe.routing.sites import DEFAULT_LIMITS
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS
@@ -236,6 +237,23 @@ SETTINGS: tuple[Setting, ...] = (
         "that you have met",
     ),
     Setting(
+        key="opt_out",
+        meaning="A file of those who are never asked, one a line: an address, a domain, or, "
+        "behind a full stop, a domain and all below it. A relative path is looked for beside this "
+        "file.",
+        kind=Text("the path of a file", path_text),
+        unit="path",
+        reason="whoever asks not to be probed has to be heard; their results say skipped",
+    ),
+    Setting(
+        key="stop_file",
+        meaning="A file that halts everything: as long as it is there every session is cut and "
+        "nobody is asked; the recipients wait. A relative path is looked for beside this file.",
+        kind=Text("the path of a file", path_text),
+        unit="path",
+        reason="a file can be made by anything, in a hurry and without this program",
+    ),
+    Setting(
         key="log_format",
         meaning="How the log is written: lines for people, or a JSON object a line.",
         kind=Choice(LOG_FORMATS),
@@ -282,6 +300,23 @@ SETTINGS: tuple[Setting, ...] = (
         unit="port number",
         reason="a fixed one allows a single session for each exchanger at a time, and is only "
         "for firewalls that want one",
+    ),
+    Setting(
+        table="source",
+        key="weight",
+        meaning="Its share of the sessions, beside those of the other sources.",
+        kind=Whole(1, 1000),
+        default=1,
+        unit="parts",
+        reason="a source with a better name, or a wider line, can take more of the work",
+    ),
+    Setting(
+        table="source",
+        key="ceiling",
+        meaning="The sessions that it may have at once, over all sites.",
+        kind=Whole(1, 20000),
+        unit="sessions",
+        reason="limits.sessions is enough for all of them, unless a new address is to be warmed up",
     ),
     Setting(
         table="timeouts",
@@ -367,6 +402,46 @@ SETTINGS: tuple[Setting, ...] = (
         default=DEFAULT_LIMITS.per_site,
         unit="sessions",
         reason="few enough to be nobody's burden; Postfix grants one client 50",
+    ),
+    Setting(
+        table="limits",
+        key="first_sessions",
+        meaning="Sessions at once with a site of which nothing is known yet; each one that goes "
+        "well allows one more, up to per_site.",
+        kind=Whole(1, 50),
+        default=DEFAULT_LIMITS.first_sessions,
+        unit="sessions",
+        reason="a small host is not met with all at once; Postfix begins with a quarter too "
+        "(initial_destination_concurrency)",
+    ),
+    Setting(
+        table="limits",
+        key="rejections",
+        meaning="Rejected recipients that one site, and one exchanger address, may have in a "
+        "burst, over all sources.",
+        kind=Whole(20, 100000, why_least="two sessions' worth"),
+        default=DEFAULT_LIMITS.rejections,
+        unit="rejections",
+        reason="many unknown users in a row are how a harvest of addresses looks",
+    ),
+    Setting(
+        table="limits",
+        key="rejections_per_second",
+        meaning="Rejected recipients a second behind that burst.",
+        kind=Number("rejections a second", 0.01, 1000),
+        default=DEFAULT_LIMITS.rejections_per_second,
+        unit="rejections a second",
+        reason="filters count unknown users by the minute and the hour",
+    ),
+    Setting(
+        table="limits",
+        key="rest",
+        meaning="How long a site is left alone after it has complained of us (421, 4.7.x, words "
+        "about pace); each further complaint doubles that, up to an hour.",
+        kind=_seconds(3600, "an hour", least=0),
+        default=DEFAULT_LIMITS.rest,
+        unit="seconds",
+        reason="exchangers count connections by the minute (Postfix: anvil_rate_time_unit)",
     ),
     Setting(
         table="limits",
@@ -504,6 +579,56 @@ SETTINGS: tuple[Setting, ...] = (
         kind=TLS_MODES,
         unit="one of three words",
         reason="one exchanger's handshake may be broken, another's must not be missing",
+    ),
+    Setting(
+        table="site",
+        key="skip",
+        meaning="Whether nobody is asked there; whoever would be is unknown, with the reason "
+        "skipped.",
+        kind=Flag(),
+        unit="true or false",
+        reason="some operators ask not to be probed, and some exchangers tell nothing",
+    ),
+    *(
+        Setting(table="site", key=key, meaning=meaning, kind=TERMS[key], unit=unit, reason=reason)
+        for key, meaning, unit, reason in (
+            (
+                "sessions",
+                "Sessions at once, over all sources, in the place of limits.per_site.",
+                "sessions",
+                "some take more, and some less; the package's providers.toml knows the large ones",
+            ),
+            (
+                "starts_per_second",
+                "What limits.starts_per_second is there.",
+                "sessions a second",
+                "your own exchangers bear more than a stranger's",
+            ),
+            (
+                "errors_per_session",
+                "What limits.errors_per_session is there.",
+                "rejections",
+                "some hang up earlier than Postfix does",
+            ),
+            (
+                "recipients_per_session",
+                "What limits.recipients_per_session is there.",
+                "recipients",
+                "some close the connection after a few",
+            ),
+            (
+                "recipients_per_transaction",
+                "Recipients of one transaction; another one is begun for the next.",
+                "recipients",
+                "some answer 452 to more of them, which is learned too",
+            ),
+            (
+                "one_domain",
+                "Whether the recipients of a transaction have to be of one domain.",
+                "true or false",
+                "exchangers of many tenants refuse to mix them (451 4.4.4)",
+            ),
+        )
     ),
 )
 

@@ -23,6 +23,7 @@ from twisted_probe.jobs.rescue import alarms
 from twisted_probe.jobs.spool import Spool
 from twisted_probe.jobs.switches import Kind
 from twisted_probe.jobs.writer import Run
+from twisted_probe.routing.benches import key_of
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.prober import Prober
 from twisted_probe.routing.work import Task, Work
@@ -79,7 +80,8 @@ class Meter:
 
 
 class MeteredWork:
-    """A `Work` that counts what is settled in another, and hands out nothing while `is_held`."""
+    """A `Work` that counts what is settled in another, and hands out nothing while `is_held`
+    and one at a time while `is_alarmed`."""
 
     def __init__(
         self,
@@ -87,15 +89,20 @@ class MeteredWork:
         meter: Meter,
         clock: IReactorTime,
         is_held: Callable[[], bool] = lambda: False,
+        is_alarmed: Callable[[], bool] = lambda: False,
     ) -> None:
         self._work = work
         self._meter = meter
         self._clock = clock
         self._is_held = is_held
+        self._is_alarmed = is_alarmed
 
     def take(self, limit: int) -> Deferred[Sequence[Task]]:
         """See `Work`."""
-        return succeed(()) if self._is_held() else self._work.take(limit)
+        if self._is_held():
+            return succeed(())
+        # One is enough to try whether the trouble has passed.
+        return self._work.take(1 if self._is_alarmed() else limit)
 
     def report(self, settled: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:
         """See `Work`."""
@@ -120,7 +127,8 @@ class MeteredWork:
 class Load:
     """What the daemon is busy with: sessions that are `open`, of `most`; those that wait for
     their turn, by site; recipients `in_hand`; and whether it is `paused`, or has `no_source` that
-    is not. `pauses` says in words what else is paused."""
+    is not; `alarm` is what is wrong with this machine. `pauses` says in words what else is
+    paused."""
 
     open: int
     most: int
@@ -129,6 +137,7 @@ class Load:
     paused: bool = False
     no_source: bool = False
     pauses: str = ""
+    alarm: str = ""
 
 
 def limit_of(load: Load, jobs: Sequence[Progress], now: float) -> dict[str, str]:
@@ -140,6 +149,8 @@ def limit_of(load: Load, jobs: Sequence[Progress], now: float) -> dict[str, str]
     due = [one.earliest for one in going if one.earliest is not None]
     if load.paused:
         by, words = "paused", "paused"
+    elif load.alarm:
+        by, words = "alarm", load.alarm
     elif load.no_source:
         by, words = "paused", "every source is paused"
     elif load.open >= load.most:
@@ -325,6 +336,7 @@ class Figures:
             in_hand=self._engine.in_hand,
             paused=switchboard.is_paused,
             no_source=self._prober.is_held and not switchboard.is_paused,
+            alarm=self._prober.alarm or "",
             pauses=f"what is paused: {', '.join(names)}" if names else "",
         )
 
@@ -340,7 +352,7 @@ class Figures:
                 "refused_by": [
                     {"site": site, "until": iso_time(until)}
                     for address, site, until in benched
-                    if address == source.address
+                    if address == key_of(source)
                 ],
             }
             for source in sorted(sources.all, key=lambda source: source.ip.packed)

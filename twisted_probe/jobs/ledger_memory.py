@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.writer import Writer
 from twisted_probe.routing.memory import Benched, Known, Learned, Memory
+from twisted_probe.routing.tempo import Tempo
 
 
 class LedgerMemory:
@@ -42,6 +43,14 @@ class LedgerMemory:
     def learn(self, address: str, learned: Learned) -> Deferred[None]:
         """See `Memory`."""
         return self._write(self._ledger.learn, address, learned)
+
+    def tempo(self, site: str) -> Deferred[Tempo | None]:
+        """See `Memory`."""
+        return self._write(self._ledger.tempo, site)
+
+    def keep_tempo(self, site: str, tempo: Tempo) -> Deferred[None]:
+        """See `Memory`."""
+        return self._write(self._ledger.keep_tempo, site, tempo)
 
     def bench(self, benched: Benched) -> Deferred[None]:
         """See `Memory`."""

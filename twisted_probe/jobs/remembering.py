@@ -1,6 +1,7 @@
 """What outlives a session, in the ledger.
 
-Knows the tables `known`, `learned` and `benches`; not what is made of them (`routing.memory`).
+Knows the tables `known`, `learned`, `tempos` and `benches`; not what is made of them
+(`routing.memory`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from attrs import asdict
 
 from twisted_probe.jobs.database import transaction
 from twisted_probe.routing.memory import Benched, Known, Learned
+from twisted_probe.routing.tempo import Tempo
 from twisted_probe.smtp.manner import Manner
 from twisted_probe.vocabulary.reply import Reply, Stage
 
@@ -67,6 +69,19 @@ class Remembering:
                 "INSERT OR REPLACE INTO learned VALUES (?, ?, ?)", (address, manner, learned.at)
             )
 
+    def tempo(self, site: str) -> Tempo | None:
+        """How fast a site was asked last."""
+        row = self._database.execute("SELECT tempo FROM tempos WHERE site = ?", (site,)).fetchone()
+        return None if row is None else Tempo(**json.loads(row[0]))
+
+    def keep_tempo(self, site: str, tempo: Tempo) -> None:
+        """Keep how fast a site was asked last."""
+        with transaction(self._database) as database:
+            database.execute(
+                "INSERT OR REPLACE INTO tempos VALUES (?, ?, ?)",
+                (site, json.dumps(asdict(tempo)), tempo.at),
+            )
+
     def bench(self, benched: Benched) -> None:
         """Keep that a site has refused a source."""
         with transaction(self._database) as database:
@@ -81,6 +96,7 @@ class Remembering:
             database.execute("DELETE FROM benches WHERE until <= ?", (now,))
             database.execute("DELETE FROM known WHERE kept_at <= ?", (now - KEPT,))
             database.execute("DELETE FROM learned WHERE at <= ?", (now - KEPT,))
+            database.execute("DELETE FROM tempos WHERE at <= ?", (now - KEPT,))
             rows = database.execute("SELECT source, site, until FROM benches").fetchall()
         return [Benched(*row) for row in rows]
 

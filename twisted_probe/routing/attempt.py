@@ -6,45 +6,27 @@ the answers amount to `routing.evidence`'s.
 
 from __future__ import annotations
 
-import random
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from attrs import evolve, field, frozen
-from twisted.internet.defer import CancelledError, Deferred
+from attrs import evolve
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
+from twisted_probe.routing.benches import key_of
 from twisted_probe.routing.evidence import Evidence, Request, Trouble
-from twisted_probe.routing.exchangers import NoExchanger, find_route
-from twisted_probe.routing.life import Life
-from twisted_probe.routing.memory import Benched, Known, Learned, Memory
-from twisted_probe.routing.names import Names
-from twisted_probe.routing.networks import Networks
-from twisted_probe.routing.overrides import Overrides
-from twisted_probe.routing.pauses import Held, Pauses
-from twisted_probe.routing.ports import Ports
-from twisted_probe.routing.scribe import Scribe
-from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites, Slot
-from twisted_probe.routing.sources import BENCH, Sources
-from twisted_probe.smtp.conversation import SessionReport, converse
-from twisted_probe.smtp.errors import (
-    LocalExhaustion,
-    NoRoute,
-    SessionError,
-    SessionLost,
-    SourceUnavailable,
-    TlsFailed,
-)
-from twisted_probe.smtp.factory import ProbeFactory
-from twisted_probe.smtp.limits import Timeouts
-from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
-from twisted_probe.smtp.tls import Encryption, TlsClient, TlsMode
-from twisted_probe.verdict.ladder import Ladder
-from twisted_probe.verdict.rules import Rules
-from twisted_probe.vocabulary.address import Address, parse_reverse_path
+from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
+from twisted_probe.routing.memory import Benched, Known
+from twisted_probe.routing.path import Path
+from twisted_probe.routing.pauses import Held
+from twisted_probe.routing.sessions import STOPPED, Answered, Errand, Sessions
+from twisted_probe.routing.sources import BENCH
+from twisted_probe.routing.tools import Tools
+from twisted_probe.routing.watchdog import Trouble as OurTrouble
+from twisted_probe.smtp.conversation import SessionReport
+from twisted_probe.smtp.errors import LocalExhaustion, SourceUnavailable, TlsFailed
+from twisted_probe.smtp.manner import Manner
+from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.reply import Stage
@@ -55,48 +37,12 @@ _log = Logger()
 
 #: Sessions of one attempt that may end in trouble; Postfix smtp_mx_session_limit.
 MAX_TROUBLED_SESSIONS = 2
+#: Seconds until it is worth while to look again whether a site's queue is shorter.
+QUEUE = 10.0
 #: Letters and digits of a control's local part: more than anybody has by chance.
 CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
-_STOPPED = "the reactor has stopped"
-_SKIPPED = "not asked: the domain accepts a random recipient"
-
-
-@frozen(kw_only=True)
-class Tools:
-    """What the attempts of one prober share that begin between two of its reconfigurations."""
-
-    reactor: Any
-    names: Names
-    sources: Sources
-    sites: Sites
-    networks: Networks
-    memory: Memory
-    reverse_path: str
-    port: int
-    control: bool
-    timeouts: Timeouts
-    ladder: Ladder
-    rng: random.Random
-    ports: Ports = field(factory=Ports)
-    pauses: Pauses = field(factory=Pauses)
-    life: Life | None = None
-    limits: Limits = DEFAULT_LIMITS
-    rules: Rules | None = None
-    tls: TlsClient = field(factory=TlsClient)
-    overrides: Overrides = field(factory=Overrides)
-    evidence: bool = False
-    hits: Counter[str] = field(factory=Counter)
-    controls: Controls = DEFAULT_CONTROLS
-
-    def now(self) -> float:
-        """Seconds of the reactor's clock."""
-        return float(self.reactor.seconds())
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the reactor has stopped: nothing may be asked or dialled any more."""
-        return self.life is not None and self.life.is_over
+_CATCH_ALL = "not asked: the domain accepts a random recipient"
 
 
 class Attempt:
@@ -105,12 +51,14 @@ class Attempt:
     def __init__(
         self,
         tools: Tools,
+        sessions: Sessions,
         domain: str,
         retry: Retry | None,
         requests: Sequence[Request],
         wishes: Wishes = NO_WISHES,
     ) -> None:
         self._tools = tools
+        self._sessions = sessions
         self._domain = domain
         self._retry = retry
         self._requests = requests
@@ -129,7 +77,8 @@ class Attempt:
         # Those whom nobody has answered for good.
         self._open = {request.address for request in requests}
         self._site: str | None = None
-        self._waiting: Deferred[Slot] | None = None
+        self._hosts: frozenset[str] = frozenset()
+        self._errand: Errand | None = None
         self._recalled: Held | None = None
         self._is_taken_back = False
 
@@ -149,22 +98,23 @@ class Attempt:
             raise
 
     def recall(self) -> None:
-        """Begin no more sessions. One that is open goes on to its end; for one that waits its
-        turn see `unwanted_slot`."""
+        """Begin no more sessions. One that is open goes on to its end; `recheck` ends the
+        waiting for one."""
         self._recalled = Held("taken back")
 
-    def unwanted_slot(self) -> Deferred[Slot] | None:
-        """The slot that is waited for although no session may begin any more; to be withdrawn."""
-        if self._waiting is None or self._held() is None:
-            return None
-        self._is_taken_back = True
-        return self._waiting
+    def recheck(self) -> None:
+        """Something was paused: wait for a session no longer if none may begin any more."""
+        errand = self._errand
+        if errand is not None and errand.is_waiting and self._held() is not None:
+            self._is_taken_back = True
+            errand.done.cancel()
 
     def _held(self) -> Held | None:
         if self._recalled is not None:
             return self._recalled
         source = self._evidence.source
-        return self._tools.pauses.held(self._site, None if source is None else source.address)
+        address = None if source is None else source.address
+        return self._tools.pauses.held(self._site, address, self._hosts)
 
     def _stop_if_held(self) -> None:
         held = self._held()
@@ -175,7 +125,10 @@ class Attempt:
         tools = self._tools
         self._stop_if_held()
         if tools.is_over:
-            return self.failed(Reason.CONNECTION_LOST, _STOPPED)
+            return self.failed(Reason.CONNECTION_LOST, STOPPED)
+        held = tools.watchdog.may_not_begin(tools.now())
+        if held is not None:
+            raise held
         try:
             route = await find_route(
                 tools.names,
@@ -185,29 +138,51 @@ class Attempt:
                 tools.networks.why_forbidden,
             )
         except NoExchanger as nobody:
+            self._watch_the_dns(nobody)
             return self.failed(nobody.reason, str(nobody), retry=not nobody.is_final)
-        self._site = route.site
+        tools.watchdog.worked(OurTrouble.DNS)
+        site = self._site = self._site_of(route.exchangers[0], route)
+        self._hosts = route.hosts
         self._stop_if_held()
-        source = self._choose(route.site, route.exchangers)
+        if tools.max_waiting is not None and tools.sites.waiting_at(site) >= tools.max_waiting:
+            raise Held(f"{tools.max_waiting} sessions wait for {site}", QUEUE)
+        skipped = next((host for host in sorted(route.hosts) if tools.customs.at(host).skip), None)
+        if skipped is not None:
+            words = f"{skipped} is never asked ([[site]] skip)"
+            return self.failed(Reason.SKIPPED, words, retry=False)
+        source = self._choose(site, route.exchangers)
         if source is None:
-            return self._without_source(route.site)
+            return self._without_source(site)
         self._evidence.source = source
         if tools.control if self._wishes.control is None else self._wishes.control:
             self._evidence.known = await self._known(source)
-        reachable = [each for each in route.exchangers if each.family == source.family]
         self._evidence.exchangers = route.hosts
-        held = None
+        tools.sources.begin(source, site)
         try:
-            await self._walk(route.site, reachable, source)
+            await self._walk(route, source)
+            if self._open:
+                held = tools.watchdog.held()
         except Held as stopped:
             held = stopped
-        if self._evidence.is_blocked:
-            await self._bench(source, route.site)
+        finally:
+            talked = bool(self._evidence.answers) and not self._evidence.is_blocked
+            tools.sources.end(source, site, went_well=talked)
         if self._evidence.known is not None:
             await tools.memory.remember(self._domain, source.address, self._evidence.known)
         if held is not None:
             raise held
         return self._outcomes()
+
+    def _watch_the_dns(self, nobody: NoExchanger) -> None:
+        """Raises Held when it is not this domain's trouble."""
+        watchdog = self._tools.watchdog
+        if nobody.reason is not Reason.DNS_ERROR:
+            watchdog.worked(OurTrouble.DNS)
+            return
+        watchdog.failed(OurTrouble.DNS, self._domain)
+        held = watchdog.held()
+        if held is not None:
+            raise held
 
     def failed(self, reason: Reason, text: str, *, retry: bool = True) -> list[Outcome]:
         """The same outcome for all who have none yet."""
@@ -253,7 +228,7 @@ class Attempt:
                 before is not None
                 and before.family in families
                 and self._wishes.allow(before)
-                and not sources.is_benched(before, site, now)
+                and sources.may_go(before, site, now)
             ):
                 held = pauses.held(source=before.address)
                 if held is not None:
@@ -288,30 +263,36 @@ class Attempt:
 
     # --- The walk ----------------------------------------------------------------------------
 
-    async def _walk(self, site: str, exchangers: list[Exchanger], source: Source) -> None:
+    def _site_of(self, exchanger: Exchanger, route: Route) -> str:
+        """The site that a session with this exchanger counts for."""
+        return self._tools.customs.site(exchanger.name) or route.site
+
+    async def _walk(self, route: Route, source: Source) -> None:
         """Ask one exchanger after the other about those whom nobody has answered for good."""
+        exchangers = [each for each in route.exchangers if each.family == source.family]
         left = list(dict.fromkeys(request.address for request in self._requests))
         troubled = 0
         for exchanger in exchangers:
             elsewhere: list[Address] = []
-            manner = known = await self._manner(exchanger)
-            failed = None
+            site = self._site_of(exchanger, route)
+            manner: Manner | None = None
+            failed: str | None = None
             while left:
-                if self._is_skipped(exchanger):
-                    self._skip(left, exchanger)
+                if self._is_catch_all(exchanger):
+                    self._leave_catch_all(left, exchanger)
                     left = []
                     break
-                async with self._tools.ports.held(source, exchanger.address):
-                    report = await self._session(site, exchanger, source, left, manner, failed)
-                elsewhere += self._evidence.note(report, exchanger, self._tools.now())
+                path = Path(site, exchanger, source, self._evidence.reverse_path, manner, failed)
+                answered = await self._ask(path, left)
+                report, before = answered.report, answered.manner
+                if answered.dialogue is not None:
+                    self._evidence.listen(answered.dialogue)
+                noted = self._evidence.note(report, exchanger, self._tools.now())
+                # The others are recipients of whoever shared the session.
+                elsewhere += [each for each in noted if each in left]
                 left = list(report.unanswered)
                 self._open = {*elsewhere, *left}
-                manner, before = report.manner, manner
-                lesson = _lesson(known, before, report)
-                if lesson != known:
-                    known = lesson
-                    learned = Learned(lesson, self._tools.now())
-                    await self._tools.memory.learn(exchanger.address, learned)
+                manner = report.manner
                 gives_up_tls = before.starttls > manner.starttls
                 failed = _without_tls(report) if gives_up_tls else failed
                 is_troubled = report.refusal is not None or report.failure is not None
@@ -319,7 +300,10 @@ class Attempt:
                 # plaintext stands for the one that gave up TLS.
                 is_half = gives_up_tls or before.extended > manner.extended
                 troubled += is_troubled and not is_half and _was_connected(report)
-                if self._evidence.is_blocked or troubled >= MAX_TROUBLED_SESSIONS:
+                if self._evidence.is_blocked:
+                    await self._bench(source, site)
+                    return
+                if troubled >= MAX_TROUBLED_SESSIONS:
                     return
                 # A session that brought nothing is repeated only where it can be done otherwise.
                 if not report.answers and (manner == before or self._tools.is_over):
@@ -328,110 +312,40 @@ class Attempt:
                     break
             left = elsewhere + left
 
-    async def _session(
-        self,
-        site: str,
-        exchanger: Exchanger,
-        source: Source,
-        recipients: Sequence[Address],
-        manner: Manner,
-        failed: str | None,
-    ) -> SessionReport:
-        """One session, from the slot to the end of the connection."""
-        tools = self._tools
-        reverse_path = parse_reverse_path(self._evidence.reverse_path)
-        slot = await self._slot(site, exchanger)
-        scribe = Scribe(exchanger, tools.now()) if tools.evidence else None
-        factory = ProbeFactory(
-            source, tools.timeouts, tools.limits.recipients_per_session, transcript=scribe
-        )
+    async def _ask(self, path: Path, recipients: Sequence[Address]) -> Answered:
+        """One session, or a part of one; as long as nothing is paused that it needs."""
+        self._stop_if_held()
+        witnesses = partial(self._evidence.witnesses, exchanger=path.exchanger)
+        control = self._control_to_ask(path.exchanger)
+        errand = self._errand = Errand(recipients, control, witnesses, self._held)
+        self._sessions.board(self._tools, path, errand)
         try:
-            if tools.is_over:
-                raise SessionLost(_STOPPED, host=exchanger.address)
-            # Asked of the very address that is dialled, at the moment when it is.
-            why = tools.networks.why_forbidden(exchanger.address)
-            if why is not None:
-                raise NoRoute(f"never dialled: {why}", host=exchanger.address)
-            if tools.sources.named(source.address) is None:
-                raise SourceUnavailable(
-                    f"{source.address} is not among the sources any more", host=exchanger.address
-                )
-            if tools.sources.is_benched(source, site, tools.now()):
-                raise _Benched(f"{source.address} was refused meanwhile", host=exchanger.address)
-            session = await factory.connect(tools.reactor, exchanger.address, tools.port)
-            return await converse(
-                session,
-                recipients,
-                reverse_path,
-                control=self._control_to_ask(exchanger),
-                max_errors=tools.limits.errors_per_session,
-                manner=manner,
-                encryption=self._encryption(exchanger, failed),
-                witnesses=partial(self._evidence.witnesses, exchanger=exchanger),
-            )
-        except SessionError as error:
-            return SessionReport(
-                answers={}, unanswered=tuple(recipients), failure=error, manner=manner
-            )
+            return await errand.done
         except CancelledError:
-            # Whoever cancels hears of it when nothing of the session is left.
-            await factory.closed()
+            await self._sessions.left(errand)
+            if self._is_taken_back:
+                self._stop_if_held()
             raise
         finally:
-            slot.release()
-            if scribe is not None:
-                self._evidence.listen(scribe.dialogue)
+            self._errand = None
 
-    def _is_skipped(self, exchanger: Exchanger) -> bool:
+    def _is_catch_all(self, exchanger: Exchanger) -> bool:
         """Whether nobody need be asked: the domain is known to accept everybody, and the operator
         wants to know no more."""
         control = self._evidence.control_reply(exchanger)
         is_catch_all = control is not None and control.is_positive
         return self._tools.controls.skip_catch_all and is_catch_all
 
-    def _skip(self, left: Sequence[Address], exchanger: Exchanger) -> None:
+    def _leave_catch_all(self, left: Sequence[Address], exchanger: Exchanger) -> None:
         trouble = Trouble(
             reason=Reason.CATCH_ALL,
             retry=False,
-            text=_SKIPPED,
+            text=_CATCH_ALL,
             exchanger=exchanger,
             catch_all=True,
         )
         self._evidence.troubles.update(dict.fromkeys(left, trouble))
         self._open.difference_update(left)
-
-    async def _manner(self, exchanger: Exchanger) -> Manner:
-        """The manner that earlier sessions have advised."""
-        learned = await self._tools.memory.learned(exchanger.address)
-        return UNKNOWN_MANNER if learned is None else learned.fresh(self._tools.now())
-
-    def _encryption(self, exchanger: Exchanger, failed: str | None) -> Encryption | None:
-        client = self._tools.tls
-        override = self._tools.overrides.at(exchanger.name)
-        mode = client.tls.mode if override is None else override.tls or client.tls.mode
-        if mode is TlsMode.NEVER:
-            return None
-        # The name of an address literal is the address in brackets.
-        name = exchanger.address if exchanger.name.startswith("[") else exchanger.name
-        return Encryption(client, name, is_required=mode is TlsMode.REQUIRED, failed=failed)
-
-    async def _slot(self, site: str, exchanger: Exchanger) -> Slot:
-        """Wait for the turn of a session, as long as nothing is paused that it needs."""
-        self._stop_if_held()
-        self._waiting = self._tools.sites.slot(site, exchanger.address)
-        try:
-            slot = await self._waiting
-        except CancelledError:
-            if self._is_taken_back:
-                self._stop_if_held()
-            raise
-        finally:
-            self._waiting = None
-        held = self._held()
-        if held is not None:
-            slot.release()
-            raise held
-        return slot
 
     async def _bench(self, source: Source, site: str) -> None:
         """Keep the source away from a site that has shut it out, and tell the operator."""
@@ -447,7 +361,7 @@ class Attempt:
         )
         if sources.is_paused(site, self._tools.now()):
             _log.warn("{site} is paused: it is left alone by all sources", site=site)
-        await self._tools.memory.bench(Benched(source.address, site, until))
+        await self._tools.memory.bench(Benched(key_of(source), site, until))
 
     def _control_to_ask(self, exchanger: Exchanger) -> Address | None:
         known = self._evidence.known
@@ -460,30 +374,10 @@ class Attempt:
         return Address(local=known.control, domain=self._domain, text=text)
 
 
-class _Benched(SourceUnavailable):
-    """The site has refused the source, or too many of them, while the session waited its turn."""
-
-    reason = Reason.BLOCKLISTED
-
-
 def _was_connected(report: SessionReport) -> bool:
     """Whether there was a session at all; an address that does not answer costs nothing."""
     failure = report.failure
     return failure is None or failure.stage is not Stage.CONNECT
-
-
-def _lesson(known: Manner, before: Manner, report: SessionReport) -> Manner:
-    """What is worth keeping of a session's manner, where `known` was kept and `before` was tried.
-
-    That a session was lost under TLS says nothing of the next handshake, nor one that was lost
-    upon EHLO of the next one, until HELO has worked.
-    """
-    manner, failure = report.manner, report.failure
-    if not (isinstance(failure, TlsFailed) or manner.starttls > before.starttls):
-        manner = evolve(manner, starttls=known.starttls)
-    if isinstance(failure, SessionLost) and failure.stage is Stage.EHLO and not failure.replies:
-        manner = evolve(manner, extended=known.extended)
-    return manner
 
 
 def _without_tls(report: SessionReport) -> str:

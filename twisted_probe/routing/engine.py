@@ -102,12 +102,13 @@ class Engine:
         await self._pulling
         # Sessions that are open go on to their end; no other is begun.
         self._prober.recall([asking for asking in self._probing.values() if asking is not None])
-        cut = self._clock.callLater(grace, self._cut)
+        cut = self._clock.callLater(grace, self.cut)
         await DeferredList(list(self._probing))
         if cut.active():
             cut.cancel()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """Cut every session at once; whoever was not answered is given back."""
         for asking in list(self._probing.values()):
             if asking is not None:
                 asking.cancel()

@@ -1,5 +1,5 @@
 """What must outlive a session: the control of each domain and what it showed, the manner in which
-each exchanger wants to be talked to, and which site has refused which source.
+each exchanger wants to be talked to, how fast each site is asked, and which has refused whom.
 
 Knows the contract, and a version of it in RAM; the ledger's is `jobs.ledger_memory`. It is asked
 once for a batch, never for each recipient.
@@ -19,6 +19,7 @@ from typing import Generic, Protocol, TypeVar
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, succeed
 
+from twisted_probe.routing.tempo import Tempo
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.vocabulary.reply import Reply
 
@@ -90,7 +91,8 @@ class Learned:
 
 @frozen
 class Benched:
-    """A source, by its address, that stays away from a site until then (POSIX seconds)."""
+    """A source, by its address (IPv6: its network), that stays away from a site until then (POSIX
+    seconds)."""
 
     source: str
     site: str
@@ -98,8 +100,8 @@ class Benched:
 
 
 class Memory(Protocol):
-    """Where `Known`, `Learned` and `Benched` are kept. What keeps them fires once they are kept
-    as safely as they will be."""
+    """Where `Known`, `Learned`, `Tempo` and `Benched` are kept. What keeps them fires once they
+    are kept as safely as they will be."""
 
     def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
         """What is known of `domain` from `source` (an address). Where that is nothing, `control`
@@ -119,6 +121,14 @@ class Memory(Protocol):
         """Keep it in the place of what it has taught before."""
         ...
 
+    def tempo(self, site: str) -> Deferred[Tempo | None]:
+        """How fast the site was asked last."""
+        ...
+
+    def keep_tempo(self, site: str, tempo: Tempo) -> Deferred[None]:
+        """Keep it in the place of the one before."""
+        ...
+
     def bench(self, benched: Benched) -> Deferred[None]:
         """Keep that a site has refused a source."""
         ...
@@ -134,6 +144,7 @@ class MemoryInRam:
     def __init__(self, max_domains: int = MAX_DOMAINS) -> None:
         self._known: _Lately[tuple[str, str], Known] = _Lately(max_domains)
         self._learned: _Lately[str, Learned] = _Lately(max_domains)
+        self._tempos: _Lately[str, Tempo] = _Lately(max_domains)
         self._benched: dict[tuple[str, str], Benched] = {}
 
     def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
@@ -157,6 +168,15 @@ class MemoryInRam:
     def learn(self, address: str, learned: Learned) -> Deferred[None]:
         """See `Memory`."""
         self._learned.put(address, learned)
+        return succeed(None)
+
+    def tempo(self, site: str) -> Deferred[Tempo | None]:
+        """See `Memory`."""
+        return succeed(self._tempos.get(site))
+
+    def keep_tempo(self, site: str, tempo: Tempo) -> Deferred[None]:
+        """See `Memory`."""
+        self._tempos.put(site, tempo)
         return succeed(None)
 
     def bench(self, benched: Benched) -> Deferred[None]:

@@ -6,7 +6,7 @@ pause is a state and never a result: whoever is held was not asked, and no attem
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from twisted_probe.vocabulary.outcome import Outcome
 
@@ -34,24 +34,31 @@ class Held(Exception):
 class Pauses:
     """What is paused, to be changed at any time; nothing is at first.
 
-    `sites` are names of sites, or of an exchanger that a site has; `sources` are addresses.
+    `is_stopped` is everything too, as long as the stop file is there. `sites` are names of
+    sites, or of an exchanger that a site has; `sources` are addresses.
     """
 
     def __init__(self) -> None:
         self.everything = False
+        self.is_stopped = False
         self.sites: set[str] = set()
         self.sources: set[str] = set()
 
-    def has_site(self, site: str) -> bool:
+    def has_site(self, site: str, hosts: Iterable[str] = ()) -> bool:
         """Whether this site is paused, by its name or by that of one of its exchangers."""
-        return bool(self.sites) and not self.sites.isdisjoint((site, *site.split(",")))
+        names = (site, *site.split(","), *hosts)
+        return bool(self.sites) and not self.sites.isdisjoint(names)
 
-    def held(self, site: str | None = None, source: str | None = None) -> Held | None:
-        """Why a session to `site` from `source` must not begin, or None; None for what is not
-        known yet."""
+    def held(
+        self, site: str | None = None, source: str | None = None, hosts: Iterable[str] = ()
+    ) -> Held | None:
+        """Why a session to `site`, which has the `hosts`, from `source` must not begin, or None;
+        None for what is not known yet."""
         if self.everything:
             return Held("everything is paused")
-        if site is not None and self.has_site(site):
+        if self.is_stopped:
+            return Held("the stop file is there")
+        if site is not None and self.has_site(site, hosts):
             return Held(f"the site {site} is paused", HOLD)
         if source is not None and source in self.sources:
             return Held(f"the source {source} is paused", HOLD)

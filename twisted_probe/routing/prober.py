@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from attrs import evolve, frozen
@@ -16,19 +16,23 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from twisted_probe.routing.attempt import Attempt, Tools
+from twisted_probe.routing.attempt import Attempt
 from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
+from twisted_probe.routing.customs import Customs, Override
 from twisted_probe.routing.evidence import Request
 from twisted_probe.routing.life import Life
 from twisted_probe.routing.memory import Memory, MemoryInRam
 from twisted_probe.routing.name_servers import system_resolvers
 from twisted_probe.routing.names import DnsNames, Names
 from twisted_probe.routing.networks import Networks
-from twisted_probe.routing.overrides import Override, Overrides
+from twisted_probe.routing.opt_out import NOBODY, OptOut
 from twisted_probe.routing.own_addresses import is_own
 from twisted_probe.routing.pauses import Held, Pauses
+from twisted_probe.routing.sessions import Sessions
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
 from twisted_probe.routing.sources import Sources
+from twisted_probe.routing.stream import WINDOW, stream
+from twisted_probe.routing.tools import Tools
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
 from twisted_probe.smtp.tls import DEFAULT_TLS, Tls, TlsClient
 from twisted_probe.verdict.ladder import DEFAULT_LADDER, Ladder
@@ -70,7 +74,9 @@ class Prober:
     is what is paused, and may change at any time (then call `recheck`). `rules` read the replies
     in the place of the package's own. `tls` says how sessions are encrypted, and `sites` what
     holds at some exchangers otherwise. `controls` says what is asked beside the recipients. With
-    `evidence` every outcome has the `hearing` that it rests on.
+    `evidence` every outcome has the `hearing` that it rests on. Nobody on the `opt_out` list is
+    ever asked. Where `max_waiting` sessions wait for their turn at a site, others who want one
+    there hear Held at once (None: they wait too).
 
     Raises ValueError for a source, reverse-path, resolver, network or file of authorities that is
     none, and OSError for such a file that cannot be read.
@@ -98,6 +104,8 @@ class Prober:
         sites: Iterable[Override] = (),
         controls: Controls = DEFAULT_CONTROLS,
         evidence: bool = False,
+        opt_out: OptOut = NOBODY,
+        max_waiting: int | None = None,
     ) -> None:
         pool = Sources(sources)
         parse_reverse_path(reverse_path)
@@ -106,6 +114,7 @@ class Prober:
             self._resolvers = tuple(resolvers or system_resolvers())
             names = DnsNames(reactor, self._resolvers)
         self._clock = reactor
+        self._sessions = Sessions()
         self._running: dict[Deferred[list[Outcome]], list[Attempt]] = {}
         self._batches: set[Deferred[None]] = set()
         self._waiting_for_the_end: list[Deferred[None]] = []
@@ -128,10 +137,18 @@ class Prober:
             limits=limits,
             rules=rules,
             tls=TlsClient(tls),
-            overrides=Overrides(sites),
+            customs=Customs(limits, sites),
             controls=controls,
             evidence=evidence,
+            opt_out=opt_out,
+            max_waiting=max_waiting,
         )
+
+    @property
+    def alarm(self) -> str | None:
+        """What is wrong with this machine, in words: while it is so, whoever is asked about hears
+        Held, but for one now and then who tries whether it has passed."""
+        return self._tools.watchdog.alarm
 
     @property
     def sources(self) -> Sources:
@@ -171,6 +188,7 @@ class Prober:
         sites: Iterable[Override] = (),
         controls: Controls = DEFAULT_CONTROLS,
         evidence: bool = False,
+        opt_out: OptOut = NOBODY,
     ) -> None:
         """Be told everything anew, as by the constructor; what is left out has its default.
 
@@ -203,9 +221,10 @@ class Prober:
             limits=limits,
             rules=rules,
             tls=self._tools.tls if tls == self._tools.tls.tls else TlsClient(tls),
-            overrides=Overrides(sites),
+            customs=Customs(limits, sites),
             controls=controls,
             evidence=evidence,
+            opt_out=opt_out,
         )
         self._tools.sites.limit(limits)
 
@@ -247,6 +266,9 @@ class Prober:
                 parsed = parse_entry(address) if isinstance(address, str) else address
             except AddressError as error:
                 outcomes[place] = self._invalid(str(address), error)
+                continue
+            if self._tools.opt_out.has(parsed):
+                outcomes[place] = self._unasked(parsed.text, Reason.SKIPPED, "it is opted out")
             else:
                 requests[place] = Request(parsed, retries[place] if retries else None, wishes)
         size = self._tools.limits.recipients_per_session or MAX_RECIPIENTS
@@ -266,18 +288,29 @@ class Prober:
         self._running[whole] = [attempt for _, attempt in attempts]
         return whole.addBoth(self._ended, whole)
 
+    def stream(
+        self,
+        addresses: Iterable[str | Address],
+        wishes: Wishes = NO_WISHES,
+        window: int = WINDOW,
+    ) -> AsyncIterator[Outcome]:
+        """The outcomes of many, one after the other in the order in which they come, `window` of
+        them asked at once: for lists that are too long to be held. To be used with `async for`;
+        to leave it before its end cuts the sessions."""
+        return stream(lambda address: self.probe(address, None, wishes), addresses, window)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody may be asked now: everything is paused, or every source is."""
+        pauses = self._tools.pauses
+        return pauses.everything or pauses.is_stopped or self.sources.addresses <= pauses.sources
+
     async def recall_benches(self) -> None:
         """Know again which sites have refused which sources, as far as the memory does; to be
         awaited before anybody is asked by a prober whose memory outlives it."""
         now = self._tools.now()
         for each in await self._tools.memory.benches(now):
             self.sources.recall(each.source, each.site, each.until, now)
-
-    @property
-    def is_held(self) -> bool:
-        """Whether nobody may be asked now: everything is paused, or every source is."""
-        pauses = self._tools.pauses
-        return pauses.everything or self.sources.addresses <= pauses.sources
 
     def recall(self, wholes: Iterable[Deferred[list[Outcome]]]) -> None:
         """Begin no more sessions for what `probe_many` has returned; each errbacks Held as soon
@@ -290,10 +323,9 @@ class Prober:
     def recheck(self) -> None:
         """Something was paused: those who wait for it wait no longer. Sessions that are open go
         on to their end."""
-        slots = [
-            attempt.unwanted_slot() for attempts in self._running.values() for attempt in attempts
-        ]
-        self.sites.withdraw([slot for slot in slots if slot is not None])
+        for attempts in list(self._running.values()):
+            for attempt in attempts:
+                attempt.recheck()
 
     def close(self) -> Deferred[None]:
         """Cut every session and ask no more; whoever waits for an outcome hears CancelledError.
@@ -328,7 +360,9 @@ class Prober:
         return result
 
     def _attempt(self, batch: _Batch) -> Attempt:
-        return Attempt(self._tools, batch.domain, batch.retry, batch.requests, batch.wishes)
+        return Attempt(
+            self._tools, self._sessions, batch.domain, batch.retry, batch.requests, batch.wishes
+        )
 
     def _probe_batch(
         self, batch: _Batch, attempt: Attempt, outcomes: dict[int, Outcome], stops: list[Held]
@@ -353,12 +387,11 @@ class Prober:
         return running.addBoth(self._batch_ended, running)
 
     def _invalid(self, text: str, error: AddressError) -> Outcome:
-        return Outcome(
-            address=escaped(text),
-            reason=Reason.INVALID_ADDRESS,
-            text=str(error),
-            checked_at=self._clock.seconds(),
-        )
+        return self._unasked(escaped(text), Reason.INVALID_ADDRESS, str(error))
+
+    def _unasked(self, address: str, reason: Reason, text: str) -> Outcome:
+        now = self._clock.seconds()
+        return Outcome(address=address, reason=reason, text=text, checked_at=now)
 
 
 def _first_error(failure: Any) -> Any:

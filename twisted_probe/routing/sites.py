@@ -1,48 +1,31 @@
-"""How fast: the budget of sessions that a site and an exchanger address have, over all sources.
+"""How fast: who may begin a session now, over all sources, and who has to wait.
 
-Knows numbers of sessions and starts; not who is asked nor from where. A session takes a slot
-from its site *and* from its exchanger address, so neither many names for one host nor many
-hosts behind one name, nor more sources, ever mean more pressure.
+Knows the queues of sites and the budgets that a session takes a slot from: its site's *and* its
+exchanger address's, so that neither many names for one host nor many hosts behind one name, nor
+more sources, ever mean more pressure; and its source's. It does not know who is asked, nor what
+came of it (`routing.sessions`).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from heapq import heappop, heappush
 from ipaddress import IPv6Address, ip_address
+from itertools import count
 from math import inf
 
-from attrs import define, frozen
-from twisted.internet.defer import CancelledError, Deferred
+from attrs import define, field
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from twisted_probe.smtp.limits import MAX_ERRORS, MAX_RECIPIENTS
+from twisted_probe.routing.budget import Budget
+from twisted_probe.routing.customs import Bounds
+from twisted_probe.routing.limits import DEFAULT_LIMITS, Limits
+from twisted_probe.routing.tempo import Tempo
+from twisted_probe.vocabulary.source import Source
 
-
-@frozen
-class Limits:
-    """Ceilings: `sessions` at once in all; `per_site` at once and `starts_per_second` new ones,
-    for each site and for each exchanger address (IPv6: each /64); `errors_per_session` rejections
-    and `recipients_per_session` RCPT commands (0: no limit) until a session ends by itself."""
-
-    sessions: int = 500
-    # Few enough to be nobody's burden; Postfix grants one client 50
-    # (smtpd_client_connection_count_limit).
-    per_site: int = 4
-    starts_per_second: float = 2.0
-    errors_per_session: int = MAX_ERRORS
-    recipients_per_session: int = MAX_RECIPIENTS
-
-
-DEFAULT_LIMITS = Limits()
-
-
-@define
-class _Budget:
-    """What one site or one address has left."""
-
-    active: int = 0
-    next_start: float = 0.0
+__all__ = ["DEFAULT_LIMITS", "Limits", "Sites", "Slot"]
 
 
 @define(eq=False)
@@ -50,26 +33,76 @@ class Slot:
     """The right to hold one session. `release` gives it back; doing so twice is harmless."""
 
     _sites: Sites
-    _keys: tuple[str, str]
+    _wish: _Wish
+    granted_at: float
     _held: bool = True
 
-    def release(self) -> None:
-        """The session has ended."""
+    def release(self, rejections: int | None = None) -> None:
+        """The session has ended, after so many rejected recipients; None: as many as it might
+        have had."""
         if self._held:
             self._held = False
-            self._sites._release(self._keys)
+            self._sites._release(self._wish, rejections)
+
+
+@define(eq=False)
+class _Wish:
+    """One session that somebody wants: its budgets, and what of them."""
+
+    site: str
+    address: str
+    source: str | None
+    bounds: Bounds | None
+    source_ceiling: int | None
+    rejections: int
+    deferred: Deferred[Slot] = field(init=False)
+
+    @property
+    def keys(self) -> tuple[tuple[str, str], ...]:
+        keys = (("site", self.site), ("address", self.address))
+        return keys if self.source is None else (*keys, ("source", self.source))
+
+
+@define(eq=False)
+class _Queue:
+    """Those who want a session with one site. Whoever has left is still in `wishes`, until it
+    would be their turn; `waiting` counts the others. `filed` is the number of its entry in the
+    heap that counts; the others are of the past."""
+
+    site: str
+    wishes: deque[_Wish] = field(factory=deque)
+    waiting: int = 0
+    filed: int = 0
+
+    def first(self) -> _Wish | None:
+        """Whose turn is next."""
+        while self.wishes and self.wishes[0].deferred.called:
+            self.wishes.popleft()
+        return self.wishes[0] if self.wishes else None
 
 
 class Sites:
-    """Hands out slots, first come first served within a site, sites in turn."""
+    """Hands out slots, first come first served within a site, sites in turn.
+
+    A queue that may move is `ready`; one that time will move stands in a heap; one that has to
+    wait for the end of a session is `parked` at the budget that is used up. So one session's
+    beginning or end costs no look at the others, however many sites wait.
+    """
 
     def __init__(self, clock: IReactorTime, limits: Limits = DEFAULT_LIMITS) -> None:
         self._clock = clock
         self._limits = limits
-        self._budgets: dict[str, _Budget] = {}
-        self._queues: dict[str, deque[tuple[tuple[str, str], Deferred[Slot]]]] = {}
+        self._budgets: dict[tuple[str, str], Budget] = {}
+        self._tempos: dict[str, Tempo] = {}
+        self._queues: dict[str, _Queue] = {}
+        self._ready: OrderedDict[str, _Queue] = OrderedDict()
+        self._parked: dict[tuple[str, str], OrderedDict[str, _Queue]] = {}
+        self._heap: list[tuple[float, int, _Queue]] = []
+        self._fading: list[tuple[float, tuple[str, str]]] = []
+        self._number = count(1)
         self._active = 0
         self._timer: IDelayedCall | None = None
+        self._is_serving = False
 
     @property
     def active(self) -> int:
@@ -84,116 +117,236 @@ class Sites:
     @property
     def waiting(self) -> dict[str, int]:
         """How many sessions wait for a slot, by site."""
-        return {key.removeprefix("site "): len(queue) for key, queue in self._queues.items()}
+        return {site: queue.waiting for site, queue in self._queues.items() if queue.waiting}
+
+    def waiting_at(self, site: str) -> int:
+        """How many sessions wait for a slot of this site."""
+        queue = self._queues.get(site)
+        return 0 if queue is None else queue.waiting
 
     def limit(self, limits: Limits) -> None:
         """Keep to these limits from now on. Sessions that are beyond them end in their own time;
         nobody new is let in before."""
         self._limits = limits
+        for queue in list(self._queues.values()):
+            self._file(queue)
         self._serve()
 
-    def slot(self, site: str, address: str) -> Deferred[Slot]:
-        """Wait for the right to open a session to `address`, an exchanger of `site`.
+    # --- The tempo of each site --------------------------------------------------------------
+
+    def knows(self, site: str) -> bool:
+        """Whether the site's tempo is known here; else ask the memory for it and `set_tempo`."""
+        return site in self._tempos
+
+    def tempo(self, site: str) -> Tempo:
+        """How fast the site is asked."""
+        now = self._clock.seconds()
+        first = float(self._limits.first_sessions)
+        return self._tempos.get(site, Tempo(first, now)).fresh(now, first)
+
+    def set_tempo(self, site: str, tempo: Tempo) -> None:
+        """Ask the site as fast as that from now on."""
+        self._tempos[site] = tempo
+        queue = self._queues.get(site)
+        if queue is not None:
+            self._file(queue)
+            self._serve()
+
+    # --- Slots -------------------------------------------------------------------------------
+
+    def slot(
+        self,
+        site: str,
+        address: str,
+        *,
+        source: Source | None = None,
+        bounds: Bounds | None = None,
+        rejections: int = 0,
+    ) -> Deferred[Slot]:
+        """Wait for the right to open a session to `address`, an exchanger of `site`, from
+        `source`; it may come to as many `rejections`. `bounds` are the site's, None those that
+        hold everywhere.
 
         Fires with a Slot, which must be released. Cancelling leaves the queue.
         """
-        keys = (f"site {site}", f"address {_pressed(address)}")
-        wanted: Deferred[Slot] = Deferred(lambda _: self._leave(keys[0], wanted))
-        self._queues.setdefault(keys[0], deque()).append((keys, wanted))
-        self._serve()
+        named = None if source is None else source.address
+        ceiling = None if source is None else source.ceiling
+        wish = _Wish(site, _pressed(address), named, bounds, ceiling, rejections)
+        wanted = wish.deferred = Deferred(lambda _: self._leave(wish))
+        queue = self._queues.setdefault(site, _Queue(site))
+        queue.wishes.append(wish)
+        queue.waiting += 1
+        if queue.first() is wish:
+            self._file(queue)
+            self._serve()
         return wanted
 
-    def withdraw(self, unwanted: Collection[Deferred[Slot]]) -> None:
-        """Take these out of the queues, all at once; each errbacks CancelledError."""
-        if not unwanted:
+    def _leave(self, wish: _Wish) -> None:
+        queue = self._queues.get(wish.site)
+        if queue is None or wish.deferred.called:
             return
-        gone = set(unwanted)
-        for site, queue in list(self._queues.items()):
-            left = deque(entry for entry in queue if entry[1] not in gone)
-            if not left:
-                del self._queues[site]
-            elif len(left) < len(queue):
-                self._queues[site] = left
-        for wanted in unwanted:
-            if not wanted.called:
-                wanted.errback(CancelledError())
-        self._serve()
+        queue.waiting -= 1
+        if queue.first() is wish:
+            queue.wishes.popleft()
+            self._file(queue)
+            self._serve()
+        elif not queue.waiting:
+            self._drop(queue)
+            self._set_timer()
 
-    def _leave(self, site: str, wanted: Deferred[Slot]) -> None:
-        # One that is granted already, and cancelled before it hears of it, waits nowhere.
-        queue = self._queues.get(site, deque())
-        left = deque(entry for entry in queue if entry[1] is not wanted)
-        if left:
-            self._queues[site] = left
-        elif queue:
-            del self._queues[site]
-        self._serve()
-
-    def _release(self, keys: tuple[str, str]) -> None:
+    def _release(self, wish: _Wish, rejections: int | None) -> None:
         self._active -= 1
-        for key in keys:
-            self._budgets[key].active -= 1
+        for key in wish.keys:
+            budget = self._budgets[key]
+            budget.active -= 1
+            if rejections is not None:
+                budget.count(self._clock.seconds(), self._limits.rejections_per_second)
+                budget.spent = max(0.0, budget.spent + rejections - wish.rejections)
+            for queue in self._parked.pop(key, {}).values():
+                self._file(queue)
+        # What was not used of the rejections may let others begin sooner.
+        own = self._queues.get(wish.site)
+        if own is not None:
+            self._file(own)
+        for key in wish.keys:
+            self._fade(key)
         self._serve()
+
+    def _fade(self, key: tuple[str, str]) -> None:
+        """Let the budget be forgotten as soon as it says nothing any more."""
+        budget, rate = self._budgets[key], self._limits.rejections_per_second
+        if not budget.active:
+            idle_at = max(budget.next_start, budget.counted_at + budget.spent / rate)
+            heappush(self._fading, (idle_at, key))
+
+    def _forget(self) -> None:
+        """Drop what says nothing any more; the memory has the tempos."""
+        now, rate = self._clock.seconds(), self._limits.rejections_per_second
+        while self._fading and self._fading[0][0] <= now:
+            _, key = heappop(self._fading)
+            budget = self._budgets.get(key)
+            if budget is not None and budget.is_idle(now, rate):
+                del self._budgets[key]
+                if key[0] == "site" and key[1] not in self._queues:
+                    self._tempos.pop(key[1], None)
+
+    # --- Whose turn it is --------------------------------------------------------------------
 
     def _serve(self) -> None:
         """Grant what can be granted now; set the timer for what time alone will allow."""
-        now = self._clock.seconds()
-        ready: list[tuple[tuple[str, str], Deferred[Slot]]] = []
-        wake = inf
-        for site in list(self._queues):
-            if self._active >= self._limits.sessions:
-                break
-            queue = self._queues[site]
-            at = self._earliest(queue[0][0], now)
-            if at > now:
-                wake = min(wake, at)
+        if self._is_serving:
+            return
+        self._is_serving = True
+        self._forget()
+        try:
+            for wish in self._grants():
+                slot = Slot(self, wish, self._clock.seconds())
+                wish.deferred.callback(slot)
+        finally:
+            self._is_serving = False
+        self._set_timer()
+
+    def _grants(self) -> Iterator[_Wish]:
+        while True:
+            now = self._clock.seconds()
+            while self._heap and self._heap[0][0] <= now:
+                _, number, due = heappop(self._heap)
+                if due.filed == number:
+                    self._file(due)
+            if not self._ready or self._active >= self._limits.sessions:
+                return
+            _, queue = self._ready.popitem(last=False)
+            wish = queue.first()
+            if wish is None or self._earliest(wish, now)[0] > now:
+                # Another site has met it at the address, or whoever was first has left.
+                self._file(queue)
                 continue
-            self._take(queue[0][0], now)
-            ready.append(queue.popleft())
+            self._take(wish, now)
+            queue.wishes.popleft()
+            queue.waiting -= 1
             # Its turn is over: next time the others come first.
-            del self._queues[site]
-            if queue:
-                self._queues[site] = queue
-                wake = min(wake, self._earliest(queue[0][0], now))
-        self._forget(now)
-        self._set_timer(wake)
-        for keys, wanted in ready:
-            slot = Slot(self, keys)
-            if wanted.called:  # cancelled by one of those before it
-                slot.release()
-            else:
-                wanted.callback(slot)
+            self._file(queue)
+            yield wish
 
-    def _earliest(self, keys: tuple[str, str], now: float) -> float:
-        """When a session may start as far as the clock goes; never while others must end first."""
-        budgets = [self._budgets.setdefault(key, _Budget()) for key in keys]
-        if any(budget.active >= self._limits.per_site for budget in budgets):
-            return inf
-        return max(now, *(budget.next_start for budget in budgets))
+    def _file(self, queue: _Queue) -> None:
+        """Put a queue where it belongs now."""
+        if self._queues.get(queue.site) is not queue:
+            return
+        queue.filed = 0
+        wish = queue.first()
+        if wish is None:
+            self._drop(queue)
+            return
+        now = self._clock.seconds()
+        at, key = self._earliest(wish, now)
+        if at <= now:
+            self._ready.setdefault(queue.site, queue)
+            return
+        self._ready.pop(queue.site, None)
+        if key is not None:
+            self._parked.setdefault(key, OrderedDict())[queue.site] = queue
+        else:
+            queue.filed = next(self._number)
+            heappush(self._heap, (at, queue.filed, queue))
 
-    def _take(self, keys: tuple[str, str], now: float) -> None:
+    def _drop(self, queue: _Queue) -> None:
+        queue.filed = 0
+        self._queues.pop(queue.site, None)
+        self._ready.pop(queue.site, None)
+
+    def _earliest(self, wish: _Wish, now: float) -> tuple[float, tuple[str, str] | None]:
+        """When a session may start; or the budget where others must end first."""
+        limits = self._limits
+        tempo = self.tempo(wish.site)
+        at = max(now, tempo.rests_until)
+        for key in wish.keys:
+            moment = self._budgets.get(key, Budget()).earliest(
+                now,
+                sessions=self._sessions(key, wish, tempo),
+                wanted=wish.rejections if key[0] != "source" else 0,
+                burst=limits.rejections,
+                per_second=limits.rejections_per_second,
+            )
+            if moment == inf:
+                return inf, key
+            at = max(at, moment)
+        return at, None
+
+    def _sessions(self, key: tuple[str, str], wish: _Wish, tempo: Tempo) -> float:
+        kind = key[0]
+        if kind == "source":
+            return inf if wish.source_ceiling is None else wish.source_ceiling
+        if kind == "site":
+            return tempo.at_once(self._ceiling(wish))
+        return self._ceiling(wish)
+
+    def _ceiling(self, wish: _Wish) -> int:
+        return self._limits.per_site if wish.bounds is None else wish.bounds.sessions
+
+    def _take(self, wish: _Wish, now: float) -> None:
         self._active += 1
-        for key in keys:
-            budget = self._budgets[key]
+        limits, bounds = self._limits, wish.bounds
+        per_second = limits.starts_per_second if bounds is None else bounds.starts_per_second
+        starts = {
+            "site": self.tempo(wish.site).starts(self._ceiling(wish), per_second),
+            "address": per_second,
+        }
+        for key in wish.keys:
+            budget = self._budgets.setdefault(key, Budget(counted_at=now))
             budget.active += 1
-            budget.next_start = now + 1 / self._limits.starts_per_second
+            if key[0] != "source":
+                budget.next_start = now + 1 / starts[key[0]]
+                budget.count(now, limits.rejections_per_second)
+                budget.spent += wish.rejections
 
-    def _forget(self, now: float) -> None:
-        """Drop budgets that say nothing any more."""
-        idle = [
-            key
-            for key, budget in self._budgets.items()
-            if not budget.active and budget.next_start <= now
-        ]
-        for key in idle:
-            del self._budgets[key]
-
-    def _set_timer(self, wake: float) -> None:
+    def _set_timer(self) -> None:
+        while self._heap and self._heap[0][2].filed != self._heap[0][1]:
+            heappop(self._heap)
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
-        if wake < inf:
-            delay = max(0.0, wake - self._clock.seconds())
+        if self._heap and self._active < self._limits.sessions:
+            delay = max(0.0, self._heap[0][0] - self._clock.seconds())
             self._timer = self._clock.callLater(delay, self._serve)
 
 

@@ -1,4 +1,4 @@
-"""From where: the sources, in turn, and those that a site has refused.
+"""From where: which of the sources goes next, by its share, its load and its benches.
 
 Knows which source may go to which site; not whether an address works (the kernel says so at the
 bind) nor how many sessions a site gets (`routing.sites`).
@@ -6,16 +6,22 @@ bind) nor how many sessions a site gets (`routing.sites`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 
+from twisted_probe.routing.benches import (
+    BENCH,
+    EVERYWHERE,
+    MAX_REFUSED,
+    SEVERAL_WITHIN,
+    UNPLUMBED,
+    Benches,
+    key_of,
+)
 from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
-#: Seconds that a source stays away from a site that refused it.
-BENCH = 24 * 3600.0
-#: Sources refused within that time after which a site is left alone by all of them: nobody's
-#: block is walked past with a pool of addresses (design rule 5).
-MAX_REFUSED = 2
+__all__ = ["BENCH", "EVERYWHERE", "MAX_REFUSED", "Sources"]
 
 
 class Sources:
@@ -23,26 +29,34 @@ class Sources:
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self._sources = _distinct(sources)
-        self._benched: dict[tuple[str, str], float] = {}
+        self._families = _families(self._sources)
+        self._benches = Benches()
+        self._load: Counter[str] = Counter()
+        # How much of its share each has had: the least goes first (stride scheduling).
+        self._strides: Counter[str] = Counter()
 
     def replace(self, sources: Iterable[Source]) -> None:
         """Be these sources from now on. Who has refused whom stays known, also of those that are
         gone: a block is not walked past by a change of addresses."""
         self._sources = _distinct(sources)
+        self._families = _families(self._sources)
+        self._strides.clear()
 
     @property
     def families(self) -> frozenset[int]:
         """The address families that can be reached at all."""
-        return self.families_for(NO_WISHES)
+        return self._families
 
     def families_for(self, wishes: Wishes) -> frozenset[int]:
         """The address families that the sources of these wishes reach."""
-        return frozenset(source.family for source in self._sources if wishes.allow(source))
+        if wishes.sources is None:
+            return self._families
+        return _families([source for source in self._sources if wishes.allow(source)])
 
     @property
     def all(self) -> tuple[Source, ...]:
         """The sources; the one whose turn is next comes first."""
-        return tuple(self._sources)
+        return tuple(sorted(self._sources, key=self._turn))
 
     @property
     def addresses(self) -> frozenset[str]:
@@ -61,62 +75,115 @@ class Sources:
         paused: Collection[str] = (),
         wishes: Wishes = NO_WISHES,
     ) -> Source | None:
-        """The next source in turn that `site` has not refused, of one of `families`, not `paused`
-        and as the `wishes` have it; None when there is none, or when the site refused too many."""
-        refused = self._refused(site, now)
-        if len(refused) >= MAX_REFUSED:
+        """The source that has the least to do for its weight, and of equals the next in turn,
+        which `site` has not refused, of one of `families`, not `paused` and as the `wishes` have
+        it; None when there is none, or when the site refused too many."""
+        if self._is_left_alone(site, now):
             return None
-        for position, source in enumerate(self._sources):
-            if source.address in paused or not wishes.allow(source):
-                continue
-            if source.family in families and source.address not in refused:
-                # Those that were passed over keep their turn.
-                self._sources.append(self._sources.pop(position))
-                return source
-        return None
+        able = [
+            source
+            for source in self._sources
+            if source.address not in paused
+            and source.family in families
+            and wishes.allow(source)
+            and self._benches.may_go(key_of(source), site, now)
+        ]
+        if not able:
+            return None
+        source = min(able, key=lambda each: (self._busy(each), *self._turn(each)))
+        # Neither those that were passed over nor those that went alone have more than a turn to
+        # make up for.
+        others = [self._strides[each.address] for each in self._sources if each is not source]
+        mine, turn = self._strides[source.address], _STRIDE // source.weight
+        least = min(self._strides[each.address] for each in able)
+        self._strides[source.address] = min(max(mine, least), max(others, default=0)) + turn
+        self._sources.remove(source)
+        self._sources.append(source)
+        return source
+
+    def _busy(self, source: Source) -> float:
+        return self._load[source.address] / source.weight
+
+    def _turn(self, source: Source) -> tuple[int, int]:
+        return self._strides[source.address], self._sources.index(source)
+
+    # --- At work -----------------------------------------------------------------------------
+
+    def begin(self, source: Source, site: str) -> None:
+        """It has something to do at this site, until `end`."""
+        self._load[source.address] += 1
+        self._benches.begin(key_of(source), site)
+
+    def end(self, source: Source, site: str, *, went_well: bool) -> None:
+        """That is over; whether the site talked to it."""
+        self._load[source.address] -= 1
+        if not self._load[source.address]:
+            del self._load[source.address]
+        self._benches.end(key_of(source), site, went_well=went_well)
+
+    # --- Refusals ----------------------------------------------------------------------------
 
     def benched(self, now: float) -> list[tuple[str, str, float]]:
-        """The sources that stay away from a site: address, site, and until when."""
-        return sorted(
-            (address, site, until)
-            for (address, site), until in self._benched.items()
-            if until > now
-        )
+        """The sources that stay away from a site: address (IPv6: network), site, and until
+        when."""
+        return self._benches.all(now)
 
     def is_benched(self, source: Source, site: str, now: float) -> bool:
         """Whether `site` is to be left alone by this source."""
-        refused = self._refused(site, now)
-        return source.address in refused or len(refused) >= MAX_REFUSED
+        return key_of(source) in self._benches.refused(site, now) or self._is_left_alone(site, now)
+
+    def is_suspended(self, source: Source, now: float) -> bool:
+        """Whether this source stays away from everywhere."""
+        return key_of(source) in self._benches.refused(EVERYWHERE, now)
+
+    def may_go(self, source: Source, site: str, now: float) -> bool:
+        """Whether this source may go to `site`, if need be as the one that tries again."""
+        return not self._is_left_alone(site, now) and self._benches.may_go(
+            key_of(source), site, now
+        )
 
     def is_paused(self, site: str, now: float, wishes: Wishes = NO_WISHES) -> bool:
         """Whether `site` has refused so many sources that it is left alone by all, or by all that
         the `wishes` have."""
-        refused = self._refused(site, now)
-        wanted = [source.address for source in self._sources if wishes.allow(source)]
+        refused = self._benches.refused(site, now)
+        wanted = [key_of(source) for source in self._sources if wishes.allow(source)]
         return len(refused) >= MAX_REFUSED or (bool(wanted) and refused.issuperset(wanted))
 
     def bench(self, source: Source, site: str, now: float) -> float:
         """`site` has refused this source; until when it stays away."""
-        until = self._benched[source.address, site] = now + BENCH
+        who = key_of(source)
+        until = self._benches.add(who, site, now, BENCH)
+        if self._benches.is_refused_by_several(who, now):
+            self._benches.add(who, EVERYWHERE, now, SEVERAL_WITHIN)
         return until
 
-    def recall(self, address: str, site: str, until: float, now: float) -> None:
-        """`site` has refused the source of this address before now. Nobody is kept away for
-        longer than he would be if that were just now, however the clock was set since."""
-        self._benched[address, site] = min(until, now + BENCH)
+    def suspend(self, source: Source, now: float) -> float:
+        """This machine cannot send from the source; until when nobody tries."""
+        return self._benches.add(key_of(source), EVERYWHERE, now, UNPLUMBED)
 
-    def _refused(self, site: str, now: float) -> set[str]:
-        for key in [key for key, until in self._benched.items() if until <= now]:
-            del self._benched[key]
-        return {address for address, where in self._benched if where == site}
+    def recall(self, who: str, site: str, until: float, now: float) -> None:
+        """`site` has refused the source of this address (IPv6: network) before now. Nobody is
+        kept away for longer than he would be if that were just now, however the clock was set
+        since."""
+        self._benches.add(who, site, now, min(until - now, BENCH))
+
+    def _is_left_alone(self, site: str, now: float) -> bool:
+        return len(self._benches.refused(site, now)) >= MAX_REFUSED
+
+
+#: One turn of a source of weight 1.
+_STRIDE = 1 << 20
+
+
+def _families(sources: Iterable[Source]) -> frozenset[int]:
+    return frozenset(source.family for source in sources)
 
 
 def _distinct(sources: Iterable[Source]) -> list[Source]:
     found = list(sources)
     if not found:
         raise ValueError("a prober needs a source")
-    addresses = [source.address for source in found]
-    for address in addresses:
-        if addresses.count(address) > 1:
+    for address, times in Counter(source.address for source in found).items():
+        if times > 1:
             raise ValueError(f"source {address}: it is named twice")
     return found

@@ -83,19 +83,32 @@ ROOM_FOR_WITNESS = 10
 Witnesses = Callable[[Mapping[Address, Reply]], Sequence[Address]]
 
 
+@frozen
+class Party:
+    """Recipients of one domain, its control, and whoever its `witnesses` name: they may share a
+    session with others."""
+
+    recipients: Sequence[Address]
+    control: Address | None = None
+    witnesses: Witnesses | None = None
+
+
 async def converse(
     session: ProbeProtocol,
     recipients: Sequence[Address],
     reverse_path: Address | None,
     *,
     control: Address | None = None,
+    others: Sequence[Party] = (),
+    apart: bool = False,
     max_errors: int = MAX_ERRORS,
     manner: Manner = UNKNOWN_MANNER,
     encryption: Encryption | None = None,
     witnesses: Witnesses | None = None,
 ) -> SessionReport:
-    """Ask about `recipients`, then about `control`, in as few transactions as can be, and quit.
-    Whoever `witnesses` names is asked last, be it once more: what was said before depends on it.
+    """Ask about `recipients`, then about `control`, then whoever `witnesses` names, be it once
+    more: what was said before depends on it; then about the `others` in the same way. All in as
+    few transactions as can be (`apart`: each party in its own), and quit.
 
     `session` was greeted and has said nothing yet; `manner` is what earlier sessions have shown
     of the exchanger, `encryption` what to do about STARTTLS (None: leave it). The conversation
@@ -106,12 +119,11 @@ async def converse(
     """
     if manner.error_limit is not None:
         max_errors = min(max_errors, manner.error_limit)
+    parties = [Party(recipients, control, witnesses), *others]
     names = Names(reverse_path)
-    talk = _Conversation(
-        session, reverse_path, control, max_errors, manner, encryption, names, witnesses
-    )
+    talk = _Conversation(session, reverse_path, apart, max_errors, manner, encryption, names)
     try:
-        await talk.run(recipients)
+        await talk.run(parties)
     except SessionError as error:
         talk.end(error)
     except BaseException:
@@ -119,19 +131,18 @@ async def converse(
         session.abort()
         raise
     talk.part(await session.quit())
-    return talk.report(recipients)
+    return talk.report([recipient for party in parties for recipient in party.recipients])
 
 
 @define
 class _Conversation:
     session: ProbeProtocol
     reverse_path: Address | None
-    control: Address | None
+    is_apart: bool
     max_errors: int
     manner: Manner
     encryption: Encryption | None
     names: Names
-    witnesses: Witnesses | None = None
     witnessed: dict[Address, Reply] = field(factory=dict)
     answers: dict[Address, Reply] = field(factory=dict)
     without_smtputf8: list[Address] = field(factory=list)
@@ -146,6 +157,7 @@ class _Conversation:
     asked: int = 0  # recipients of the open transaction, and those of them that it has taken
     taken: int = 0
     is_wide: bool = False  # whether the open transaction is one with SMTPUTF8
+    is_anothers: bool = False  # whether it is of a party that wants one of its own
     is_grouped: bool = False  # whether commands have left together
     is_broken_off: bool = False  # whether such ones were not all answered
     is_over: bool = False
@@ -153,7 +165,7 @@ class _Conversation:
     introduction: Reply | None = None  # what EHLO or HELO was answered
     tls: TlsReport | None = None
 
-    async def run(self, recipients: Sequence[Address]) -> None:
+    async def run(self, parties: Sequence[Party]) -> None:
         greeting = self.session.greeting
         assert greeting is not None
         self._heed(greeting)
@@ -162,37 +174,55 @@ class _Conversation:
             await self._introduce()
         if not self.is_over and self.encryption is not None:
             await self._encrypt(self.encryption)
-        plain = deque(recipient for recipient in recipients if not recipient.needs_smtputf8)
-        wide = deque(recipient for recipient in recipients if recipient.needs_smtputf8)
+        most = self.max_errors
+        for party in parties:
+            # What a witness may cost beyond the limit is nobody else's to spend.
+            self.max_errors = most
+            await self._ask_party(party)
+            self.is_anothers = self.is_apart
+
+    async def _ask_party(self, party: Party) -> None:
+        plain = deque(each for each in party.recipients if not each.needs_smtputf8)
+        wide = deque(each for each in party.recipients if each.needs_smtputf8)
         if not self.is_over and "SMTPUTF8" not in self.session.keywords:
             self.without_smtputf8.extend(wide)
             wide.clear()
         # Where there is room for one only, it is for a recipient.
-        kept = 0 if self.control is None or self._left() < 2 else 1
-        if self.witnesses is not None and self.session.recipients_left >= ROOM_FOR_WITNESS:
-            self.spare = 1
+        kept = 0 if party.control is None or self._left() < 2 else 1
+        has_room = self.session.recipients_left >= ROOM_FOR_WITNESS
+        self.spare = int(party.witnesses is not None and has_room)
         await self._ask(plain, kept, is_wide=False)
         await self._ask(wide, kept, is_wide=True)
         await self._prove()
-        if self.control is not None and self.answers:
-            await self._ask(deque([self.control]), 0, is_wide=self.is_wide)
+        if party.control is not None and self._answers_to(party):
+            await self._ask(deque([party.control]), 0, is_wide=self.is_wide)
             await self._prove()
-        # One that hangs up upon the next rejection would do so upon a witness.
-        may_hear = self.manner.goodbye or self.errors < self.max_errors
-        if self.witnesses is not None and self.answers and not self.is_over and may_hear:
-            await self._hear(self.witnesses(self.answers))
-            await self._prove()
+        await self._hear(party)
 
-    async def _hear(self, witnesses: Sequence[Address]) -> None:
+    async def _hear(self, party: Party) -> None:
         """Ask those on whom it depends what the answers are worth. One that was accepted a moment
         ago costs nothing; one error beyond the limit is the price of being told otherwise."""
-        answers, self.answers = self.answers, self.witnessed
         self.spare = 0
+        # One that hangs up upon the next rejection would do so upon a witness.
+        may_hear = self.manner.goodbye or self.errors < self.max_errors
+        said = self._answers_to(party)
+        if party.witnesses is None or not said or self.is_over or not may_hear:
+            return
+        witnesses = party.witnesses(said)
+        answers, self.answers = self.answers, self.witnessed
         self.max_errors = max(self.max_errors, self.errors + len(witnesses))
         try:
             await self._ask(deque(witnesses), 0, is_wide=self.is_wide)
         finally:
             self.answers = answers
+        await self._prove()
+
+    def _answers_to(self, party: Party) -> dict[Address, Reply]:
+        """What the party was told, its control included; nothing before a recipient was."""
+        if self.answers.keys().isdisjoint(party.recipients):
+            return {}
+        whom = {*party.recipients, party.control}
+        return {each: reply for each, reply in self.answers.items() if each in whom}
 
     def _look_at_the_name(self, reply: Reply) -> None:
         """An exchanger says its own name first (RFC 5321 section 4.2); Postfix compares it too
@@ -323,7 +353,8 @@ class _Conversation:
             return [mail]
         ceiling = self.manner.recipients_per_transaction
         is_full = ceiling is not None and self.taken >= ceiling
-        return [commands.RSET, mail] if is_full or is_wide is not self.is_wide else []
+        is_another = is_full or self.is_anothers or is_wide is not self.is_wide
+        return [commands.RSET, mail] if is_another else []
 
     def _note(
         self, opening: list[Command], batch: list[Address], replies: Sequence[Reply]
@@ -338,6 +369,7 @@ class _Conversation:
         self.errors += sum(map(_is_rejection, replies))
         if opening:
             self.asked = self.taken = 0
+            self.is_anothers = False
         for command, reply in zip(opening, replies, strict=False):
             if command.verb is Verb.RSET and _is_rejection(reply):
                 self.manner = evolve(self.manner, reset=False)

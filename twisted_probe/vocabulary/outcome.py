@@ -231,6 +231,12 @@ class Reason(str, Enum):
         "accepts nobody else in the same session. Keep the address: it cannot be known from this "
         "source.",
     )
+    SKIPPED = (
+        "skipped",
+        Verdict.UNKNOWN,
+        "Your own configuration says never to ask: the opt_out list has the address or its domain, "
+        "or a [[site]] with skip = true has its exchanger. Nothing was sent to anybody.",
+    )
     INTERNAL_ERROR = (
         "internal_error",
         Verdict.UNKNOWN,

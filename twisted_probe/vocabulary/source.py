@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import optional
 
 # RFC 1035 section 2.3.4 and RFC 5321 section 4.5.3.1.2, in octets.
 MAX_NAME = 255
@@ -66,13 +68,19 @@ def _check_port(instance: object, attribute: object, value: int) -> None:
         raise ValueError(f"source port {value}: it is not between 0 and 65535")
 
 
+def _check_share(instance: object, attribute: Any, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"source {attribute.name} {value}: it is less than 1")
+
+
 @frozen
 class Source:
     """One local address and the name it says in EHLO.
 
     `address` is an IPv4 or IPv6 literal (kept in its canonical spelling), `helo` a fully
     qualified host name, `port` the local port, 0 for one that the kernel picks; a fixed one has
-    one session at a time with each exchanger address.
+    one session at a time with each exchanger address. `weight` is its share of the sessions beside
+    those of the others, `ceiling` the sessions that it may have at once, None for no limit.
 
     Raises ValueError for anything else; also for 0.0.0.0 and ::, where the kernel would choose
     the address.
@@ -81,6 +89,8 @@ class Source:
     address: str = field(converter=_literal, validator=_check_address)
     helo: str = field(validator=_check_helo)
     port: int = field(default=0, validator=_check_port)
+    weight: int = field(default=1, validator=_check_share)
+    ceiling: int | None = field(default=None, validator=optional(_check_share))
 
     @property
     def ip(self) -> IPv4Address | IPv6Address:

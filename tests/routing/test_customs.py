@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twisted_probe.routing.overrides import Override, Overrides
+from twisted_probe.routing.customs import Customs, Override
 
 NAMES = ("mx.example.net", ".example.net", ".mail.example.net", ".net")
 
@@ -25,9 +25,9 @@ NAMES = ("mx.example.net", ".example.net", ".mail.example.net", ".net")
     ],
 )
 def test_the_longest_name_wins(exchanger: str, name: str | None) -> None:
-    found = Overrides(Override(name=each) for each in NAMES).at(exchanger)
+    found = Customs(overrides=[Override(name=each) for each in NAMES]).override(exchanger)
     assert (None if found is None else found.name) == name
 
 
 def test_there_are_none() -> None:
-    assert Overrides().at("mx.example.net") is None
+    assert Customs().override("mx.example.net") is None

@@ -1,0 +1,231 @@
+"""Whose trouble it is: benches and their canaries, the watchdog, and witnesses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, globalLogPublisher
+
+from twisted_probe.routing.benches import BENCH, SEVERAL, UNPLUMBED
+from twisted_probe.routing.memory import MemoryInRam
+from twisted_probe.routing.pauses import HOLD, Held
+from twisted_probe.routing.sources import Sources
+from twisted_probe.routing.watchdog import CANARY, MAX_RUN, Trouble, Watchdog
+from twisted_probe.sandbox import tempers
+from twisted_probe.sandbox.temper import Temper, residents
+from twisted_probe.vocabulary.outcome import Reason
+from twisted_probe.vocabulary.source import Source
+
+from .town_square import ONE, SIX, THREE, TWO, town
+
+ANY = frozenset((4, 6))
+ANN = residents("ann ben postmaster")
+A = {"a.example": ["MX 10 mx.a.example"], "mx.a.example": ["A 192.0.2.1"]}
+
+
+@pytest.fixture
+def critical() -> Iterator[list[LogEvent]]:
+    """Alarms; an error in the log is one of the test's own otherwise."""
+    events: list[LogEvent] = []
+
+    def keep(event: LogEvent) -> None:
+        if event["log_level"].name == "critical":
+            events.append(event)
+
+    globalLogPublisher.addObserver(keep)  # type: ignore[arg-type]
+    yield events
+    globalLogPublisher.removeObserver(keep)  # type: ignore[arg-type]
+
+
+# --- Benches ----------------------------------------------------------------------------------
+
+
+def test_one_canary_goes_first() -> None:
+    sources = Sources([ONE])
+    sources.bench(ONE, "a", 0.0)
+    assert sources.choose("a", ANY, BENCH) is ONE
+    sources.begin(ONE, "a")
+    assert sources.choose("a", ANY, BENCH) is None
+    assert not sources.may_go(ONE, "a", BENCH)
+    assert sources.choose("b", ANY, BENCH) is ONE
+    sources.end(ONE, "a", went_well=False)
+    assert sources.may_go(ONE, "a", BENCH)  # it did not come that far
+    sources.begin(ONE, "a")
+    sources.bench(ONE, "a", BENCH)
+    sources.end(ONE, "a", went_well=False)
+    assert not sources.may_go(ONE, "a", BENCH + 1)
+    sources.begin(ONE, "a")
+    sources.end(ONE, "a", went_well=True)
+    assert sources.may_go(ONE, "a", BENCH + 1)
+
+
+def test_a_whole_64_is_benched() -> None:
+    neighbour = Source("2001:db8:1::2", helo="probe7.example.org")
+    stranger = Source("2001:db8:2::1", helo="probe8.example.org")
+    sources = Sources([SIX, neighbour, stranger])
+    sources.bench(SIX, "a", 0.0)
+    assert [sources.choose("a", ANY, 1.0) for _ in range(2)] == [stranger, stranger]
+    assert not sources.is_paused("a", 1.0)  # one refusal
+    assert sources.benched(1.0) == [("2001:db8:1::/64", "a", BENCH)]
+
+
+def test_a_benched_64_outlives_the_prober() -> None:
+    names = {"a.example": ["MX 10 mx.a.example"], "mx.a.example": ["AAAA 2001:db8:25::1"]}
+    neighbour = Source("2001:db8:1::2", helo="probe7.example.org")
+    memory = MemoryInRam()
+    with town(names, sources=[SIX], memory=memory) as t:
+        t.square.settle("2001:db8:25::1", tempers.blocking(ANN, SIX.address))
+        assert t.square.wait(t.prober.probe("ann@a.example")).reason is Reason.BLOCKLISTED
+    with town(names, sources=[neighbour], memory=memory) as t:
+        record = t.square.settle("2001:db8:25::1", tempers.postfix(ANN))
+        t.square.wait(Deferred.fromCoroutine(t.prober.recall_benches()))
+        assert t.square.wait(t.prober.probe("ann@a.example")).reason is Reason.BLOCKLISTED
+        assert not record.sessions
+
+
+def test_refused_by_several_sites_is_refused_by_all() -> None:
+    sources = Sources([ONE, TWO])
+    for number in range(SEVERAL):
+        assert sources.may_go(ONE, "elsewhere", 1.0)
+        sources.bench(ONE, f"site{number}", 0.0)
+    assert not sources.may_go(ONE, "elsewhere", 1.0)
+    assert sources.choose("elsewhere", ANY, 1.0) is TWO
+
+
+def test_what_cannot_be_sent_from_is_left_alone() -> None:
+    sources = Sources([ONE, TWO])
+    sources.suspend(ONE, 0.0)
+    assert [sources.choose("a", ANY, 1.0) for _ in range(3)] == [TWO, TWO, TWO]
+    assert sources.may_go(ONE, "a", UNPLUMBED)
+
+
+def test_weights_and_loads() -> None:
+    heavy = Source("198.51.100.9", helo="probe9.example.org", weight=3)
+    sources = Sources([ONE, heavy])
+    turns = [sources.choose("a", ANY, 0.0) for _ in range(40)]
+    assert turns.count(heavy) == 30
+    for _ in range(3):
+        sources.begin(heavy, "a")
+    assert sources.choose("a", ANY, 0.0) is ONE
+    sources.begin(ONE, "a")
+    sources.end(heavy, "a", went_well=True)
+    assert sources.choose("a", ANY, 0.0) is heavy
+
+
+def test_a_ceiling_is_kept() -> None:
+    one = Source("198.51.100.1", helo="probe1.example.org", ceiling=2)
+    names = {f"{n}.example": [f"MX 10 mx{n}.example"] for n in range(6)}
+    hosts = {f"mx{n}.example": [f"A 192.0.2.{n + 1}"] for n in range(6)}
+    with town({**names, **hosts}, sources=[one]) as t:
+        t.square.latency = 0.1
+        for n in range(6):
+            t.square.settle(f"192.0.2.{n + 1}", tempers.postfix(ANN))
+        asking = t.prober.probe_many([f"ann@{n}.example" for n in range(6)])
+        most = 0
+        while not asking.called:
+            t.square.step()
+            most = max(most, t.square.open)
+        assert most == 2
+        assert {each.reason for each in t.square.wait(asking)} == {Reason.ACCEPTED}
+
+
+# --- The watchdog -----------------------------------------------------------------------------
+
+
+def test_a_run_of_failures_is_our_own(critical: list[LogEvent], expect_errors: object) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    dog = Watchdog()
+    for number in range(MAX_RUN - 1):
+        dog.failed(Trouble.CONNECT, f"site{number}")
+        dog.failed(Trouble.CONNECT, "site0")
+    assert dog.alarm is None
+    assert dog.may_not_begin(0.0) is None
+    dog.failed(Trouble.CONNECT, "one more")
+    dog.failed(Trouble.CONNECT, "and one more")
+    assert dog.alarm is not None
+    assert len(critical) == 1
+    assert dog.may_not_begin(1000.0) is None  # the canary
+    held = dog.may_not_begin(1000.0 + CANARY - 1)
+    assert held is not None
+    assert held.delay == HOLD
+    assert dog.may_not_begin(1000.0 + CANARY) is None
+    dog.worked(Trouble.DNS)
+    assert dog.alarm is not None
+    dog.worked(Trouble.CONNECT)
+    assert dog.alarm is None
+    assert dog.held() is None
+
+
+def test_one_that_works_ends_the_run() -> None:
+    dog = Watchdog()
+    for number in range(10 * MAX_RUN):
+        dog.failed(Trouble.DNS, f"d{number}.example")
+        if number % (MAX_RUN - 1) == 0:
+            dog.worked(Trouble.DNS)
+    assert dog.alarm is None
+
+
+def test_no_verdict_while_port_25_is_closed(expect_errors: object) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    number = MAX_RUN + 20
+    names = {f"{n}.example": [f"MX 10 mx{n}.example"] for n in range(number)}
+    hosts = {f"mx{n}.example": [f"A 192.0.2.{n + 1}"] for n in range(number)}
+    with town({**names, **hosts}) as t:
+        asking = t.prober.probe_many([f"ann@{n}.example" for n in range(number)])
+        with pytest.raises(Held) as held:
+            t.square.wait(asking)
+        assert t.prober.alarm is not None
+        answered = [each for each in held.value.outcomes if each is not None]
+        assert len(answered) == MAX_RUN - 1
+        assert {each.final for each in answered} == {False}
+        # Somebody answers again: the canary gets through, and then the others.
+        for n in range(number):
+            t.square.settle(f"192.0.2.{n + 1}", tempers.postfix(ANN))
+        assert t.square.wait(t.prober.probe("ann@3.example")).reason is Reason.ACCEPTED
+        assert t.prober.alarm is None
+        assert t.square.wait(t.prober.probe("ann@4.example")).reason is Reason.ACCEPTED
+
+
+# --- Witnesses --------------------------------------------------------------------------------
+
+VAGUE = Temper(mailboxes=ANN, unknown="550 Rejected")
+
+
+def test_the_postmaster_vouches_where_all_are_dead() -> None:
+    with town(A) as t:
+        record = t.square.settle("192.0.2.1", VAGUE)
+        outcomes = t.square.wait(t.prober.probe_many(["x@a.example", "y@a.example"]))
+        assert {each.reason for each in outcomes} == {Reason.NO_SUCH_MAILBOX}
+        assert [each.argument for _, each in record.asked("RCPT")][-1:] == [
+            "TO:<postmaster@a.example>"
+        ]
+        assert len(record.sessions) == 1
+
+
+def test_nobody_vouches_where_everybody_is_refused() -> None:
+    with town(A) as t:
+        t.square.settle("192.0.2.1", tempers.vague())
+        outcomes = t.square.wait(t.prober.probe_many(["ann@a.example", "y@a.example"]))
+        assert {each.reason for each in outcomes} == {Reason.REJECTS_EVERYONE}
+
+
+def test_who_was_accepted_is_asked_behind_a_refusal() -> None:
+    with town(A) as t:
+        record = t.square.settle("192.0.2.1", VAGUE)
+        ann, x = t.square.wait(t.prober.probe_many(["ann@a.example", "x@a.example"]))
+        assert (ann.reason, x.reason) == (Reason.ACCEPTED, Reason.NO_SUCH_MAILBOX)
+        assert [each.argument for _, each in record.asked("RCPT")][-1] == "TO:<ann@a.example>"
+
+
+def test_a_silent_block_makes_nobody_dead() -> None:
+    """Who was accepted four hours ago does not vouch for a refusal."""
+    with town(A, sources=[THREE]) as t:
+        t.square.settle("192.0.2.1", VAGUE)
+        assert t.square.wait(t.prober.probe("ann@a.example")).reason is Reason.ACCEPTED
+        t.square.settle("192.0.2.1", tempers.vague())
+        t.square.advance(4 * 3600.0)
+        people = ["ben@a.example", *(f"x{n}@a.example" for n in range(30))]
+        outcomes = t.square.wait(t.prober.probe_many(people))
+        assert {each.reason for each in outcomes} == {Reason.REJECTS_EVERYONE}

@@ -1,0 +1,113 @@
+"""Which sources stay away from where, for how long, and who may try again first.
+
+Knows refusals and their ends; not whose turn it is (`routing.sources`).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+from attrs import define
+
+from twisted_probe.vocabulary.source import Source
+
+_HOUR = 3600.0
+#: Seconds that a source stays away from a site that refused it.
+BENCH = 24 * _HOUR
+#: Sources refused within that time after which a site is left alone by all of them: nobody's
+#: block is walked past with a pool of addresses (design rule 5).
+MAX_REFUSED = 2
+#: The name under which a source is benched at all sites.
+EVERYWHERE = "*"
+#: Sites that refuse a source within an hour until it is the source that is at fault: then it
+#: stays away from all for an hour. An address that has come onto a block list meets many of them.
+SEVERAL = 10
+SEVERAL_WITHIN = _HOUR
+#: Seconds that a source stays away from everywhere when this machine cannot send from it.
+UNPLUMBED = 300.0
+#: Seconds behind its end that a bench still asks for a canary.
+TRIAL = 7 * 24 * _HOUR
+
+
+@define(eq=False)
+class _Bench:
+    """`since` and `until` when; `is_tried` while a canary is on its way."""
+
+    since: float
+    until: float
+    is_tried: bool = False
+
+
+class Benches:
+    """Benches by source and site. `now` is passed in, in seconds of any one clock.
+
+    An IPv6 source has its whole /64 with it. Behind its end a bench lets one session through,
+    the canary; when that went well, it is gone.
+    """
+
+    def __init__(self) -> None:
+        self._benches: dict[tuple[str, str], _Bench] = {}
+
+    def add(self, who: str, site: str, now: float, seconds: float) -> float:
+        """Keep `who` (of `key_of`) away; until when."""
+        self._benches[who, site] = _Bench(now, now + seconds)
+        return now + seconds
+
+    def is_refused_by_several(self, who: str, now: float) -> bool:
+        """Whether so many sites have refused it lately that it is not the sites' doing."""
+        lately = sum(
+            key[0] == who and bench.since > now - SEVERAL_WITHIN
+            for key, bench in self._benches.items()
+        )
+        return lately >= SEVERAL
+
+    def refused(self, site: str, now: float) -> set[str]:
+        """Who stays away from this site."""
+        self._forget(now)
+        return {
+            who
+            for (who, where), bench in self._benches.items()
+            if where == site and bench.until > now
+        }
+
+    def all(self, now: float) -> list[tuple[str, str, float]]:
+        """Who stays away from which site, and until when."""
+        return sorted(
+            (who, site, bench.until)
+            for (who, site), bench in self._benches.items()
+            if bench.until > now
+        )
+
+    def may_go(self, who: str, site: str, now: float) -> bool:
+        """Whether nothing keeps it away, nor another one's canary."""
+        return not any(each.until > now or each.is_tried for each in self._of(who, site))
+
+    def begin(self, who: str, site: str) -> None:
+        """It goes there: as a canary, if a bench has ended."""
+        for each in self._of(who, site):
+            each.is_tried = True
+
+    def end(self, who: str, site: str, *, went_well: bool) -> None:
+        """It has been there, or has not come that far."""
+        for where in (site, EVERYWHERE):
+            if went_well:
+                self._benches.pop((who, where), None)
+            elif (who, where) in self._benches:
+                self._benches[who, where].is_tried = False
+
+    def _of(self, who: str, site: str) -> list[_Bench]:
+        found = (self._benches.get((who, where)) for where in (site, EVERYWHERE))
+        return [each for each in found if each is not None]
+
+    def _forget(self, now: float) -> None:
+        old = [key for key, each in self._benches.items() if each.until + TRIAL <= now]
+        for key in old:
+            del self._benches[key]
+
+
+def key_of(source: Source) -> str:
+    """What a source is benched as: its address, or the /64 of an IPv6 one."""
+    ip = source.ip
+    if isinstance(ip, IPv6Address):
+        return f"{IPv6Address(int(ip) >> 64 << 64)}/64"
+    return source.address

@@ -1,0 +1,70 @@
+"""What the attempts of one prober share.
+
+Knows which parts there are; not what any of them does.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+from attrs import field, frozen
+
+from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
+from twisted_probe.routing.customs import Customs
+from twisted_probe.routing.life import Life
+from twisted_probe.routing.limits import DEFAULT_LIMITS, Limits
+from twisted_probe.routing.memory import Memory
+from twisted_probe.routing.names import Names
+from twisted_probe.routing.networks import Networks
+from twisted_probe.routing.opt_out import NOBODY, OptOut
+from twisted_probe.routing.pauses import Pauses
+from twisted_probe.routing.ports import Ports
+from twisted_probe.routing.sites import Sites
+from twisted_probe.routing.sources import Sources
+from twisted_probe.routing.watchdog import Watchdog
+from twisted_probe.smtp.limits import Timeouts
+from twisted_probe.smtp.tls import TlsClient
+from twisted_probe.verdict.ladder import Ladder
+from twisted_probe.verdict.rules import Rules
+
+
+@frozen(kw_only=True)
+class Tools:
+    """What those attempts share that begin between two of a prober's reconfigurations."""
+
+    reactor: Any
+    names: Names
+    sources: Sources
+    sites: Sites
+    networks: Networks
+    memory: Memory
+    reverse_path: str
+    port: int
+    control: bool
+    timeouts: Timeouts
+    ladder: Ladder
+    rng: random.Random
+    ports: Ports = field(factory=Ports)
+    pauses: Pauses = field(factory=Pauses)
+    life: Life | None = None
+    limits: Limits = DEFAULT_LIMITS
+    rules: Rules | None = None
+    tls: TlsClient = field(factory=TlsClient)
+    customs: Customs = field(factory=Customs)
+    controls: Controls = DEFAULT_CONTROLS
+    evidence: bool = False
+    hits: Counter[str] = field(factory=Counter)
+    opt_out: OptOut = NOBODY
+    max_waiting: int | None = None
+    watchdog: Watchdog = field(factory=Watchdog)
+
+    def now(self) -> float:
+        """Seconds of the reactor's clock."""
+        return float(self.reactor.seconds())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the reactor has stopped: nothing may be asked or dialled any more."""
+        return self.life is not None and self.life.is_over
