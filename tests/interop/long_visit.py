@@ -16,6 +16,7 @@ from .street import Street
 TIMEOUT = 180.0
 
 #: Ladders and rests of seconds instead of hours; the waits are shorter than the servers' longest.
+#: Sites begin at their ceiling, which slow growth would not reach in so short a list.
 SETTINGS = """
 [tls]
 ca_file = "authority.pem"
@@ -24,11 +25,16 @@ greylist = [3, 4]
 temporary = [3, 6]
 [limits]
 rest = 5
+first_sessions = 4
 [timeouts]
 connect = 10
 greeting = 20
 command = 20
-"""
+""" + "".join(
+    # A domain of theirs fills a session, so that there are enough of these to need the budget.
+    f'[[site]]\nname = "{exchanger}"\nrecipients_per_session = 3\n'
+    for exchanger in topology.CROWDED
+)
 
 
 def lines(domains: Iterable[topology.Domain] = topology.STREET) -> list[topology.Line]:

@@ -71,6 +71,9 @@ EXIM = {name: address for name, address, _ in _EXIM}
 TWINS = "castor.street.example", "pollux.street.example"
 """Two exchangers of the same domains, neither of them preferred: one site."""
 
+CROWDED = (*TWINS, "slow.street.example", "single.street.example")
+"""Where more sessions are wanted than may be."""
+
 TWINNED = tuple(f"twins{number}.example" for number in range(1, 13))
 """Their domains: three times as many as a site may be asked about at once."""
 
