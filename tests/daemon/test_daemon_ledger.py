@@ -58,7 +58,7 @@ async def test_a_block_is_remembered(spool: Path) -> None:
             refused = await asker.status_when(
                 lambda status: any(one["refused_by"] for one in status["sources"])
             )
-            await asker.job_when("list", lambda job: job["waiting"])
+            await asker.job_when("list", lambda job: job["waiting"] or job["finished_at"])
         sessions = len(record.sessions)
         async with daemon_of(config), asking(spool) as asker:
             again = await asker.status()

@@ -23,7 +23,8 @@ COMPLAINT = re.compile(
     r"|PREGREET|HANGUP|COMMAND (?:PIPELINING|TIME LIMIT|COUNT LIMIT|LENGTH LIMIT)"
     r"|NON-SMTP COMMAND|BARE NEWLINE|DATA without valid"
     # Exim, and why a session ended without QUIT, as its access lists have it
-    r"|synchronization error|syntax or protocol error|nonmail commands|TLS error"
+    r"|synchronization error|SMTP (?:syntax|protocol) error|syntax or protocol errors"
+    r"|unqualified verify|nonmail commands|TLS error"
     r"|conduct \S+ \S+ (?!ehlo|starttls|mail|rcpt|quit)"
     # OpenSMTPD, chasquid, sendmail
     r"|Pipelining not supported|io-error|reason=(?!quit)|breaking connection|exiting with error"

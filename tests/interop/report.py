@@ -37,8 +37,8 @@ of which has no name; its waits between attempts are shortened to seconds. It ta
 The figures are read back from the servers' own logs, which every run of the interop tests holds
 against the promises: no message is begun and nothing is verified (DATA, BDAT, VRFY and EXPN are
 never said), nothing is said before the greeting, nothing is pipelined where that is not offered,
-at most four sessions are open with an exchanger at once, at most nine recipients are refused in a
-session, and no server complains of anything that could be helped.
+at most four sessions are open at once with an exchanger, or with two that are one site, at most
+nine recipients are refused in a session, and no server complains of anything that could be helped.
 
 
 What they are, and what is found out

@@ -41,8 +41,15 @@ def visit(street: Street, exchanger: str, *steps: str) -> dict[str, str]:
         ("slow.street.example", [EHLO, *[LISTEN] * 3], "synchronization error"),
         ("exim.street.example", [LISTEN, EHLO + MAIL, LISTEN, QUIT], "synchronization error"),
         ("exim.street.example", [LISTEN, EHLO, LISTEN], "connection-lost"),
+        (
+            "exim.street.example",
+            [LISTEN, EHLO, LISTEN, "VRFY ann\r\n", LISTEN, QUIT],
+            "unqualified",
+        ),
+        ("exim.street.example", [LISTEN, EHLO, LISTEN, "DATA\r\n", LISTEN, QUIT], '"DATA"'),
         (topology.OPENSMTPD, [LISTEN, EHLO, LISTEN, MAIL + RCPT, LISTEN], "Pipelining not suppor"),
         (topology.OPENSMTPD, [LISTEN, EHLO, LISTEN], "reason="),
+        (topology.SENDMAIL, [LISTEN, EHLO + MAIL, LISTEN, QUIT], "protocol error"),
         (topology.CHASQUID, [LISTEN, "WHAT\r\n" * 3, LISTEN], "breaking connection"),
     ],
 )
@@ -52,13 +59,25 @@ def test_servers_complain(street: Street, exchanger: str, steps: Sequence[str], 
 
 
 @pytest.mark.parametrize(
-    "exchanger", ["plain.street.example", topology.OPENSMTPD, topology.SENDMAIL]
+    ("exchanger", "command", "seen"),
+    [
+        ("plain.street.example", "VRFY ann", "vrfy"),
+        ("plain.street.example", "DATA", "data"),
+        ("plain.street.example", "BDAT 1 LAST\r\n1", "bdat"),
+        ("exim.street.example", "VRFY ann@exim.example", "forbidden"),
+        (topology.OPENSMTPD, "VRFY ann", "vrfy"),
+        (topology.CHASQUID, "VRFY ann", "vrfy"),
+        (topology.SENDMAIL, "VRFY ann", "vrfy"),
+        (topology.SENDMAIL, "DATA", "data"),
+    ],
 )
-def test_forbidden_commands_are_seen(street: Street, exchanger: str) -> None:
-    logs = visit(street, exchanger, LISTEN, EHLO, LISTEN, "VRFY ann\r\n", LISTEN, QUIT)
+def test_forbidden_commands_are_seen(
+    street: Street, exchanger: str, command: str, seen: str
+) -> None:
+    logs = visit(street, exchanger, LISTEN, EHLO, LISTEN, f"{command}\r\n", LISTEN, QUIT)
     (session,) = conduct.sessions(logs)
     assert (session.exchanger, session.source) == (exchanger, SOURCE)
-    assert conduct.FORBIDDEN & {*session.accepted, *session.refused} == {"vrfy"}
+    assert conduct.FORBIDDEN & {*session.accepted, *session.refused} == {seen}
 
 
 def test_sessions_at_once_are_counted(street: Street) -> None:

@@ -43,11 +43,18 @@ _POSTFIX = (
     ("ascii.street.example", "127.0.2.26", "without SMTPUTF8"),
     ("grey.street.example", "127.0.2.27", "postgrey, two seconds"),
     ("norelay.street.example", "127.0.2.28", "refuses to relay for good, not for now"),
+    ("sender.street.example", "127.0.2.29", "asks behind each reverse-path; 550 for the unknown"),
+    ("crowd.street.example", "127.0.2.30", "five recipients in five seconds from an address"),
+    ("gate.street.example", "127.0.2.31", "knows no mailboxes, and takes them all"),
+    ("later.street.example", "127.0.2.32", "puts everybody off"),
+    ("footer.street.example", "127.0.2.33", "says with each refusal whom to call, and from where"),
 )
 _EXIM = (
     ("exim.street.example", "127.0.3.1", "GnuTLS, callouts, ten recipients in a transaction"),
     ("hello.street.example", "127.0.3.2", "refuses EHLO and HELO"),
     ("slow.street.example", "127.0.3.3", "a second for the greeting and each recipient"),
+    ("castor.street.example", "127.0.3.4", "one of two for the same domains, and as slow"),
+    ("pollux.street.example", "127.0.3.5", "the other"),
     ("single.street.example", "127.0.3.9", "another one: a single connection at a time"),
 )
 _OTHERS = (
@@ -60,6 +67,15 @@ POSTFIX = {name: address for name, address, _ in _POSTFIX}
 """One Postfix, many tempers."""
 
 EXIM = {name: address for name, address, _ in _EXIM}
+
+TWINS = "castor.street.example", "pollux.street.example"
+"""Two exchangers of the same domains, neither of them preferred: one site."""
+
+CROWDED = (*TWINS, "slow.street.example", "single.street.example")
+"""Where more sessions are wanted than may be."""
+
+TWINNED = tuple(f"twins{number}.example" for number in range(1, 13))
+"""Their domains: three times as many as a site may be asked about at once."""
 
 TEMPERS = {name: words for name, _, words in (*_POSTFIX, *_EXIM, *_OTHERS)}
 """All who listen, and what is particular about each."""
@@ -107,6 +123,9 @@ BLOCK_LIST = "dnsbl.street.example"
 
 REVERSE_PATH = "probe@prober.example"
 
+FORGED, HOMELESS = "absent@prober.example", "probe@nowhere.example"
+"""Reverse-paths that nobody has: one in a domain that there is, one in none."""
+
 # ---------------------------------------------------------------- domains
 
 MX: dict[str, dict[str, int]] = {
@@ -129,6 +148,7 @@ MX: dict[str, dict[str, int]] = {
     "notonlynull.example": {".": 0, "plain.street.example": 10},
     "renamed.example": {"oldname.street.example": 10},
     "closed.example": {DEAD: 10},
+    **dict.fromkeys(TWINNED, dict.fromkeys(TWINS, 10)),
     "sixonly.example": {SIX: 10},
     "servfail.example": {"plain.street.example": 10},
     "refused.example": {"plain.street.example": 10},
@@ -167,11 +187,15 @@ MAILBOXES = (
     "jürg@boxes.example",
     "full@boxes.example",
     "disabled@boxes.example",
+    "stuffed@boxes.example",
+    "moved@boxes.example",
     "@catchall.example",  # all of them
     "ann@xn--mnchen-3ya.example",
     "ann@fallback.example",
     "ann@implicit.example",
     "probe@prober.example",
+    "somebody@gate.example",
+    "somebody@later.example",
     "ann@halfway.example",
     "ann@sixonly.example",
 )
@@ -180,8 +204,12 @@ MAILBOXES = (
 REFUSALS = {
     "full@boxes.example": "452 4.2.2 Mailbox full",
     "disabled@boxes.example": "550 5.2.1 Mailbox disabled, not accepting messages",
+    "stuffed@boxes.example": "552 5.2.2 Mailbox is full",  # as Dovecot's quota-status has it
 }
 """Mailboxes that are there and take nothing."""
+
+MOVED = {"moved@boxes.example": "somebody@elsewhere.example"}
+"""Mailboxes that are somewhere else now."""
 
 REPLIES = {
     EXCHANGER: {
@@ -193,6 +221,10 @@ REPLIES = {
         "Mailbox full",
         "disabled@boxes.example": "550 5.2.1 <disabled@boxes.example>: Recipient address "
         "rejected: Mailbox disabled, not accepting messages",
+        "stuffed@boxes.example": "552 5.2.2 <stuffed@boxes.example>: Recipient address rejected: "
+        "Mailbox is full",
+        "moved@boxes.example": "550 5.1.6 <moved@boxes.example>: Recipient address rejected: "
+        "User has moved to somebody@elsewhere.example",
         "whoever@catchall.example": "250 2.1.5 Ok",
         "ann@xn--mnchen-3ya.example": "250 2.1.5 Ok",
         "nobody@xn--mnchen-3ya.example": "550 5.1.1 <nobody@xn--mnchen-3ya.example>: Recipient "
@@ -346,6 +378,10 @@ def _numbered(name: str, count: int) -> str:
     return " ".join(f"{name}{number}" for number in range(1, count + 1))
 
 
+def _refused(names: str) -> dict[str, tuple[str, str]]:
+    return dict.fromkeys(names.split(), SENDER_REFUSED)
+
+
 LISTING_DOMAINS = tuple(
     Domain(f"listed{number}.example", "listed.street.example", "ann bob", "nobody")
     for number in range(1, 5)
@@ -358,6 +394,30 @@ RATING_DOMAINS = tuple(
 )
 """More than fit into one session."""
 
+CROWDING_DOMAINS = tuple(
+    Domain(f"crowd{number}.example", "crowd.street.example", "ann bob", "nobody")
+    for number in range(1, 3)
+)
+"""More than one source may ask about at once, and each of them less."""
+
+STRICT_DOMAINS = (
+    Domain("strict.example", "strict.street.example", "ann bob carl", "nobody nemo"),
+    Domain("strict2.example", "strict.street.example", "ann", "nobody"),
+)
+NAMING_DOMAINS = tuple(
+    Domain(f"naming{number}.example", EXCHANGER, "ann", "nobody") for number in (1, 2)
+)
+"""Those where a source is refused as soon as it knocks; as many as knock."""
+
+FORGING_DOMAINS = (
+    Domain("forging.example", "sender.street.example", others=_refused("ann nobody")),
+    Domain("forgingexim.example", "exim.street.example", others=_refused("ann nobody")),
+)
+"""Asked from `FORGED`, which the exchangers look after."""
+
+HOMELESS_DOMAINS = (Domain("homeless.example", EXCHANGER, others=_refused("ann nobody")),)
+"""Asked from `HOMELESS`."""
+
 POSTFIX_DOMAINS = (
     Domain(
         "plain.example", "plain.street.example", "ann bob δοκιμή", "nobody nemo", {"-ann": INVALID}
@@ -369,7 +429,8 @@ POSTFIX_DOMAINS = (
     Domain("thirty.example", None, "ann", "nobody"),
     Domain("lazy.example", None, "ann", "nobody"),
     Domain("halfway.example", None, "", "nobody", {"ann": UNCONFIRMED}),
-    Domain("strict.example", "strict.street.example", "ann bob carl", "nobody nemo"),
+    *STRICT_DOMAINS,
+    *NAMING_DOMAINS,
     Domain("good.example", "good.street.example", "ann bob", "nobody"),
     Domain("wrong.example", "wrong.street.example", "ann bob", "nobody"),
     Domain("expired.example", "expired.street.example", "ann bob", "nobody"),
@@ -386,16 +447,29 @@ POSTFIX_DOMAINS = (
     Domain("nosender.example", "nosender.street.example", others={"ann": SENDER_REFUSED}),
     Domain("ascii.example", "ascii.street.example", "ann", "nobody", {"jürg": ASCII_ONLY}),
     Domain("grey.example", "grey.street.example", "ann bob carl", "nobody nemo"),
+    Domain("sender.example", "sender.street.example", "ann", "nobody"),
+    *CROWDING_DOMAINS,
+    Domain(
+        "gate.example", "gate.street.example", others=dict.fromkeys(("ann", "nobody"), CATCH_ALL)
+    ),
+    Domain("footer.example", "footer.street.example", "ann bob", "nobody nemo"),
+    Domain("later.example", "later.street.example", others={"ann": LATER, "nobody": LATER}),
+    FORGING_DOMAINS[0],
+    *HOMELESS_DOMAINS,
 )
 EXIM_DOMAINS = (
     Domain("exim.example", "exim.street.example", "ann bob carl", _numbered("nobody", 14)),
     Domain("manyexim.example", "exim.street.example", _numbered("box", 14), "nobody"),
     Domain("deferred.example", "exim.street.example", others={"ann": LATER, "nobody": LATER}),
     Domain("callout.example", "exim.street.example", "ann bob", "nobody nemo"),
+    Domain("callback.example", "exim.street.example", "ann", "nobody"),
+    FORGING_DOMAINS[1],
+    Domain("nobodybehind.example", "exim.street.example", others={"ann": LATER, "nobody": LATER}),
     Domain("hello.example", "hello.street.example", others={"ann": SENDER_REFUSED}),
     Domain("slow.example", "slow.street.example", "ann bob", "nobody"),
     # More than may be asked at once.
     *(Domain(f"slow{n}.example", "slow.street.example", "ann", "nobody") for n in range(2, 8)),
+    *(Domain(name, None, "ann", "nobody") for name in TWINNED),
     *(Domain(f"single{n}.example", "single.street.example", "ann", "nobody") for n in range(1, 4)),
 )
 OPENSMTPD_DOMAINS = (Domain("open.example", OPENSMTPD, "ann bob carl", "nobody nemo nihil"),)
@@ -415,6 +489,8 @@ ODD_DOMAINS = (
             "nobody": GONE,
             "full": FULL,
             "disabled": DISABLED,
+            "stuffed": FULL,
+            "moved": DISABLED,
         },
     ),
     Domain("nomail.example", others={"ann": NO_MAIL}),

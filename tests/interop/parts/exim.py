@@ -21,13 +21,13 @@ _BEHIND = topology.HOSTS["plain.street.example"]
 """Whom the callout asks."""
 
 #: Hosts with lines of their own in the access lists.
-_OWN = ("slow", "single", "hello")
+_OWN = ("slow", "castor", "pollux", "single", "hello")
 
 _ACLS = """
 begin acl
 
 connect:
-  accept condition = ${if inlist{$received_ip_address}{SLOW : SINGLE}}
+  accept condition = ${if inlist{$received_ip_address}{SLOW : CASTOR : POLLUX : SINGLE}}
          delay = 1s
   accept
 
@@ -47,11 +47,13 @@ mail:
 
 rcpt:
   warn   logwrite = CONDUCT rcpt
-  warn   condition = ${if eq{$received_ip_address}{SLOW}}
+  warn   condition = ${if inlist{$received_ip_address}{SLOW : CASTOR : POLLUX}}
          delay = 1s
   require message = relay not permitted
          domains = +served
-  deny   domains = callout.example
+  deny   domains = callback.example : forgingexim.example
+         !verify = sender/callout=10s
+  deny   domains = callout.example : nobodybehind.example
          !verify = recipient/callout=10s
   require verify = recipient
   accept
@@ -80,8 +82,14 @@ deferred:
 
 callout:
   driver = manualroute
-  domains = callout.example
+  domains = callout.example : prober.example
   route_data = {_BEHIND}
+  transport = smtp
+
+nobodybehind:
+  driver = manualroute
+  domains = nobodybehind.example
+  route_data = {topology.HOSTS[topology.DEAD]}
   transport = smtp
 
 boxes:
@@ -161,7 +169,11 @@ def single() -> Part:
 
 
 def _main(name: str, host: str, hosts: list[str]) -> list[str]:
-    served = [domain.name for domain in topology.EXIM_DOMAINS if domain.exchanger in hosts]
+    served = [
+        domain.name
+        for domain in topology.EXIM_DOMAINS
+        if not topology.MX[domain.name].keys().isdisjoint(hosts)
+    ]
     macros = [f"{each.upper()} = {topology.EXIM[f'{each}.street.example']}" for each in _OWN]
     return [
         *macros,
@@ -185,6 +197,7 @@ def _main(name: str, host: str, hosts: list[str]) -> list[str]:
         "acl_smtp_predata = forbidden",
         "acl_smtp_vrfy = forbidden",
         "acl_smtp_expn = forbidden",
+        "acl_smtp_etrn = forbidden",
         "acl_smtp_quit = quit",
         "acl_smtp_notquit = notquit",
     ]

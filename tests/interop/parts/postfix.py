@@ -83,6 +83,21 @@ _TEMPERS: dict[str, dict[str, str]] = {
         "smtpd_recipient_restrictions": (f"check_policy_service inet:127.0.0.1:{_POSTGREY_PORT}")
     },
     "norelay.street.example": {"smtpd_relay_restrictions": "reject_unauth_destination"},
+    "sender.street.example": {
+        "smtpd_sender_restrictions": "reject_unverified_sender",
+        "unverified_sender_reject_code": "550",
+    },
+    "crowd.street.example": {"smtpd_client_recipient_rate_limit": "5"},
+    "gate.street.example": {"smtpd_reject_unlisted_recipient": "no"},
+    "later.street.example": {"smtpd_recipient_restrictions": "defer"},
+    # The example of postconf(5): the client's own address behind every refusal.
+    "footer.street.example": {
+        "smtpd_reject_footer": (
+            "\\c. For assistance, call 800-555-0101. Please provide the following information in"
+            " your problem report: time ($localtime), client ($client_address) and server"
+            " ($server_name)."
+        )
+    },
 }
 
 _POSTSCREENS: dict[str, dict[str, str]] = {
@@ -155,10 +170,12 @@ def postfix(certificates: Certificates) -> Part:
                 "inet_protocols = all",
                 f"maillog_file = {LOG}",
                 "smtpd_tls_loglevel = 1",
+                "relocated_maps = texthash:/etc/postfix/moved",
             ),
             file("/etc/postfix/master.cf", *_master()),
             _table("/etc/postfix/mailboxes", dict.fromkeys(boxes, "here")),
             _table("/etc/postfix/refusals", topology.REFUSALS),
+            _table("/etc/postfix/moved", topology.MOVED),
             _table(
                 "/etc/postfix/helos",
                 dict.fromkeys(topology.ALL_SOURCES.values(), "550 5.7.1 You are not welcome"),
