@@ -16,6 +16,7 @@ from .talk import (
     BOB,
     CONTROL,
     CY,
+    DAN,
     EHLO,
     MAIL,
     NO,
@@ -142,6 +143,33 @@ def test_an_answer_about_the_control() -> None:
     report = talk.says_goodbye()
     assert codes(report) == {"ann": 550}
     assert report.unanswered == (BOB,)
+
+
+# --- Too few replies ----------------------------------------------------------------------------
+
+LAST_WAS = {name: f"550 5.1.1 unknown; the last was {name}@example.net" for name in ("ann", "bob")}
+
+
+@pytest.mark.parametrize("end", ["", "421 4.4.2 timeout", "250-", "no reply"])
+def test_one_that_says_who_was_before(end: str) -> None:
+    """MAIL was lost: each gets the answer of the next, which names the one before."""
+    talk = Talk("PIPELINING", ANN, BOB, CY)
+    talk.client(MAIL, to("ann"), to("bob"), to("cy"))
+    talk.server(OK, LAST_WAS["ann"], LAST_WAS["bob"])
+    talk.feed(end.encode() + b"\r\n" if end else b"")
+    talk.closes()
+    assert talk.report.answers == {}
+    assert talk.report.unanswered == (ANN, BOB, CY)
+
+
+def test_one_that_says_who_was_before_and_then_another() -> None:
+    """The name that is not Cy's comes before the end is seen."""
+    talk = Talk("PIPELINING", ANN, BOB, CY, DAN)
+    talk.client(MAIL, to("ann"), to("bob"), to("cy"), to("dan"))
+    talk.server(OK, LAST_WAS["ann"], LAST_WAS["bob"], LAST_WAS["bob"])
+    talk.closes()
+    assert talk.report.answers == {}
+    assert isinstance(talk.report.failure, OutOfStep)
 
 
 # --- No goodbye --------------------------------------------------------------------------------

@@ -329,18 +329,21 @@ class _Conversation:
         together = self.manner.pipelining and self.session.pipelining and len(group) > 1
         self.is_grouped = self.is_grouped or together
         self.names.asks(batch)
+        failure: SessionError | None = None
         try:
             replies = await self.session.group(
                 group, together=together, rejections=errors, is_enough=self._is_enough
             )
         except SessionError as error:
-            self._note(opening, batch, error.replies)
-            if together:
+            failure, replies = error, error.replies
+        try:
+            again = self._note(opening, batch, replies)
+        finally:
+            is_cut = failure is not None and len(replies) < len(group)
+            if together and (is_cut or self.session.state is State.DISMISSED):
                 self._miss(batch)
-            raise
-        again = self._note(opening, batch, replies)
-        if together and self.session.state is State.DISMISSED:
-            self._miss(batch)
+        if failure is not None:
+            raise failure
         return again
 
     def _left(self) -> int:
@@ -453,8 +456,9 @@ class _Conversation:
 
     def _miss(self, batch: list[Address]) -> None:
         """A group that was sent together was not answered to its end: nobody knows which of its
-        commands were lost."""
-        self._disbelieve(batch)
+        commands were lost, nor what a name in a reply is worth."""
+        for recipient in batch:
+            self.answers.pop(recipient, None)
         self.is_broken_off = True
 
     def part(self, farewell: Reply | None) -> None:
