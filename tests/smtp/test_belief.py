@@ -145,6 +145,16 @@ def test_an_answer_about_the_control() -> None:
     assert report.unanswered == (BOB,)
 
 
+def test_another_order_is_seen_where_somebody_is_named() -> None:
+    """docs/wire.rst: one name in the wrong place is enough, and none cannot be."""
+    talk = Talk("PIPELINING", ANN, BOB, CY)
+    talk.client(MAIL, to("ann"), to("bob"), to("cy"))
+    talk.server(OK, OK, NO, ANN_IS_UNKNOWN)
+    report = talk.says_goodbye()
+    assert report.answers == {}
+    assert not report.manner.pipelining
+
+
 # --- Too few replies ----------------------------------------------------------------------------
 
 LAST_WAS = {name: f"550 5.1.1 unknown; the last was {name}@example.net" for name in ("ann", "bob")}
