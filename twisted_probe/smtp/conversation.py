@@ -387,6 +387,7 @@ class _Conversation:
         for recipient, reply in zip(batch, answers, strict=False):
             if self.is_over:
                 break
+            is_turned_away = asks_for_fewer_recipients(reply)
             if reply.is_positive:
                 self.taken += 1
             elif reply.code == CLOSING:
@@ -394,17 +395,33 @@ class _Conversation:
                 continue
             elif self._is_no_answer(reply):
                 raise self.out_of_step(f"RCPT after MAIL was answered {reply}", Stage.RCPT)
-            elif self.asked and asks_for_fewer_recipients(reply):
-                # Whether it counts those whom it refused, nobody knows: this one is full.
-                self.manner = evolve(self.manner, recipients_per_transaction=self.asked)
-                self.taken = self.asked
+            elif is_turned_away and (self.asked or not self._is_shut):
                 again.append(recipient)
+                self._fill()
                 continue
             if self.names.contradicts(reply, recipient):
                 raise self.out_of_step(f"{recipient.text} was answered {reply}", Stage.RCPT)
-            self.asked += 1
+            self.asked += not is_turned_away
             self.answers[recipient] = reply
+        if not self.is_over and len(self.answers) > 1 and self._is_shut:
+            self._heed(next(reversed(self.answers.values())))
         return again + batch[len(answers) :]
+
+    @property
+    def _is_shut(self) -> bool:
+        """Whether all who were answered were too many: one of them may be so for reasons of his
+        own, two show that the exchanger takes nobody."""
+        return all(map(asks_for_fewer_recipients, self.answers.values()))
+
+    def _fill(self) -> None:
+        """Somebody was too many for the open transaction or, as the first of it, for the
+        session."""
+        if self.asked:
+            # Whether it counts those whom it refused, nobody knows: this one is full.
+            self.manner = evolve(self.manner, recipients_per_transaction=self.asked)
+            self.taken = self.asked
+        else:
+            self.is_over = True
 
     def _is_enough(self, reply: Reply) -> bool:
         """Whether a refusal says that whoever is asked behind it will be refused as well."""
