@@ -285,11 +285,22 @@ def test_reset_is_not_said_again(answer: str) -> None:
     talk.goes((MAIL, SENDER_OK), (to("ann"), OK), (RSET, answer))
     manner = talk.says_goodbye().manner
     assert not manner.reset
-    again = Talk("", ANN, BOB, manner=manner)
-    again.goes((MAIL, SENDER_OK), (to("ann"), OK))
-    report = again.says_goodbye()
+    again = Talk("", ANN, BOB, control=CONTROL, manner=manner)
+    again.goes((MAIL, SENDER_OK), (to("ann"), OK), (EHLO, "250 mx.example.net"))
+    again.goes((MAIL, SENDER_OK), (to("bob"), OK), (EHLO, "250 mx.example.net"))
+    again.goes((MAIL, SENDER_OK), (TO_CONTROL, NO))
+    assert codes(again.says_goodbye()) == {"ann": 250, "bob": 250, CONTROL.local: 550}
+
+
+def test_neither_reset_nor_ehlo() -> None:
+    """Then one recipient of a session it is."""
+    manner = Manner(recipients_per_transaction=1, reset=False)
+    talk = Talk("", ANN, BOB, control=CONTROL, manner=manner)
+    talk.goes((MAIL, SENDER_OK), (to("ann"), OK), (EHLO, "503 5.5.1 you have said that"))
+    report = talk.says_goodbye()
     assert codes(report) == {"ann": 250}
     assert report.unanswered == (BOB,)
+    assert (report.refusal, report.failure) == (None, None)
 
 
 def test_a_close_upon_ehlo() -> None:

@@ -435,7 +435,8 @@ class Session(RuleBasedStateMachine):
         """MAIL needs EHLO, RCPT needs MAIL that was not refused, and so on."""
         verbs = [each.verb for each in self.said[self.shaken or 0 :]]
         if command.verb in ("EHLO", "HELO"):
-            assert set(verbs) <= {"EHLO"} or (verbs[-1] == "RCPT" and not self.manner.goodbye)
+            is_sure = self.manner.goodbye and self.manner.reset
+            assert set(verbs) <= {"EHLO"} or (verbs[-1] == "RCPT" and not is_sure)
             assert command.verb == "HELO" or self.manner.extended
             return
         if command.verb == "STARTTLS":

@@ -305,9 +305,13 @@ class _Conversation:
                 # recipient either (Postfix smtpd_junk_command_limit, 1 under stress).
                 return
             opening = self._opening(is_wide)
-            if len(opening) > 1:
-                if self.resets >= MAX_RESETS or not self.manner.reset:
+            if opening[:1] == [commands.RSET]:
+                if self.resets >= MAX_RESETS:
                     return
+                if not self.manner.reset:
+                    # RFC 5321 section 4.1.4: EHLO ends a transaction as RSET does.
+                    await self._introduce_again()
+                    continue
                 self.resets += 1
             room = self.session.recipients_left - self.spare - kept
             ceiling = self.manner.recipients_per_transaction
@@ -438,18 +442,24 @@ class _Conversation:
     # --- Doubt -------------------------------------------------------------------------------
 
     async def _prove(self) -> None:
-        """Have the exchanger say its name once more, where its goodbye shows nothing: what it
-        was asked until then is answered, and in order (`smtp.belief`)."""
-        if self.manner.goodbye or self.is_over or not self._is_in_doubt:
-            return
+        """Have the exchanger say its name once more, where its goodbye shows nothing."""
+        if not (self.manner.goodbye or self.is_over) and self._is_in_doubt:
+            await self._introduce_again()
+
+    async def _introduce_again(self) -> None:
+        """EHLO once more: what the exchanger was asked until then is answered, and in order
+        (`smtp.belief`)."""
         self.resets += 1
-        introduce = commands.ehlo if self.session.keywords else commands.helo
+        introduce = commands.ehlo if self.session.extended else commands.helo
         (reply,) = await self.session.group([introduce(self.session.helo_name)])
         self.errors += _is_rejection(reply)
         if self._is_introduction(reply):
             self.history.clear()
-        elif refuses_command(reply):
+        elif reply.code == CLOSING:
             self._heed(reply)
+        elif refuses_command(reply):
+            # As with RSET: another session will do.
+            self.is_over = True
         else:
             raise self.out_of_step(f"EHLO was answered {reply}", Stage.OTHER)
 
