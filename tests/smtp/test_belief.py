@@ -217,7 +217,9 @@ def test_it_says_its_name_once_more() -> None:
     talk.server("250-mx.example.net", "250 PIPELINING")
     talk.client(MAIL, TO_CONTROL)
     talk.server(OK, NO)
-    talk.goes((EHLO, "250 mx.example.net"), (QUIT, "250 ok"))
+    talk.client(EHLO)
+    talk.server("250-mx.example.net", "250 PIPELINING")
+    talk.goes((QUIT, "250 ok"))
     assert codes(talk.report) == {"ann": 250, "bob": 250, "x7k2m9": 550}
     assert talk.report.failure is None
 
@@ -250,6 +252,28 @@ def test_what_is_not_its_name(answer: str) -> None:
     report = talk.says_goodbye()
     assert isinstance(report.failure, OutOfStep)
     assert report.answers == {}
+
+
+def test_its_name_alone_is_not_what_ehlo_is_answered() -> None:
+    """MAIL was answered twice, and "250 mx.example.net" is the yes to Bob."""
+    talk = Talk("PIPELINING", ANN, BOB, manner=Manner(goodbye=False, pipelining=False))
+    talk.goes((MAIL, SENDER_OK), (to("ann"), SENDER_OK), (to("bob"), NO))
+    talk.goes((EHLO, "250 mx.example.net"))
+    report = talk.says_goodbye()
+    assert report.answers == {}
+    assert isinstance(report.failure, OutOfStep)
+
+
+@pytest.mark.parametrize("end", ["421 4.7.0 bye", ""])
+def test_ehlo_was_answered_twice(end: str) -> None:
+    """In one line, as MAIL might be; Ann's yes is MAIL's, and Bob's no is hers."""
+    talk = Talk("", ANN, BOB)
+    talk.goes((MAIL, "250 mx.example.net"), (to("ann"), SENDER_OK), (to("bob"), NO))
+    talk.client(QUIT)
+    talk.feed(f"{end}\r\n".encode() if end else b"")
+    talk.closes()
+    assert talk.report.answers == {}
+    assert talk.report.unanswered == (ANN, BOB)
 
 
 def test_where_one_rejection_may_be_the_end() -> None:

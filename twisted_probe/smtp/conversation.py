@@ -472,13 +472,14 @@ class _Conversation:
         )
 
     def _is_introduction(self, reply: Reply) -> bool:
-        """Whether the reply is the one to EHLO, and can be no other of the session."""
+        """Whether the reply is the one to EHLO, word for word, and can be no other of the
+        session."""
         assert self.introduction is not None
-        name = self.introduction.lines[0]
+        words = self.introduction.lines
         return (
             reply.is_positive
-            and reply.lines[0] == name
-            and all(each.lines[0] != name for _, each in self.history)
+            and reply.lines == words
+            and all(each.lines != words for _, each in self.history)
         )
 
     def _miss(self, batch: list[Address]) -> None:
@@ -498,7 +499,8 @@ class _Conversation:
             self.end(self.out_of_step(f"QUIT was answered {farewell}", Stage.OTHER))
         else:
             before = len(self.answers)
-            self._disbelieve(answered_behind_a_repetition(self.history))
+            introduction = [] if self.introduction is None else [(None, self.introduction)]
+            self._disbelieve(answered_behind_a_repetition([*introduction, *self.history]))
             self.witnessed.clear()
             if len(self.answers) == before:
                 return
