@@ -16,6 +16,7 @@ from .talk import (
     BOB,
     CONTROL,
     CY,
+    DAN,
     EHLO,
     MAIL,
     NO,
@@ -144,6 +145,43 @@ def test_an_answer_about_the_control() -> None:
     assert report.unanswered == (BOB,)
 
 
+def test_another_order_is_seen_where_somebody_is_named() -> None:
+    """docs/wire.rst: one name in the wrong place is enough, and none cannot be."""
+    talk = Talk("PIPELINING", ANN, BOB, CY)
+    talk.client(MAIL, to("ann"), to("bob"), to("cy"))
+    talk.server(OK, OK, NO, ANN_IS_UNKNOWN)
+    report = talk.says_goodbye()
+    assert report.answers == {}
+    assert not report.manner.pipelining
+
+
+# --- Too few replies ----------------------------------------------------------------------------
+
+LAST_WAS = {name: f"550 5.1.1 unknown; the last was {name}@example.net" for name in ("ann", "bob")}
+
+
+@pytest.mark.parametrize("end", ["", "421 4.4.2 timeout", "250-", "no reply"])
+def test_one_that_says_who_was_before(end: str) -> None:
+    """MAIL was lost: each gets the answer of the next, which names the one before."""
+    talk = Talk("PIPELINING", ANN, BOB, CY)
+    talk.client(MAIL, to("ann"), to("bob"), to("cy"))
+    talk.server(OK, LAST_WAS["ann"], LAST_WAS["bob"])
+    talk.feed(end.encode() + b"\r\n" if end else b"")
+    talk.closes()
+    assert talk.report.answers == {}
+    assert talk.report.unanswered == (ANN, BOB, CY)
+
+
+def test_one_that_says_who_was_before_and_then_another() -> None:
+    """The name that is not Cy's comes before the end is seen."""
+    talk = Talk("PIPELINING", ANN, BOB, CY, DAN)
+    talk.client(MAIL, to("ann"), to("bob"), to("cy"), to("dan"))
+    talk.server(OK, LAST_WAS["ann"], LAST_WAS["bob"], LAST_WAS["bob"])
+    talk.closes()
+    assert talk.report.answers == {}
+    assert isinstance(talk.report.failure, OutOfStep)
+
+
 # --- No goodbye --------------------------------------------------------------------------------
 
 NEVER = Manner(goodbye=False)
@@ -179,7 +217,9 @@ def test_it_says_its_name_once_more() -> None:
     talk.server("250-mx.example.net", "250 PIPELINING")
     talk.client(MAIL, TO_CONTROL)
     talk.server(OK, NO)
-    talk.goes((EHLO, "250 mx.example.net"), (QUIT, "250 ok"))
+    talk.client(EHLO)
+    talk.server("250-mx.example.net", "250 PIPELINING")
+    talk.goes((QUIT, "250 ok"))
     assert codes(talk.report) == {"ann": 250, "bob": 250, "x7k2m9": 550}
     assert talk.report.failure is None
 
@@ -212,6 +252,28 @@ def test_what_is_not_its_name(answer: str) -> None:
     report = talk.says_goodbye()
     assert isinstance(report.failure, OutOfStep)
     assert report.answers == {}
+
+
+def test_its_name_alone_is_not_what_ehlo_is_answered() -> None:
+    """MAIL was answered twice, and "250 mx.example.net" is the yes to Bob."""
+    talk = Talk("PIPELINING", ANN, BOB, manner=Manner(goodbye=False, pipelining=False))
+    talk.goes((MAIL, SENDER_OK), (to("ann"), SENDER_OK), (to("bob"), NO))
+    talk.goes((EHLO, "250 mx.example.net"))
+    report = talk.says_goodbye()
+    assert report.answers == {}
+    assert isinstance(report.failure, OutOfStep)
+
+
+@pytest.mark.parametrize("end", ["421 4.7.0 bye", ""])
+def test_ehlo_was_answered_twice(end: str) -> None:
+    """In one line, as MAIL might be; Ann's yes is MAIL's, and Bob's no is hers."""
+    talk = Talk("", ANN, BOB)
+    talk.goes((MAIL, "250 mx.example.net"), (to("ann"), SENDER_OK), (to("bob"), NO))
+    talk.client(QUIT)
+    talk.feed(f"{end}\r\n".encode() if end else b"")
+    talk.closes()
+    assert talk.report.answers == {}
+    assert talk.report.unanswered == (ANN, BOB)
 
 
 def test_where_one_rejection_may_be_the_end() -> None:
@@ -247,11 +309,22 @@ def test_reset_is_not_said_again(answer: str) -> None:
     talk.goes((MAIL, SENDER_OK), (to("ann"), OK), (RSET, answer))
     manner = talk.says_goodbye().manner
     assert not manner.reset
-    again = Talk("", ANN, BOB, manner=manner)
-    again.goes((MAIL, SENDER_OK), (to("ann"), OK))
-    report = again.says_goodbye()
+    again = Talk("", ANN, BOB, control=CONTROL, manner=manner)
+    again.goes((MAIL, SENDER_OK), (to("ann"), OK), (EHLO, "250 mx.example.net"))
+    again.goes((MAIL, SENDER_OK), (to("bob"), OK), (EHLO, "250 mx.example.net"))
+    again.goes((MAIL, SENDER_OK), (TO_CONTROL, NO))
+    assert codes(again.says_goodbye()) == {"ann": 250, "bob": 250, CONTROL.local: 550}
+
+
+def test_neither_reset_nor_ehlo() -> None:
+    """Then one recipient of a session it is."""
+    manner = Manner(recipients_per_transaction=1, reset=False)
+    talk = Talk("", ANN, BOB, control=CONTROL, manner=manner)
+    talk.goes((MAIL, SENDER_OK), (to("ann"), OK), (EHLO, "503 5.5.1 you have said that"))
+    report = talk.says_goodbye()
     assert codes(report) == {"ann": 250}
     assert report.unanswered == (BOB,)
+    assert (report.refusal, report.failure) == (None, None)
 
 
 def test_a_close_upon_ehlo() -> None:

@@ -179,6 +179,11 @@ def test_a_network_is_no_host(client: TlsClient) -> None:
     assert problem(client, Signed("mx", raw_names(octets), by=ROOT)) == NAMELESS
 
 
+def test_one_without_a_list_of_names(client: TlsClient) -> None:
+    """The common name counts for nothing (RFC 9525 section 2)."""
+    assert problem(client, Signed(NAME, by=ROOT)) == NAMELESS
+
+
 _KEY = new_key()
 _TLV = st.builds(
     lambda tag, octets: bytes((tag, len(octets))) + octets,

@@ -18,7 +18,7 @@ from twisted_probe.smtp.errors import (
     SessionLost,
 )
 from twisted_probe.smtp.limits import MAX_ERRORS, MAX_RECIPIENTS
-from twisted_probe.smtp.manner import UNKNOWN_MANNER
+from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.reply import Stage
 
@@ -357,6 +357,41 @@ def test_too_many_recipients_for_the_first_is_an_answer() -> None:
     talk.client(MAIL, to("ann"))
     talk.server(OK, FEWER)
     assert codes(talk.says_goodbye()) == {"ann": 452}
+
+
+@pytest.mark.parametrize("keywords", ["PIPELINING", "8BITMIME"])
+def test_one_that_takes_nobody_is_asked_no_more(keywords: str) -> None:
+    """Two of two were too many: it is a no to all, and no ceiling."""
+    talk = Talk(keywords, ANN, BOB, CY, control=CONTROL)
+    while (said := talk.client_said()) != [QUIT]:
+        talk.server(*(OK if line == MAIL else FEWER for line in said))
+    talk.server(BYE)
+    report = talk.report
+    asked = [ANN, BOB, CY] if keywords == "PIPELINING" else [ANN, BOB]
+    assert [*report.answers] == asked
+    assert report.refusal is not None
+    assert report.refusal.code == 452
+    assert report.recipients_per_transaction is None
+
+
+def test_one_who_is_too_many_does_not_stand_in_the_way() -> None:
+    talk = Talk("PIPELINING", ANN, BOB, CY)
+    talk.client(MAIL, to("ann"), to("bob"), to("cy"))
+    talk.server(OK, FEWER, OK, NO)
+    report = talk.says_goodbye()
+    assert codes(report) == {"ann": 452, "bob": 250, "cy": 550}
+    assert report.refusal is None
+
+
+def test_too_many_for_the_session() -> None:
+    """The first of another transaction is not taken: another session will do."""
+    talk = Talk("", ANN, BOB, CY, manner=Manner(recipients_per_transaction=1))
+    talk.goes((MAIL, OK), (to("ann"), OK), (RSET, OK), (MAIL, SENDER_OK), (to("bob"), FEWER))
+    report = talk.says_goodbye()
+    assert codes(report) == {"ann": 250}
+    assert report.unanswered == (BOB, CY)
+    assert (report.refusal, report.failure) == (None, None)
+    assert report.recipients_per_transaction == 1
 
 
 @pytest.mark.parametrize("keywords", ["PIPELINING", ""])

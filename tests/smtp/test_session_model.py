@@ -6,6 +6,9 @@ or falls silent. Where it has said yes to STARTTLS it makes the handshake, or br
 something before or behind that nobody asked for. The other side is `converse`, on a transport and
 a clock in memory.
 
+A second test lets an exchanger that is sound else err once, and hide it behind an end: with any
+one of the rules of `smtp.belief` left out it fails.
+
 `TWISTED_PROBE_EXAMPLES` in the environment is the number of examples, for longer runs.
 """
 
@@ -17,7 +20,7 @@ from collections import deque
 from typing import Any
 
 from attrs import define
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -98,6 +101,11 @@ MISDEEDS = st.sets(
     ),
     max_size=2,
 )
+#: Whom the right answer to a RCPT names: the recipient, the one before, all of the list, nobody, or
+#: nobody in the words with which EHLO is answered, where it says yes.
+NAMING = st.sampled_from(["own", "last", "last", "all", "none", "bare"])
+#: Codes that no sound exchanger has for a RCPT behind an accepted MAIL.
+NO_ANSWERS = (211, 214, 220, 221, 354, 503)
 PAUSES = st.sampled_from([0.0, 0.1, 1.0, 1.5, 4.0, 11.0, 45.0, 70.0])
 
 
@@ -130,7 +138,7 @@ class Session(RuleBasedStateMachine):
         manner=MANNERS,
         max_errors=st.sampled_from([9, 9, 9, 4, 2, 1]),
         ceiling=st.none() | st.integers(1, 5),
-        names=st.booleans(),
+        names=NAMING,
         greeting=GREETINGS,
         misdeeds=MISDEEDS,
         right=st.sampled_from([0, 1, 2, 2]),
@@ -145,7 +153,7 @@ class Session(RuleBasedStateMachine):
         manner: Manner,
         max_errors: int,
         ceiling: int | None,
-        names: bool,
+        names: str,
         greeting: str,
         misdeeds: set[str],
         right: int,
@@ -165,6 +173,7 @@ class Session(RuleBasedStateMachine):
         self.todo: deque[Said] = deque()  # what the exchanger has not dealt with
         self.misdeeds = misdeeds
         self.taken: int | None = None  # recipients of the open transaction
+        self.last = ""  # who was asked last
         self.count = 0
         self.replies = 0  # those behind the greeting
         self.surplus = self.lost = self.doubled = 0
@@ -281,7 +290,7 @@ class Session(RuleBasedStateMachine):
     def says_its_last_reply_twice(self, behind: int, end: str) -> None:
         """Late, and perhaps ends the session where the reply to the last command is due."""
         last = self.said[min(self.replies, len(self.said)) - 1]
-        if last.reply is None or last.verb in ("EHLO", "HELO"):
+        if last.reply is None or last.verb in ("STARTTLS", "QUIT"):
             return
         self.doubled += 1
         self.speak([last.reply])
@@ -313,6 +322,42 @@ class Session(RuleBasedStateMachine):
             self.todo.popleft()
             self.lost += 1
         self.answers_some(behind)
+
+    def loses_its_next_reply(self, end: str) -> None:
+        """It has heard the command, and whoever it names as the last is that one."""
+        if self.todo:
+            self.right(self.todo.popleft())
+            self.lost += 1
+        self.answers_some(len(self.todo))
+        if end[:3] == "421" and self.wire.is_open and self.lost:
+            self.speak(["421 4.4.2 timeout"])
+
+    def answers_in_another_order(self) -> None:
+        """All that was asked, the last first. It is seen where somebody is named."""
+        if self.names != "own" or len(self.todo) < 2 or self.todo[0].verb != "RCPT":
+            return
+        texts: list[str] = []
+        for command in self.todo:
+            command.meant = self.right(command)
+            texts.insert(0, command.meant)
+        self.todo.clear()
+        self.speak(texts)
+
+    def ends(self, end: str) -> None:
+        """Answer what is asked, up to an end that is perhaps none of the best."""
+        kind, _, to_quit = end.partition(" to ")
+        if self.lost or not kind:
+            to_quit = ""
+        while self.todo and self.wire.is_open:
+            if to_quit and self.said[self.replies].verb == "QUIT":
+                self.todo.clear()
+                if kind != "FIN":
+                    self.speak([f"{kind} bye"])
+                break
+            self.answers_some(1)
+        if kind == "FIN" and self.wire.is_open:
+            self.wire.closes()
+            self.listen()
 
     @precondition(lambda self: self.may("no reply"))
     @rule(octets=NO_REPLIES)
@@ -368,8 +413,13 @@ class Session(RuleBasedStateMachine):
         if self.ceiling is not None and self.taken >= self.ceiling:
             return self.numbered("452 4.5.3 too many recipients")
         self.taken += 1
-        whose = f" <{command.local}@example.net>" if self.names else ""
-        return self.numbered(TRUTH[command.local[0]] + whose)
+        text, last, self.last = TRUTH[command.local[0]], self.last, command.local
+        if self.names == "bare" and text[0] == "2" and self.keywords:
+            return "250 mx"
+        named = {"own": [command.local], "all": [each.local for each in self.people]}
+        named["last"] = [last] if last else []
+        whose = "".join(f" <{local}@example.net>" for local in named.get(self.names, ()))
+        return self.numbered(text + whose)
 
     def speak(self, texts: list[str], cuts: list[int] | None = None) -> None:
         octets = b"".join(text.encode() + b"\r\n" for text in texts)
@@ -435,7 +485,8 @@ class Session(RuleBasedStateMachine):
         """MAIL needs EHLO, RCPT needs MAIL that was not refused, and so on."""
         verbs = [each.verb for each in self.said[self.shaken or 0 :]]
         if command.verb in ("EHLO", "HELO"):
-            assert set(verbs) <= {"EHLO"} or (verbs[-1] == "RCPT" and not self.manner.goodbye)
+            is_sure = self.manner.goodbye and self.manner.reset
+            assert set(verbs) <= {"EHLO"} or (verbs[-1] == "RCPT" and not is_sure)
             assert command.verb == "HELO" or self.manner.extended
             return
         if command.verb == "STARTTLS":
@@ -498,15 +549,17 @@ class Session(RuleBasedStateMachine):
             assert self.wish is not None
             assert not self.wish.is_required
             assert not isinstance(report.failure, ProtocolViolation)
-        if isinstance(report.failure, OutOfStep) and self.manner.goodbye:
+        if isinstance(report.failure, OutOfStep) and self.manner.goodbye and self.manner.reset:
             for recipient, reply in report.answers.items():
                 assert f"<{recipient.text}>" in reply.text
 
     def is_an_answer(self, recipient: Address, reply: Reply) -> None:
         """The reply stands in the place of a RCPT for that recipient, behind an accepted MAIL."""
+        assert reply.code not in NO_ANSWERS
         number = _NUMBER.search(reply.text)
         if number is None:
-            assert "flood" in self.misdeeds  # and it was cut away
+            # It was cut away, or is a bare yes.
+            assert "flood" in self.misdeeds or str(reply) == "250 mx"
             return
         places = [
             place
@@ -528,19 +581,93 @@ class Session(RuleBasedStateMachine):
         """
         farewell = self.said[-1] if self.said else None
         reply = farewell.reply if farewell is not None and farewell.verb == "QUIT" else None
-        if not self.surplus:
+        if not self.surplus or self.is_reset_refused_by_another:
             return True
         assert farewell is not None
         return reply is not None and (reply == farewell.meant or reply[:3] not in ("221", "421"))
 
+    @property
+    def is_reset_refused_by_another(self) -> bool:
+        """Whether a no to a RCPT stands in the place of the answer to RSET, or to a later EHLO."""
+        later = [each for each in self.said if each.verb in ("RSET", "EHLO")][1:]
+        return any(
+            each.reply is not None
+            and each.reply[:3] in ("450", "452", "550")
+            and each.reply != each.meant
+            for each in later
+        )
+
     def is_the_truth(self, recipient: Address, reply: Reply) -> None:
         """The exchanger meant this reply for this recipient."""
         number = _NUMBER.search(reply.text)
-        assert number is None or any(
-            each.meant is not None and each.meant.endswith(number[0])
+        meant = [
+            each.meant
             for each in self.said
-            if each.verb == "RCPT" and each.local == recipient.local
-        )
+            if each.verb == "RCPT" and each.local == recipient.local and each.meant is not None
+        ]
+        if number is None:
+            assert str(reply.code) in [text[:3] for text in meant]
+        else:
+            assert any(text.endswith(number[0]) for text in meant)
+
+
+# --- One misdeed -------------------------------------------------------------------------------
+
+#: What happens where the last of what was asked is due, or to QUIT.
+ENDS = ["", "421", "FIN", "421 to QUIT", "FIN to QUIT", "250 to QUIT"]
+KNOWING = st.builds(
+    Manner,
+    goodbye=st.sampled_from([True, True, False]),
+    pipelining=st.sampled_from([True, True, False]),
+    reset=st.sampled_from([True, True, False]),
+    recipients_per_transaction=st.sampled_from([None, None, 1, 2]),
+)
+
+
+@given(
+    misdeed=st.sampled_from(["loss"] * 3 + ["double", "surplus", "names another", "odd", "order"]),
+    before=st.integers(1, 4) | st.integers(0, 12),
+    behind=st.integers(0, 8),
+    end=st.sampled_from(ENDS),
+    code=st.sampled_from([250, 550]) | ODD,
+    people=PEOPLE,
+    control=st.booleans(),
+    keywords=st.sampled_from([["PIPELINING"]] * 4 + [[], ["SIZE 1000"]]),
+    manner=KNOWING,
+    ceiling=st.sampled_from([None, None, 1, 2]),
+    names=NAMING,
+)
+@settings(max_examples=3 * EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_one_misdeed(
+    misdeed: str, before: int, behind: int, end: str, code: int, **exchanger: Any
+) -> None:
+    """A sound exchanger that errs once, and perhaps hides it behind the end."""
+    session = Session()
+    misdeeds = {"loss", "doubled", "surplus", "names another", "odd"}
+    session.dials(
+        **exchanger,
+        within=[],
+        wish=None,
+        max_errors=9,
+        greeting="220 mx",
+        misdeeds=misdeeds,
+        right=0,
+    )
+    session.answers_some(before)
+    if misdeed == "loss":
+        session.loses_its_next_reply(end)
+    elif misdeed == "double":
+        session.says_its_last_reply_twice(behind, end)
+    elif misdeed == "surplus":
+        session.says_one_too_many(0, code, True, behind)
+    elif misdeed == "names another" and session.todo:
+        session.names_another(behind)
+    elif misdeed == "odd" and session.todo:
+        session.answers_oddly(code)
+    elif misdeed == "order":
+        session.answers_in_another_order()
+    session.ends(end)
+    session.teardown()
 
 
 def test_whatever_the_exchanger_does() -> None:

@@ -21,10 +21,11 @@ every answer is whether the order still holds, and this is how it is settled:
   answered. Only what came behind the last proof is then in doubt.
 * *Too few replies.* Commands that were sent together, and not all of them were answered: there was
   a 421, an end, a silence or garbage instead. Then some may have been lost on the way, and nobody
-  knows which; how soon the end came shows nothing. The answers of that group are in doubt. They
-  are not where each command waited for its reply: there the first who was not answered is the
-  last that was asked. The next session has smaller groups, where rejections brought the end, or
-  none at all.
+  knows which; how soon the end came shows nothing. The answers of that group go back, all of them:
+  behind a lost reply each gets the answer of the next, and where that says whom it has answered
+  before, it names the very one that it is taken for. They stay where each command waited for its
+  reply: there the first who was not answered is the last that was asked. The next session has
+  smaller groups, where rejections brought the end, or none at all.
 * *No reply that can be one* (garbage, a part of a line, the end of the connection) ends the
   session. Who was answered before keeps the answer, as far as the two rules above let him.
 * *A reply about another.* One that names a recipient of ours who was asked in this session, and
@@ -33,6 +34,7 @@ every answer is whether the order still holds, and this is how it is settled:
 
 An answer in doubt goes back to be asked again, unless it vouches for itself: it names the very
 recipient that it was taken for, as Postfix and sendmail do, and nobody else whom we have asked.
+Said twice, a reply comes too late, and would have to name one who is yet to be asked.
 """
 
 from __future__ import annotations

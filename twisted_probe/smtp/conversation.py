@@ -305,9 +305,13 @@ class _Conversation:
                 # recipient either (Postfix smtpd_junk_command_limit, 1 under stress).
                 return
             opening = self._opening(is_wide)
-            if len(opening) > 1:
-                if self.resets >= MAX_RESETS or not self.manner.reset:
+            if opening[:1] == [commands.RSET]:
+                if self.resets >= MAX_RESETS:
                     return
+                if not self.manner.reset:
+                    # RFC 5321 section 4.1.4: EHLO ends a transaction as RSET does.
+                    await self._introduce_again()
+                    continue
                 self.resets += 1
             room = self.session.recipients_left - self.spare - kept
             ceiling = self.manner.recipients_per_transaction
@@ -329,18 +333,21 @@ class _Conversation:
         together = self.manner.pipelining and self.session.pipelining and len(group) > 1
         self.is_grouped = self.is_grouped or together
         self.names.asks(batch)
+        failure: SessionError | None = None
         try:
             replies = await self.session.group(
                 group, together=together, rejections=errors, is_enough=self._is_enough
             )
         except SessionError as error:
-            self._note(opening, batch, error.replies)
-            if together:
+            failure, replies = error, error.replies
+        try:
+            again = self._note(opening, batch, replies)
+        finally:
+            is_cut = failure is not None and len(replies) < len(group)
+            if together and (is_cut or self.session.state is State.DISMISSED):
                 self._miss(batch)
-            raise
-        again = self._note(opening, batch, replies)
-        if together and self.session.state is State.DISMISSED:
-            self._miss(batch)
+        if failure is not None:
+            raise failure
         return again
 
     def _left(self) -> int:
@@ -384,6 +391,7 @@ class _Conversation:
         for recipient, reply in zip(batch, answers, strict=False):
             if self.is_over:
                 break
+            is_turned_away = asks_for_fewer_recipients(reply)
             if reply.is_positive:
                 self.taken += 1
             elif reply.code == CLOSING:
@@ -391,17 +399,33 @@ class _Conversation:
                 continue
             elif self._is_no_answer(reply):
                 raise self.out_of_step(f"RCPT after MAIL was answered {reply}", Stage.RCPT)
-            elif self.asked and asks_for_fewer_recipients(reply):
-                # Whether it counts those whom it refused, nobody knows: this one is full.
-                self.manner = evolve(self.manner, recipients_per_transaction=self.asked)
-                self.taken = self.asked
+            elif is_turned_away and (self.asked or not self._is_shut):
                 again.append(recipient)
+                self._fill()
                 continue
             if self.names.contradicts(reply, recipient):
                 raise self.out_of_step(f"{recipient.text} was answered {reply}", Stage.RCPT)
-            self.asked += 1
+            self.asked += not is_turned_away
             self.answers[recipient] = reply
+        if not self.is_over and len(self.answers) > 1 and self._is_shut:
+            self._heed(next(reversed(self.answers.values())))
         return again + batch[len(answers) :]
+
+    @property
+    def _is_shut(self) -> bool:
+        """Whether all who were answered were too many: one of them may be so for reasons of his
+        own, two show that the exchanger takes nobody."""
+        return all(map(asks_for_fewer_recipients, self.answers.values()))
+
+    def _fill(self) -> None:
+        """Somebody was too many for the open transaction or, as the first of it, for the
+        session."""
+        if self.asked:
+            # Whether it counts those whom it refused, nobody knows: this one is full.
+            self.manner = evolve(self.manner, recipients_per_transaction=self.asked)
+            self.taken = self.asked
+        else:
+            self.is_over = True
 
     def _is_enough(self, reply: Reply) -> bool:
         """Whether a refusal says that whoever is asked behind it will be refused as well."""
@@ -418,18 +442,24 @@ class _Conversation:
     # --- Doubt -------------------------------------------------------------------------------
 
     async def _prove(self) -> None:
-        """Have the exchanger say its name once more, where its goodbye shows nothing: what it
-        was asked until then is answered, and in order (`smtp.belief`)."""
-        if self.manner.goodbye or self.is_over or not self._is_in_doubt:
-            return
+        """Have the exchanger say its name once more, where its goodbye shows nothing."""
+        if not (self.manner.goodbye or self.is_over) and self._is_in_doubt:
+            await self._introduce_again()
+
+    async def _introduce_again(self) -> None:
+        """EHLO once more: what the exchanger was asked until then is answered, and in order
+        (`smtp.belief`)."""
         self.resets += 1
-        introduce = commands.ehlo if self.session.keywords else commands.helo
+        introduce = commands.ehlo if self.session.extended else commands.helo
         (reply,) = await self.session.group([introduce(self.session.helo_name)])
         self.errors += _is_rejection(reply)
         if self._is_introduction(reply):
             self.history.clear()
-        elif refuses_command(reply):
+        elif reply.code == CLOSING:
             self._heed(reply)
+        elif refuses_command(reply):
+            # As with RSET: another session will do.
+            self.is_over = True
         else:
             raise self.out_of_step(f"EHLO was answered {reply}", Stage.OTHER)
 
@@ -442,19 +472,21 @@ class _Conversation:
         )
 
     def _is_introduction(self, reply: Reply) -> bool:
-        """Whether the reply is the one to EHLO, and can be no other of the session."""
+        """Whether the reply is the one to EHLO, word for word, and can be no other of the
+        session."""
         assert self.introduction is not None
-        name = self.introduction.lines[0]
+        words = self.introduction.lines
         return (
             reply.is_positive
-            and reply.lines[0] == name
-            and all(each.lines[0] != name for _, each in self.history)
+            and reply.lines == words
+            and all(each.lines != words for _, each in self.history)
         )
 
     def _miss(self, batch: list[Address]) -> None:
         """A group that was sent together was not answered to its end: nobody knows which of its
-        commands were lost."""
-        self._disbelieve(batch)
+        commands were lost, nor what a name in a reply is worth."""
+        for recipient in batch:
+            self.answers.pop(recipient, None)
         self.is_broken_off = True
 
     def part(self, farewell: Reply | None) -> None:
@@ -467,7 +499,8 @@ class _Conversation:
             self.end(self.out_of_step(f"QUIT was answered {farewell}", Stage.OTHER))
         else:
             before = len(self.answers)
-            self._disbelieve(answered_behind_a_repetition(self.history))
+            introduction = [] if self.introduction is None else [(None, self.introduction)]
+            self._disbelieve(answered_behind_a_repetition([*introduction, *self.history]))
             self.witnessed.clear()
             if len(self.answers) == before:
                 return

@@ -18,7 +18,7 @@ class Manner:
     TLS where that is offered; false for one whose handshakes fail. `goodbye`: trust the 221 to
     QUIT to show that the replies are in order; false for one that has ended a session without it
     and left doubts, and has to say its name once more. `reset`: end a transaction with RSET;
-    false for one that refuses it, and gets another session. `error_limit`: the
+    false for one that refuses it, and gets EHLO. `error_limit`: the
     rejections of one session from which on it punishes, and `recipients_per_transaction`: as
     many as it takes; None while no session has met either.
     """

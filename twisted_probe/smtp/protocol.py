@@ -145,6 +145,7 @@ class ProbeProtocol(LineReceiver):
         self.state = State.CONNECTED
         self.host = ""
         self.greeting: Reply | None = None
+        self.extended = False  # whether EHLO was accepted
         self.keywords: dict[str, str] = {}
         self.tls: TlsReport | None = None
         self.recipients_asked = 0
@@ -543,8 +544,8 @@ class ProbeProtocol(LineReceiver):
             elif group.is_enough is not None and group.is_enough(reply):
                 group.waiting.clear()
         elif is_introduction:
-            is_extended = verb is Verb.EHLO and is_accepted
-            self.keywords = ehlo_keywords(lines) if is_extended else {}
+            self.extended = verb is Verb.EHLO and is_accepted
+            self.keywords = ehlo_keywords(lines) if self.extended else {}
             self._introduction = hash(lines)
         self.state = after(self.state, verb, code)
         self._deadline.reply_due = self._now + self._timeouts.command
