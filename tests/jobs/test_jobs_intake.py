@@ -385,9 +385,10 @@ class TestTrouble:
             daemon.tick(5)
             assert len(daemon.names("done")) == 3
 
-        (event,) = daemon.logged("error")
-        assert "No space left on device" in event["cause"]
-        daemon.tick()
+        job, disk = daemon.logged("error")
+        assert "No space left on device" in job["cause"]
+        assert disk["lack"] == "the spool's disk refuses what is written: No space left on device"
+        daemon.tick(5)
         assert daemon.table("one")[0]["probe_reason"] == "accepted"
 
     def test_an_unexpected_error_stops_no_other_job(
@@ -445,7 +446,7 @@ class TestTrouble:
             return really(function, *arguments)
 
         daemon.keeper._run = run
-        daemon.tick(5)
+        daemon.tick(10)
 
         assert {event["cause"] for event in daemon.logged("error")} == {
             "OperationalError: disk I/O error"

@@ -271,7 +271,8 @@ class Figures:
         return self._counted
 
     def _count(self, now: float) -> list[tuple[Progress, float | None]]:
-        self._alarms = alarms(self._ledger.path)
+        lack = self._spool.room.lack
+        self._alarms = [*alarms(self._ledger.path), *([lack] if lack else [])]
         counted = self._ledger.progress(now)
         return [(one, self._ledger.last_due(one.job.id)) for one in counted]
 

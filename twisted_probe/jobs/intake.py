@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from twisted_probe.jobs.deadline import JOB_DEADLINE
@@ -37,6 +38,9 @@ LONGEST_WAIT = 14400.0
 #: Jobs that are read at once, and whose results are written at once. Each has its turn after the
 #: others' (some 20 ms), so that a short list need not wait for the end of a long one.
 AT_ONCE = 8
+
+#: Seconds until what has no room on the disk looks for it again.
+WAIT = 1.0
 
 _THROUGH = object()
 
@@ -86,7 +90,8 @@ class JobKeeper:
 
     async def tick(self) -> None:
         """Take every job on; to be called every few seconds. What takes long, reading a list and
-        writing its results, goes on when the tick has ended.
+        writing its results, goes on when the tick has ended. While the disk has no room for it
+        none of it is begun, and what was begun waits.
 
         Never raises: a step that fails is logged, once for each cause, and tried again at the
         next tick, and the other jobs go on. A tick during a tick does nothing.
@@ -97,11 +102,14 @@ class JobKeeper:
         try:
             if not self._started:
                 self._started = await self._safely("the clock", self._mend_clock)
-            await self._safely("new/", self._claim)
-            await self._safely("active/", self._register_all)
-            await self._safely("the import", self._import_all)
+            has_room = await self._run(self._spool.room.look, self._clock.seconds())
+            if has_room:
+                await self._safely("new/", self._claim)
+                await self._safely("active/", self._register_all)
+                await self._safely("the import", self._import_all)
             await self._safely("the deadlines", self._expire)
-            await self._safely("the results", self._conclude_all)
+            if has_room:
+                await self._safely("the results", self._conclude_all)
         finally:
             ticking, self._ticking = self._ticking, None
             ticking.callback(None)
@@ -272,6 +280,8 @@ class JobKeeper:
         """Run `steps` in the ledger's thread; whether they came to their end before a stop."""
         try:
             while await self._run(next, steps, _THROUGH) is not _THROUGH:
+                while self._spool.room.lack and not self._stopping:
+                    await deferLater(self._clock, WAIT)
                 if self._stopping:
                     return False
         finally:
@@ -294,6 +304,7 @@ class JobKeeper:
 
     def _complain(self, what: object, error: Exception) -> None:
         cause = f"{type(error).__name__}: {error}"
+        self._spool.room.failed(error)
         if self._complained.get(what) == cause:
             return
         self._complained[what] = cause

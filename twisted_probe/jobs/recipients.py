@@ -275,6 +275,15 @@ class Recipients(Settling):
         for token in tokens:
             self._came_back(token)
 
+    def let_go(self, tokens: Sequence[Token], until: float = 0.0) -> None:
+        """The same where nothing can be written: in memory, which is all that a hand-out changed
+        for good."""
+        for token in tokens:
+            if until and token in self._out:
+                self._held[token[0], self._out[token][0]] = until
+            self._came_back(token)
+        self.walk_again()
+
     def _is_open(self, job: int, domain: str, local: str) -> bool:
         found = self._database.execute(
             "SELECT settled = 0 FROM recipients WHERE job = ? AND domain = ? AND local = ?",
