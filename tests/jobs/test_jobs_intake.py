@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
-from twisted_probe.jobs import intake as intake_module
 from twisted_probe.jobs.deadline import JOB_DEADLINE, NEVER_ASKED
 from twisted_probe.jobs.formats import lines as lines_module
 from twisted_probe.jobs.formats.lines import Lines
@@ -729,9 +728,8 @@ class TestTurns:
             result_of(tick)
         assert daemon.events == []
 
-    def test_the_defaults_are_named(self) -> None:
+    def test_the_default_is_named(self) -> None:
         assert JOB_DEADLINE == 24 * 3600
-        assert intake_module.LONGEST_WAIT == 4 * 3600
 
 
 async def _raises(error: Exception) -> None:

@@ -536,26 +536,6 @@ class TestWaiting:
         after = only(ledger.progress(NOW + 300))
         assert (after.pending, after.out, after.waiting) == (5, 2, 1)
 
-    def test_a_clock_that_was_set_back(self, ledger: Ledger) -> None:
-        job = add(ledger, "a@b.example")
-        ledger.postpone([later(task, NOW + 300) for task in ledger.take(10, NOW)])
-        past = NOW - 1_000_000
-
-        ledger.mend_clock(past, longest=3600)
-
-        assert (ledger.job(job).received_at, ledger.job(job).deadline) == (past, past + 86400)
-        assert ledger.take(10, past + 3599) == []
-        assert len(ledger.take(10, past + 3600)) == 1
-
-    def test_a_clock_that_is_right(self, ledger: Ledger) -> None:
-        job = add(ledger, "a@b.example")
-        ledger.postpone([later(task, NOW + 300) for task in ledger.take(10, NOW)])
-
-        ledger.mend_clock(NOW + 1, longest=3600)
-
-        assert ledger.job(job).deadline == NOW + 86400
-        assert ledger.take(10, NOW + 299) == []
-
 
 class TestDeadline:
     def expired(self, ledger: Ledger, now: float = NOW + JOB_DEADLINE) -> None:

@@ -31,10 +31,6 @@ from twisted_probe.jobs.spool import MissingJob, Spool
 from twisted_probe.jobs.writer import Run
 from twisted_probe.vocabulary.source import Source
 
-#: Seconds that nobody waits longer than after a restart: the longest step of the retry ladder
-#: (240 min). It mends due times that a clock set back has moved away.
-LONGEST_WAIT = 14400.0
-
 #: Jobs that are read at once, and whose results are written at once. Each has its turn after the
 #: others' (some 20 ms), so that a short list need not wait for the end of a long one.
 AT_ONCE = 8
@@ -54,8 +50,7 @@ class JobKeeper:
     restart would miss: every tick looks at what is there.
 
     `deadline`, in seconds, and `options` are those of jobs that say nothing else themselves,
-    `sources` are those that a job may choose from, `longest_wait` is the longest step of the
-    retry ladder, in seconds. All four may be set anew at any time.
+    `sources` are those that a job may choose from. All three may be set anew at any time.
     """
 
     log = Logger()
@@ -69,7 +64,6 @@ class JobKeeper:
         deadline: float = JOB_DEADLINE,
         options: JobOptions = DEFAULTS,
         sources: Sequence[Source] = (),
-        longest_wait: float = LONGEST_WAIT,
     ) -> None:
         self._spool = spool
         self._ledger = ledger
@@ -78,7 +72,6 @@ class JobKeeper:
         self.deadline = deadline
         self.options = options
         self.sources = sources
-        self.longest_wait = longest_wait
         self._complained: dict[object, str] = {}
         self._started = False
         self._stopping = False
@@ -130,7 +123,7 @@ class JobKeeper:
     # -- the steps
 
     async def _mend_clock(self) -> None:
-        await self._run(self._ledger.mend_clock, self._clock.seconds(), self.longest_wait)
+        await self._run(self._ledger.mend_clock, self._clock.seconds())
 
     async def _claim(self) -> None:
         await self._run(self._spool.scan, self._clock.seconds())

@@ -333,21 +333,6 @@ class Recipients(Settling):
             self._ends[job] = rows[-1][:2]
         return bool(rows)
 
-    def mend_clock(self, now: float, longest: float) -> None:
-        """Undo what a clock that was set back does to waiting: no job came in the future, and
-        nobody waits longer than `longest` seconds."""
-        with transaction(self._database):
-            self._database.execute(
-                "UPDATE jobs SET deadline = ? + deadline - received_at, received_at = ?"
-                " WHERE received_at > ? AND state NOT IN ('done', 'failed')",
-                (now, now, now),
-            )
-            self._database.execute(
-                "UPDATE recipients SET due = ? WHERE due > ?"
-                " AND job IN (SELECT id FROM jobs WHERE state = 'open')",
-                (now + longest, now + longest),
-            )
-
     # -- inside
 
     def _key(self, job: int, line: int, outcome: Outcome) -> tuple[str, str] | None:
