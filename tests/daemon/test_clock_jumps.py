@@ -99,7 +99,7 @@ def quick() -> House:
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-async def test_a_retry_is_not_lost(spool: Path, tmp_path: Path, jump: float) -> None:
+async def test_row_163_a_retry_is_not_lost(spool: Path, tmp_path: Path, jump: float) -> None:
     async with up(town_of(library())) as town:
         machine = Machine(tmp_path, spool, town, SHORT)
         async with machine.daemon() as daemon:
@@ -115,7 +115,7 @@ async def test_a_retry_is_not_lost(spool: Path, tmp_path: Path, jump: float) -> 
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-async def test_a_retry_is_not_hastened_and_the_daemon_goes_on(
+async def test_row_163_a_retry_is_not_hastened_and_the_daemon_goes_on(
     spool: Path, tmp_path: Path, jump: float
 ) -> None:
     async with up(town_of(library(), quick())) as town:
@@ -137,7 +137,7 @@ async def test_a_retry_is_not_hastened_and_the_daemon_goes_on(
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-async def test_no_session_ends_by_it(spool: Path, tmp_path: Path, jump: float) -> None:
+async def test_row_163_no_session_ends_by_it(spool: Path, tmp_path: Path, jump: float) -> None:
     slow = tempers.postfix(residents("ann"), Tarpits(2.0, Stage.MAIL))
     async with up(town_of(House("mx.slow.example", "127.0.1.1", slow))) as town:
         machine = Machine(tmp_path, spool, town, LONG)

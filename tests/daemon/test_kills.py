@@ -186,7 +186,7 @@ def trial_town(lists: int) -> Town:
 
 
 @pytest.mark.deadline(120 + 10 * KILLS)
-async def test_at_any_moment(spool: Path, tmp_path: Path) -> None:
+async def test_row_161_at_any_moment(spool: Path, tmp_path: Path) -> None:
     rng = random.Random(SEED)
     async with up(trial_town(KILLS)) as town:
         trial = Trial(spool, town, tmp_path)
@@ -204,7 +204,7 @@ async def test_at_any_moment(spool: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.deadline(120)
-async def test_between_any_two_steps(spool: Path, tmp_path: Path) -> None:
+async def test_row_161_between_any_two_steps(spool: Path, tmp_path: Path) -> None:
     async with up(trial_town(len(POINTS))) as town:
         trial = Trial(spool, town, tmp_path)
         (spool / "new").mkdir(parents=True)

@@ -136,7 +136,7 @@ class TestResults:
             assert stat.S_IMODE((daemon.path / "done" / name).stat().st_mode) == 0o600
 
     @pytest.mark.parametrize("name", ["list", "list.csv"])
-    def test_an_empty_file(self, daemon: Daemon, name: str) -> None:
+    def test_row_158_an_empty_file(self, daemon: Daemon, name: str) -> None:
         daemon.drop(name, "")
         daemon.tick(2)
 
@@ -160,7 +160,7 @@ class TestResults:
         assert {first["probe_reason"], second["probe_reason"]} == {"invalid_address"}
         assert "\x1b" not in first["probe_text"]
 
-    def test_a_line_beyond_the_cap(self, daemon: Daemon) -> None:
+    def test_row_157_a_line_beyond_the_cap(self, daemon: Daemon) -> None:
         daemon.drop("list", "a@b.example" + " " * 50_000 + "\nc@b.example\n")
         daemon.tick(2)
         assert daemon.answer_all() == ["c@b.example"]
@@ -173,7 +173,7 @@ class TestResults:
         assert first["address"].rstrip() == "a@b.example"
         assert second["probe_reason"] == "accepted"
 
-    def test_encodings(self, daemon: Daemon) -> None:
+    def test_row_158_encodings(self, daemon: Daemon) -> None:
         data = "name,email\nJürgen,j@b.example\n".encode("latin-1")
         daemon.drop("list.csv", b"\xef\xbb\xbf" + data + "Zoë,z@b.example\n".encode())
         daemon.tick(2)
@@ -191,7 +191,7 @@ class TestResults:
             next(write_results(daemon.spool, daemon.ledger, job))
 
     @pytest.mark.parametrize("name", [b"a\nb.csv", b"\xff.csv", b"-rf", b"a" * 255])
-    def test_odd_names(self, daemon: Daemon, name: bytes) -> None:
+    def test_row_160_odd_names(self, daemon: Daemon, name: bytes) -> None:
         daemon.drop(name, "email\na@b.example\n" if name.endswith(b".csv") else "a@b.example\n")
         daemon.tick(2)
         daemon.answer_all()
@@ -204,7 +204,7 @@ class TestResults:
 
 
 class TestUnreadable:
-    def test_binary(self, daemon: Daemon) -> None:
+    def test_row_158_binary(self, daemon: Daemon) -> None:
         daemon.drop("list", b"a@b.example\nb@b.example\nc\0d\n")
         daemon.tick(2)
 
@@ -252,7 +252,7 @@ class TestUnreadable:
 
 
 class TestNames:
-    def test_the_same_name_twice(self, daemon: Daemon) -> None:
+    def test_row_156_the_same_name_twice(self, daemon: Daemon) -> None:
         daemon.drop("list", "a@b.example\n")
         daemon.tick(2)
         daemon.drop("list", "c@b.example\n")
@@ -469,7 +469,7 @@ class TestTrouble:
         )
         assert daemon.ledger.progress(daemon.now) == []
 
-    def test_an_original_that_was_taken_away(self, daemon: Daemon) -> None:
+    def test_row_152_an_original_that_was_taken_away(self, daemon: Daemon) -> None:
         daemon.drop("list", "a@b.example\n")
         daemon.drop("other", "b@b.example\n")
         daemon.tick(2)
