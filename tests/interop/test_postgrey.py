@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from signal import SIGKILL
 
 import pytest
@@ -139,3 +140,44 @@ def test_the_wait_survives_the_kill(visit: Visit) -> None:
     assert before == behind == again
     assert len(before) == len(DOMAIN.lines)
     assert visit.seconds >= WAIT - 1
+
+
+# ---------------------------------------------------------------- a source that is unplumbed
+
+#: Addresses that can be taken away, unlike those of 127.0.0.0/8; postgrey takes them for strangers.
+LOOSE = {"10.9.8.7": "probe1.prober.example", "10.7.8.9": "probe2.prober.example"}
+#: The first retry finds its address gone; the next comes from the other one, as a stranger.
+STEPS = "[retry]\ngreylist = [4, 4, 4, 4]\ntemporary = [1, 1, 1, 1]\n"
+
+
+def test_the_retries_of_a_source_that_is_unplumbed_move(street: Street, tmp_path: Path) -> None:
+    for address in LOOSE:
+        plumb(street, "add", address)
+    earlier = {postfix.LOG: len(street.log(postfix.LOG))}
+    with Daemon(street, tmp_path, LOOSE, STEPS) as daemon:
+        daemon.drop("list.txt", "carl@grey.example\nnemo@grey.example\n")
+        daemon.wait_until(lambda: "works on" in daemon.log, TIMEOUT, "it did not start")
+        daemon.wait_until(lambda: len(due_in(daemon)) == 2, TIMEOUT, "not all wait")
+        (first,) = sources(settled_logs(street, earlier)[postfix.LOG])
+        plumb(street, "del", first)
+        rows = daemon.results("list.txt", TIMEOUT)
+    (other,) = LOOSE.keys() - {first}
+    try:
+        assert [row["probe_reason"] for row in rows] == ["accepted", "no_such_mailbox"]
+        assert {(row["probe_source"], row["probe_helo"]) for row in rows} == {(other, LOOSE[other])}
+        assert {row["probe_catch_all"] for row in rows} == {"false"}
+        # Greylisted, not here any more, greylisted as another, accepted.
+        assert {row["probe_attempts"] for row in rows} == {"4"}
+        assert sources(settled_logs(street, earlier)[postfix.LOG]) == [first, other]
+    finally:
+        plumb(street, "del", other)
+
+
+def plumb(street: Street, what: str, address: str) -> None:
+    assert street.run_in(["ip", "address", what, f"{address}/32", "dev", "lo"]).wait(TIMEOUT) == 0
+
+
+def sources(words: str) -> list[str]:
+    """Who has come to the exchanger, the first one first."""
+    found = re.findall(r"postfix/grey/smtpd\[[0-9]+\]: connect from \S+\[([0-9.]+)\]", words)
+    return list(dict.fromkeys(found))
