@@ -162,9 +162,7 @@ class ProbeService(Service):
         self._keeper = JobKeeper(self._spool, self._ledger, self._run, self._reactor)
         self._meter = Meter(self._reactor.seconds())
         work = MeteredWork(
-            LedgerWork(
-                self._ledger, write, self._reactor, self._spool.room, prober.rule_hits
-            ),
+            LedgerWork(self._ledger, write, self._reactor, self._spool.room, prober.rule_hits),
             self._meter,
             self._reactor,
             lambda: prober.is_held,

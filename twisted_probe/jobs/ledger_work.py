@@ -91,7 +91,7 @@ class LedgerWork:
 
         if hits:
             self._rule_hits.clear()
-            self._write(self._ledger.add_hits, hits).addErrback(not_kept)
+            self._write.gather(self._ledger.add_hits, list(hits.items())).addErrback(not_kept)
 
 
 def _reports(pairs: Sequence[tuple[Task, Outcome]]) -> list[tuple[int, int, Outcome]]:

@@ -23,9 +23,9 @@ Run = Callable[..., Deferred[Any]]
 
 _Item = TypeVar("_Item")
 
-#: Calls in one transaction: a session's outcomes each, and some 60 ms together, so that whoever
-#: reads the ledger waits no longer, and a page that is written gets many of them.
-MOST = 200
+#: Calls in one transaction, half of which bring a session's outcomes: some 60 ms together, so that
+#: whoever reads the ledger waits no longer, and a page that is written gets many of them.
+MOST = 400
 
 _Call = Callable[..., Any]
 
