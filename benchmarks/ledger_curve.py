@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from twisted_probe.jobs.intake import JobKeeper
-from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.ledger import Job, Ledger, State
 from twisted_probe.jobs.ledger_work import LedgerWork
 from twisted_probe.jobs.spool import Spool
 from twisted_probe.routing.engine import Engine
@@ -144,6 +144,16 @@ class Stopwatch:
         self._wall, self._cpu = wall, cpu
 
 
+async def _moved(keeper: JobKeeper, latest: Callable[[], Deferred[list[Job]]], state: State) -> Job:
+    """The one job, once it has come so far."""
+    while True:
+        await keeper.tick()
+        jobs = await latest()
+        if jobs and jobs[0].state is state:
+            return jobs[0]
+        await deferLater(reactor, 0.05)
+
+
 async def measure(lines: int, directory: Path) -> dict[str, Any]:
     """One list, from the drop to its results."""
     spool = Spool(directory / "spool", settle=0.0)
@@ -155,24 +165,23 @@ async def measure(lines: int, directory: Path) -> dict[str, Any]:
     ledger = await run(Ledger, spool.ledger_path)
     keeper = JobKeeper(spool, ledger, run, reactor)
     prober: Any = InstantProber()
-    engine = Engine(reactor, prober, LedgerWork(ledger, ledger.writer(run), reactor), idle=0.02)
+    work = LedgerWork(ledger, ledger.writer(run), reactor, spool.room)
+    engine = Engine(reactor, prober, work, idle=0.02)
     lag, watch = Lag(), Stopwatch(directory / "spool" / "state")
     probe, disk = LoopingCall(lag.look), LoopingCall(watch.look)
     probe.start(PROBE)
     disk.start(1.0)
     await run(spool.scan, reactor.seconds())
-    await keeper.tick()
+    job = await _moved(keeper, partial(run, ledger.latest, 1), State.OPEN)
     watch.lap("import")
-    job = (await run(ledger.latest, 1))[0]
-    assert (job.state.value, job.lines) == ("open", lines)
+    assert job.lines == lines
     engine.start()
-    while await run(lambda: ledger.job(job.id).settled) < job.recipients:
+    while (await run(ledger.job, job.id)).settled < job.recipients:
         await deferLater(reactor, 0.2)
     await engine.stop(0)
     watch.lap("work")
-    await keeper.tick()
+    await _moved(keeper, partial(run, ledger.latest, 1), State.DONE)
     watch.lap("results")
-    assert (await run(ledger.job, job.id)).state.value == "done"
     assert prober.asked == job.recipients
     results = directory / "spool" / "done" / "list.txt.results.csv"
     with results.open("rb") as file:

@@ -10,6 +10,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from twisted_probe.daemon.config import Config, ConfigError, read_config
+from twisted_probe.daemon.even_time import EvenTime
 from twisted_probe.daemon.lock import SpoolInUse
 from twisted_probe.daemon.logs import DaemonLog, open_log
 from twisted_probe.daemon.notify import Notifier
@@ -116,7 +117,15 @@ def makeService(options: Options, logfile: str | None = None) -> IService:
         _refuse(error, EXIT_CONFIG)
     except SpoolInUse as error:
         _refuse(error, EXIT_IN_USE)
-    return ProbeService(reactor, config, lock, log, Notifier(os.environ), reread=options.config)
+    return ProbeService(
+        reactor,
+        config,
+        lock,
+        log,
+        Notifier(os.environ),
+        reread=options.config,
+        time=EvenTime.begin(),
+    )
 
 
 def _log(options: Options, config: Config, logfile: str | None) -> DaemonLog | None:

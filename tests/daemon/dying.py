@@ -48,9 +48,12 @@ def is_results(file: DurableFile) -> bool:
 POINTS: dict[str, Callable[[], None]] = {
     "claimed, unknown to the ledger": lambda: before(Ledger, "add_job"),
     "known to the ledger, not read": lambda: before(Ledger, "begin_import"),
+    "some of it read": lambda: behind(Ledger, "import_rows"),
     "read, not open": lambda: before(Ledger, "open_job"),
     "open, nobody asked": lambda: behind(Ledger, "open_job"),
     "answered, not committed": lambda: before(Ledger, "settle"),
+    "told to come later, not committed": lambda: before(Ledger, "postpone"),
+    "told to come later": lambda: behind(Ledger, "postpone"),
     "committed, nobody told": lambda: before(
         Writer, "_written", lambda _, results, __: None in results
     ),

@@ -130,6 +130,7 @@ class TestLimit:
         [
             ({"paused": True, "open": 500}, [progress(9)], "paused", "paused"),
             ({"no_source": True}, [progress(9)], "paused", "every source is paused"),
+            ({"lack": "the disk is full"}, [progress(9)], "disk", "the disk is full"),
             ({"open": 500, "waiting": {"a": 1}}, [progress(9)], "sessions", "sessions: 500 of 500"),
             (
                 {"open": 3, "waiting": {"mx.b.example": 1, "mx.a.example": 12}},

@@ -75,7 +75,7 @@ async def test_a_block_is_remembered(spool: Path) -> None:
     assert blocks(refused) <= blocks(again)
 
 
-async def test_a_damaged_ledger_is_kept_and_every_line_answered(
+async def test_row_165_a_damaged_ledger_is_kept_and_every_line_answered(
     spool: Path, expect_errors: Any
 ) -> None:
     expect_errors(1)

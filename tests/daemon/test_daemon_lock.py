@@ -90,7 +90,7 @@ sys.stdin.read()
 """
 
 
-def test_another_process_is_refused_until_the_first_is_gone(path: Path) -> None:
+def test_row_162_another_process_is_refused_until_the_first_is_gone(path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:

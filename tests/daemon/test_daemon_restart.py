@@ -127,7 +127,7 @@ async def test_sessions_that_do_not_end_are_cut_and_asked_again(
     assert set(again) >= {"ann@hanging.example", "ben@hanging.example", "eve@hanging.example"}
 
 
-async def test_who_was_greylisted_is_asked_alike_by_the_next_daemon(spool: Path) -> None:
+async def test_row_164_who_was_greylisted_is_asked_alike_by_the_next_daemon(spool: Path) -> None:
     library = tempers.greylisting(residents("ann"), delay=0.001)
     houses = (quick(), House("mx.library.example", "127.0.1.2", library))
     async with up(town_of(*houses)) as town:

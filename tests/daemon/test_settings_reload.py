@@ -285,7 +285,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "words"), BAD.values(), ids=BAD.keys())
-async def test_a_bad_file_is_refused_and_the_old_one_stays(
+async def test_row_166_a_bad_file_is_refused_and_the_old_one_stays(
     tmp_path: Path, log: Log, expect_errors: Any, text: str, words: str
 ) -> None:
     expect_errors(1)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGKILL, SIGTERM
 from types import TracebackType
 
 from . import topology
@@ -62,7 +62,7 @@ class Daemon:
             )
 
     def __enter__(self) -> Daemon:
-        self._wait_until((self.spool / "new").is_dir, START_TIMEOUT, "no spool")
+        self.wait_until((self.spool / "new").is_dir, START_TIMEOUT, "no spool")
         return self
 
     def __exit__(
@@ -86,17 +86,23 @@ class Daemon:
         written.write_bytes(text.encode())
         written.rename(self.spool / "new" / name)
 
+    def kill(self) -> None:
+        """End it as a power failure would."""
+        self._process.send_signal(SIGKILL)
+        self._process.wait(STOP_TIMEOUT)
+
     def results(self, name: str, timeout: float) -> list[Row]:
         """The rows for the list that was dropped as `name`, once they are there.
 
         Raises DaemonError when they are not after `timeout` seconds, or the daemon ended.
         """
         results = self.spool / "done" / f"{name}.results.csv"
-        self._wait_until(results.exists, timeout, f"no results for {name}")
+        self.wait_until(results.exists, timeout, f"no results for {name}")
         with results.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file, strict=True))
 
-    def _wait_until(self, done: Callable[[], bool], timeout: float, what: str) -> None:
+    def wait_until(self, done: Callable[[], bool], timeout: float, what: str) -> None:
+        """Wait for `done`; after `timeout` seconds, or when the daemon ends, raise DaemonError."""
         deadline = time.monotonic() + timeout
         while not done():
             late = time.monotonic() > deadline

@@ -51,10 +51,11 @@ class Daemon:
     def start(self) -> None:
         self.spool = Spool(os.fspath(self.path))
         self.ledger = Ledger(self.spool.ledger_path)
-        self.work = LedgerWork(self.ledger, self.ledger.writer(self.run), self.clock)
+        write = self.ledger.writer(self.run)
+        self.work = LedgerWork(self.ledger, write, self.clock, self.spool.room)
         self.keeper = JobKeeper(self.spool, self.ledger, self.run, self.clock)
         log = Logger("test", observer=self.events.append)  # type: ignore[arg-type]
-        self.keeper.log = self.spool.log = log
+        self.keeper.log = self.spool.log = self.spool.room.log = log
 
     def close(self) -> None:
         self.ledger.close()

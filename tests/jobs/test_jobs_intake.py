@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
-from twisted_probe.jobs import intake as intake_module
 from twisted_probe.jobs.deadline import JOB_DEADLINE, NEVER_ASKED
 from twisted_probe.jobs.formats import lines as lines_module
 from twisted_probe.jobs.formats.lines import Lines
@@ -137,7 +136,7 @@ class TestResults:
             assert stat.S_IMODE((daemon.path / "done" / name).stat().st_mode) == 0o600
 
     @pytest.mark.parametrize("name", ["list", "list.csv"])
-    def test_an_empty_file(self, daemon: Daemon, name: str) -> None:
+    def test_row_158_an_empty_file(self, daemon: Daemon, name: str) -> None:
         daemon.drop(name, "")
         daemon.tick(2)
 
@@ -161,7 +160,7 @@ class TestResults:
         assert {first["probe_reason"], second["probe_reason"]} == {"invalid_address"}
         assert "\x1b" not in first["probe_text"]
 
-    def test_a_line_beyond_the_cap(self, daemon: Daemon) -> None:
+    def test_row_157_a_line_beyond_the_cap(self, daemon: Daemon) -> None:
         daemon.drop("list", "a@b.example" + " " * 50_000 + "\nc@b.example\n")
         daemon.tick(2)
         assert daemon.answer_all() == ["c@b.example"]
@@ -174,7 +173,7 @@ class TestResults:
         assert first["address"].rstrip() == "a@b.example"
         assert second["probe_reason"] == "accepted"
 
-    def test_encodings(self, daemon: Daemon) -> None:
+    def test_row_158_encodings(self, daemon: Daemon) -> None:
         data = "name,email\nJürgen,j@b.example\n".encode("latin-1")
         daemon.drop("list.csv", b"\xef\xbb\xbf" + data + "Zoë,z@b.example\n".encode())
         daemon.tick(2)
@@ -192,7 +191,7 @@ class TestResults:
             next(write_results(daemon.spool, daemon.ledger, job))
 
     @pytest.mark.parametrize("name", [b"a\nb.csv", b"\xff.csv", b"-rf", b"a" * 255])
-    def test_odd_names(self, daemon: Daemon, name: bytes) -> None:
+    def test_row_160_odd_names(self, daemon: Daemon, name: bytes) -> None:
         daemon.drop(name, "email\na@b.example\n" if name.endswith(b".csv") else "a@b.example\n")
         daemon.tick(2)
         daemon.answer_all()
@@ -205,7 +204,7 @@ class TestResults:
 
 
 class TestUnreadable:
-    def test_binary(self, daemon: Daemon) -> None:
+    def test_row_158_binary(self, daemon: Daemon) -> None:
         daemon.drop("list", b"a@b.example\nb@b.example\nc\0d\n")
         daemon.tick(2)
 
@@ -253,7 +252,7 @@ class TestUnreadable:
 
 
 class TestNames:
-    def test_the_same_name_twice(self, daemon: Daemon) -> None:
+    def test_row_156_the_same_name_twice(self, daemon: Daemon) -> None:
         daemon.drop("list", "a@b.example\n")
         daemon.tick(2)
         daemon.drop("list", "c@b.example\n")
@@ -385,9 +384,10 @@ class TestTrouble:
             daemon.tick(5)
             assert len(daemon.names("done")) == 3
 
-        (event,) = daemon.logged("error")
-        assert "No space left on device" in event["cause"]
-        daemon.tick()
+        job, disk = daemon.logged("error")
+        assert "No space left on device" in job["cause"]
+        assert disk["lack"] == "the spool's disk refuses what is written: No space left on device"
+        daemon.tick(5)
         assert daemon.table("one")[0]["probe_reason"] == "accepted"
 
     def test_an_unexpected_error_stops_no_other_job(
@@ -445,7 +445,7 @@ class TestTrouble:
             return really(function, *arguments)
 
         daemon.keeper._run = run
-        daemon.tick(5)
+        daemon.tick(10)
 
         assert {event["cause"] for event in daemon.logged("error")} == {
             "OperationalError: disk I/O error"
@@ -469,7 +469,7 @@ class TestTrouble:
         )
         assert daemon.ledger.progress(daemon.now) == []
 
-    def test_an_original_that_was_taken_away(self, daemon: Daemon) -> None:
+    def test_row_152_an_original_that_was_taken_away(self, daemon: Daemon) -> None:
         daemon.drop("list", "a@b.example\n")
         daemon.drop("other", "b@b.example\n")
         daemon.tick(2)
@@ -728,9 +728,8 @@ class TestTurns:
             result_of(tick)
         assert daemon.events == []
 
-    def test_the_defaults_are_named(self) -> None:
+    def test_the_default_is_named(self) -> None:
         assert JOB_DEADLINE == 24 * 3600
-        assert intake_module.LONGEST_WAIT == 4 * 3600
 
 
 async def _raises(error: Exception) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import execute
+from twisted.internet.defer import Deferred, execute
 
 from twisted_probe.jobs import recipients as recipients_module
 from twisted_probe.jobs import schema
@@ -18,7 +19,6 @@ from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.deadline import JOB_DEADLINE, NEVER_ASKED
 from twisted_probe.jobs.formats import TOO_LONG, Format, Row
 from twisted_probe.jobs.ledger import Job, Ledger, LedgerError, Progress, State
-from twisted_probe.jobs.writer import together
 from twisted_probe.routing.work import Task
 from twisted_probe.vocabulary.hearing import Hearing
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, TlsReport, Verdict
@@ -536,26 +536,6 @@ class TestWaiting:
         after = only(ledger.progress(NOW + 300))
         assert (after.pending, after.out, after.waiting) == (5, 2, 1)
 
-    def test_a_clock_that_was_set_back(self, ledger: Ledger) -> None:
-        job = add(ledger, "a@b.example")
-        ledger.postpone([later(task, NOW + 300) for task in ledger.take(10, NOW)])
-        past = NOW - 1_000_000
-
-        ledger.mend_clock(past, longest=3600)
-
-        assert (ledger.job(job).received_at, ledger.job(job).deadline) == (past, past + 86400)
-        assert ledger.take(10, past + 3599) == []
-        assert len(ledger.take(10, past + 3600)) == 1
-
-    def test_a_clock_that_is_right(self, ledger: Ledger) -> None:
-        job = add(ledger, "a@b.example")
-        ledger.postpone([later(task, NOW + 300) for task in ledger.take(10, NOW)])
-
-        ledger.mend_clock(NOW + 1, longest=3600)
-
-        assert ledger.job(job).deadline == NOW + 86400
-        assert ledger.take(10, NOW + 299) == []
-
 
 class TestDeadline:
     def expired(self, ledger: Ledger, now: float = NOW + JOB_DEADLINE) -> None:
@@ -626,6 +606,22 @@ class TestDeadline:
         assert [one.id for one in ledger.finished_jobs()] == [job]
 
 
+def not_committed(ledger: Ledger, *calls: Callable[[], None]) -> None:
+    """Make these calls in one transaction, which the disk refuses."""
+    begun: list[Callable[[], Any]] = []
+
+    def run(call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        begun.append(partial(call, *arguments))
+        return Deferred()
+
+    write = ledger.writer(run)
+    for call in calls:
+        write(call)
+    (commit,) = begun
+    with pytest.raises(sqlite3.OperationalError):
+        commit()
+
+
 class TestWhatWasNotCommitted:
     def test_is_asked_again(self, ledger: Ledger) -> None:
         job = add(ledger, "a@b.example", "b@b.example")
@@ -636,9 +632,7 @@ class TestWhatWasNotCommitted:
             raise sqlite3.OperationalError("database or disk is full")
 
         write = ledger.writer(execute)
-        calls = [lambda: ledger.settle([final(first)]), full]
-        with pytest.raises(sqlite3.OperationalError):
-            together(ledger._database, calls, ledger.undone)
+        not_committed(ledger, lambda: ledger.settle([final(first)]), full)
         result_of(write(ledger.give_back, [first.token, second.token]))
 
         assert ledger.job(job).settled == 0
@@ -653,9 +647,7 @@ class TestWhatWasNotCommitted:
             ledger._database.execute("ROLLBACK")
             raise sqlite3.OperationalError("database or disk is full")
 
-        calls = [lambda: ledger.settle([final(first, hearing=hearing)]), full]
-        with pytest.raises(sqlite3.OperationalError):
-            together(ledger._database, calls, ledger.undone)
+        not_committed(ledger, lambda: ledger.settle([final(first, hearing=hearing)]), full)
         ledger.settle([final(first, hearing=hearing)])
         ledger.settle([final(second, hearing=hearing)])
 

@@ -126,7 +126,7 @@ class TestComplete:
         assert (path / "active" / "list").read_text() == "a@b.example\n"
         assert scans(spool, 1, 2) == []
 
-    def test_not_while_it_grows(self, spool: Spool, path: Path) -> None:
+    def test_row_151_not_while_it_grows(self, spool: Spool, path: Path) -> None:
         file = path / "new" / "list"
         for size in range(1, 4):
             file.write_text("x" * size)
@@ -150,7 +150,9 @@ class TestComplete:
         assert scans(spool, 101) == [b"list"]
 
     @pytest.mark.parametrize("mode", ["w", "a", "r+"])
-    def test_not_while_it_is_open_for_writing(self, spool: Spool, path: Path, mode: str) -> None:
+    def test_row_151_not_while_it_is_open_for_writing(
+        self, spool: Spool, path: Path, mode: str
+    ) -> None:
         file = path / "new" / "list"
         file.write_text("a@b.example\nhalf")
         with file.open(mode) as half:
@@ -227,7 +229,7 @@ except BlockingIOError:
     @pytest.mark.parametrize(
         "name", [".hidden", "list.tmp", "list.PART", "list.part", "list~", "list.csv~", ".a.csv"]
     )
-    def test_no_jobs(self, spool: Spool, path: Path, name: str) -> None:
+    def test_row_151_names_of_what_is_no_job(self, spool: Spool, path: Path, name: str) -> None:
         (path / "new" / name).write_text("x")
 
         assert scans(spool, *range(10)) == []
@@ -238,7 +240,9 @@ except BlockingIOError:
 
         assert scans(spool, 0, 1) == [b"list"]
 
-    def test_taken_back(self, spool: Spool, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_row_152_taken_back(
+        self, spool: Spool, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (path / "new" / "one").write_text("x")
         (path / "new" / "two").write_text("x")
         spool.scan(NOW)
@@ -288,7 +292,7 @@ class TestNoPlainFile:
             if entry.name.endswith(".error.txt")
         }
 
-    def test_a_symbolic_link_is_moved_and_not_followed(
+    def test_row_153_a_symbolic_link_is_moved_and_not_followed(
         self, spool: Spool, path: Path, tmp_path: Path
     ) -> None:
         secret = tmp_path / "secret"
@@ -303,7 +307,7 @@ class TestNoPlainFile:
         }
         assert secret.read_text() == "a@b.example\n"
 
-    def test_a_pipe_a_socket(
+    def test_row_153_a_pipe_a_socket(
         self, spool: Spool, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         os.mkfifo(path / "new" / "pipe")
@@ -319,7 +323,7 @@ class TestNoPlainFile:
         }
         assert os.listdir(path / "new") == []
 
-    def test_hard_links(self, spool: Spool, path: Path, tmp_path: Path) -> None:
+    def test_row_153_hard_links(self, spool: Spool, path: Path, tmp_path: Path) -> None:
         (tmp_path / "other").write_text("x")
         os.link(tmp_path / "other", path / "new" / "list")
 
@@ -331,7 +335,7 @@ class TestNoPlainFile:
             "list.error.txt": "it has 2 names (hard links); a job has one\n"
         }
 
-    def test_a_delivery_by_link_and_unlink(self, spool: Spool, path: Path) -> None:
+    def test_row_153_a_delivery_by_link_and_unlink(self, spool: Spool, path: Path) -> None:
         (path / "tmp" / "list").write_text("x")
         os.link(path / "tmp" / "list", path / "new" / "list")
         assert scans(spool, 0, 1) == []
@@ -339,7 +343,7 @@ class TestNoPlainFile:
 
         assert scans(spool, 2) == [b"list"]
 
-    def test_a_directory_stays_and_is_told_once(
+    def test_row_153_a_directory_stays_and_is_told_once(
         self, spool: Spool, path: Path, events: list[dict[str, Any]]
     ) -> None:
         (path / "new" / "lists").mkdir()
@@ -354,7 +358,7 @@ class TestNames:
     @pytest.mark.parametrize(
         "name", [b"-rf", b"a\nb.csv", b"\xff\xfe.txt", b"..list", b"%s%d", b"a b'c\"d", b"~"]
     )
-    def test_any_bytes(self, spool: Spool, path: Path, name: bytes) -> None:
+    def test_row_160_any_bytes(self, spool: Spool, path: Path, name: bytes) -> None:
         with open(os.fsencode(path / "new") + b"/" + name, "wb"):
             pass
         claimed = scans(spool, 0, 1)
@@ -366,7 +370,7 @@ class TestNames:
         else:
             assert claimed == []
 
-    def test_a_taken_name(self, spool: Spool, path: Path) -> None:
+    def test_row_156_a_taken_name(self, spool: Spool, path: Path) -> None:
         for directory in ("active", "done", "failed"):
             for number in range(3):
                 (path / "new" / "list.csv").write_text(directory)
@@ -405,7 +409,7 @@ class TestNames:
         assert spool.name_in_done(b"list", {b"list~3", b"list~4"}) == b"list~5"
 
     @pytest.mark.parametrize("suffix", ["", ".csv", "." + "x" * 200])
-    def test_the_longest_name(self, spool: Spool, path: Path, suffix: str) -> None:
+    def test_row_160_the_longest_name(self, spool: Spool, path: Path, suffix: str) -> None:
         for number in range(12):
             (path / "new" / ("n" * (255 - len(suffix)) + suffix)).touch()
             (name,) = scans(spool, 2 * number, 2 * number + 1)

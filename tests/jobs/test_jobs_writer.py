@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Room:
         self.todo: list[Callable[[], None]] = []
         self.write = Writer(self.database, self.run, lambda: self.heard.append("undone"))
         self.heard: list[Any] = []
+        self.calls: list[list[str]] = []
 
     def run(self, call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         made: Deferred[Any] = Deferred()
@@ -60,6 +61,18 @@ class Room:
             self.write(self.keep, word).addCallbacks(
                 self.heard.append, lambda failure: self.heard.append(str(failure.value))
             )
+
+    def keep_all(self, words: Sequence[str]) -> None:
+        self.calls.append(list(words))
+        with transaction(self.database):
+            for word in words:
+                self.keep(word)
+
+    def gather(self, *words: str) -> None:
+        self.write.gather(self.keep_all, words).addCallbacks(
+            lambda _: self.heard.append(words),
+            lambda failure: self.heard.append(str(failure.value)),
+        )
 
     @property
     def kept(self) -> list[str]:
@@ -130,3 +143,42 @@ def test_one_that_is_cancelled_is_written_all_the_same(room: Room) -> None:
     room.work()
     assert room.heard == ["CancelledError"]
     assert room.kept == ["a"]
+
+
+class TestGathered:
+    def test_one_call_for_all_at_the_place_of_the_first(self, room: Room) -> None:
+        room.ask("a")
+        room.gather("b", "c")
+        room.ask("d")
+        room.gather("e")
+        room.work()
+        assert room.calls == [["b", "c", "e"]]
+        assert room.kept == ["a", "b", "c", "e", "d"]
+        assert room.heard == ["A", ("b", "c"), ("e",), "D"]
+        room.gather("f")
+        room.work()
+        assert room.calls[1:] == [["f"]]
+
+    def test_one_that_fails_undoes_nothing_of_the_others(self, room: Room) -> None:
+        room.gather("a")
+        room.gather("b", "bad")
+        room.gather("c")
+        room.work()
+        assert room.calls == [["a", "b", "bad", "c"], ["a"], ["b", "bad"], ["c"]]
+        assert room.heard == [("a",), "bad", ("c",)]
+        assert room.kept == ["a", "c"]
+
+    def test_a_full_disk_is_told_to_all(self, room: Room) -> None:
+        room.gather("a")
+        room.gather("full")
+        room.work()
+        assert room.heard == ["undone", *["database or disk is full"] * 2]
+        assert room.kept == []
+
+    def test_no_more_than_so_many(self, room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(writer, "MOST", 2)
+        for word in "abc":
+            room.gather(word)
+        room.work()
+        assert room.calls == [["a", "b"], ["c"]]
+        assert room.statements.count("COMMIT") == 2

@@ -16,7 +16,9 @@ from .conftest import Daemon, result_of
 def counting(daemon: Daemon) -> Counter[str]:
     """The counter of a prober whose outcomes go to the daemon's work from now on."""
     hits: Counter[str] = Counter()
-    daemon.work = LedgerWork(daemon.ledger, daemon.ledger.writer(daemon.run), daemon.clock, hits)
+    daemon.work = LedgerWork(
+        daemon.ledger, daemon.ledger.writer(daemon.run), daemon.clock, daemon.spool.room, hits
+    )
     return hits
 
 

@@ -242,6 +242,30 @@ def test_what_is_taken_as_one_is_asked_in_batches() -> None:
 # --- Giving account ---------------------------------------------------------------------------
 
 
+def test_no_turn_of_the_reactor_begins_with_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "TURN", 3)
+    room = Room(tasks(10), batch=2)
+    room.engine.start()
+    room.engine.wake()
+    assert len(room.oracle.batches) == 2
+    room.clock.advance(0)
+    assert len(room.oracle.batches) == 5
+
+
+def test_stop_between_two_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "TURN", 3)
+    room = Room(tasks(10), batch=2)
+    room.engine.start()
+    stopped = room.stop()
+    room.clock.advance(0)
+    assert numbers(room.desk.given_back) == [4, 5, 6, 7, 8, 9]
+    room.oracle.answer(0)
+    room.oracle.answer(1)
+    assert stopped
+    assert numbers(room.desk.settled) == [0, 1, 2, 3]
+    assert not room.clock.getDelayedCalls()
+
+
 def test_final_outcomes_are_reported_and_others_wait() -> None:
     room = Room(tasks(4))
     room.engine.start()

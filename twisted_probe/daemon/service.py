@@ -23,6 +23,7 @@ from twisted.python.threadpool import ThreadPool
 from twisted_probe.daemon.config import Config, ConfigError
 from twisted_probe.daemon.control_socket import ControlSocket
 from twisted_probe.daemon.controls import controls_of
+from twisted_probe.daemon.even_time import EvenTime
 from twisted_probe.daemon.figures import Figures, Teller
 from twisted_probe.daemon.lock import Lock
 from twisted_probe.daemon.logs import DaemonLog
@@ -75,6 +76,8 @@ class ProbeService(Service):
 
     `reread` reads the configuration once more, or raises ConfigError; SIGHUP calls for it while
     the service runs. Without it SIGHUP is left alone.
+
+    The reactor goes by `time` from the start on; without, by its own clock.
     """
 
     name = "mailprobe"
@@ -88,6 +91,7 @@ class ProbeService(Service):
         notifier: Notifier | None = None,
         exit_process: Callable[[int], object] = os._exit,
         reread: Callable[[], Config] | None = None,
+        time: EvenTime | None = None,
     ) -> None:
         self._reactor = reactor
         self._exit = exit_process
@@ -98,6 +102,7 @@ class ProbeService(Service):
         self._teller = Teller(reactor, self._figures, self._notifier, self._flush_log)
         self._access = access_of(config)
         self._reread = reread
+        self._time = time
         self._hangup = Hangup(reactor, self.reload)
         self._readings = 0
         self._pool = ThreadPool(1, 1, name="ledger")
@@ -127,6 +132,8 @@ class ProbeService(Service):
         """Start; what can go wrong from here on is logged, and ends the process."""
         super().startService()  # type: ignore[no-untyped-call]
         self._lock.sign()
+        if self._time is not None:
+            self._time.govern(self._reactor)
         if self._reread is not None:
             self._hangup.catch()
         self._pool.start()
@@ -140,6 +147,8 @@ class ProbeService(Service):
         self._ledger = await self._run(
             whole_ledger, self._spool.ledger_path, self._reactor.seconds()
         )
+        if self._time is not None:
+            await self._keep_time(self._ledger, self._time)
         write = self._ledger.writer(self._run)
         memory = LedgerMemory(self._ledger, write, self._reactor)
         self._prober = prober = Prober(
@@ -153,7 +162,7 @@ class ProbeService(Service):
         self._keeper = JobKeeper(self._spool, self._ledger, self._run, self._reactor)
         self._meter = Meter(self._reactor.seconds())
         work = MeteredWork(
-            LedgerWork(self._ledger, write, self._reactor, prober.rule_hits),
+            LedgerWork(self._ledger, write, self._reactor, self._spool.room, prober.rule_hits),
             self._meter,
             self._reactor,
             lambda: prober.is_held,
@@ -190,11 +199,19 @@ class ProbeService(Service):
         if self.running:
             self._notifier.ready(f"works on {self._spool.path}")
 
+    async def _keep_time(self, ledger: Ledger, time: EvenTime) -> None:
+        moved = await self._run(ledger.keep_time, time.boot, time.zero)
+        if moved:
+            _log.warn(
+                "the machine's clock was set by {moved:.0f} s since the daemon ran last; whoever "
+                "waits, waits as long as before",
+                moved=moved,
+            )
+
     def _apply(self, config: Config) -> None:
         """What the jobs and the engine are told; the prober is told by itself."""
         assert self._keeper is not None
         assert self._engine is not None
-        ladder = config.ladder
         self._stop_file.path = None if config.stop_file is None else Path(config.stop_file)
         self._look_for_the_stop_file()
         self._keeper.deadline = config.deadline
@@ -202,7 +219,6 @@ class ProbeService(Service):
             defuse_formulas=config.defuse_formulas, flags=config.flags
         )
         self._keeper.sources = config.sources
-        self._keeper.longest_wait = max((*ladder.greylist, *ladder.temporary), default=0.0)
         self._engine.batch = config.limits.recipients_per_session or MAX_RECIPIENTS
 
     # -- SIGHUP
@@ -264,6 +280,8 @@ class ProbeService(Service):
     def _tick(self) -> Deferred[None]:
         assert self._keeper is not None
         self._look_for_the_stop_file()
+        if self._time is not None:
+            self._time.look()
         return Deferred.fromCoroutine(self._keeper.tick())
 
     def _look_for_the_stop_file(self) -> None:

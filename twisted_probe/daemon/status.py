@@ -127,8 +127,8 @@ class MeteredWork:
 class Load:
     """What the daemon is busy with: sessions that are `open`, of `most`; those that wait for
     their turn, by site; recipients `in_hand`; and whether it is `paused`, or has `no_source` that
-    is not; `alarm` is what is wrong with this machine. `pauses` says in words what else is
-    paused."""
+    is not; `alarm` is what is wrong with this machine, `lack` what its disk has no room for.
+    `pauses` says in words what else is paused."""
 
     open: int
     most: int
@@ -138,6 +138,7 @@ class Load:
     no_source: bool = False
     pauses: str = ""
     alarm: str = ""
+    lack: str = ""
 
 
 def limit_of(load: Load, jobs: Sequence[Progress], now: float) -> dict[str, str]:
@@ -151,6 +152,8 @@ def limit_of(load: Load, jobs: Sequence[Progress], now: float) -> dict[str, str]
         by, words = "paused", "paused"
     elif load.alarm:
         by, words = "alarm", load.alarm
+    elif load.lack:
+        by, words = "disk", load.lack
     elif load.no_source:
         by, words = "paused", "every source is paused"
     elif load.open >= load.most:
@@ -271,7 +274,8 @@ class Figures:
         return self._counted
 
     def _count(self, now: float) -> list[tuple[Progress, float | None]]:
-        self._alarms = alarms(self._ledger.path)
+        lack = self._spool.room.lack
+        self._alarms = [*alarms(self._ledger.path), *([lack] if lack else [])]
         counted = self._ledger.progress(now)
         return [(one, self._ledger.last_due(one.job.id)) for one in counted]
 
@@ -338,6 +342,7 @@ class Figures:
             no_source=self._prober.is_held and not switchboard.is_paused,
             alarm=self._prober.alarm or "",
             pauses=f"what is paused: {', '.join(names)}" if names else "",
+            lack=self._spool.room.lack,
         )
 
     def _sources(self, now: float) -> list[dict[str, Any]]:

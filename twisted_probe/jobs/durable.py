@@ -38,10 +38,15 @@ class DurableFile:
         )
 
     def commit(self) -> None:
-        """Make the file durable under its name."""
+        """Make the file durable under its name. Raises OSError where what was written is not there
+        any more, or another has its place."""
         self.text.flush()
         os.fsync(self.text.fileno())
+        written = os.fstat(self.text.fileno())
         self.text.close()
+        there = os.stat(self._hidden, dir_fd=self._directory, follow_symlinks=False)
+        if not os.path.samestat(written, there):
+            raise OSError(errno.ESTALE, "another file took the place", os.fsdecode(self._hidden))
         rename(self._directory, self._hidden, self._directory, self._name)
         self._open = False
         os.fsync(self._directory)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from twisted_probe.jobs.deadline import JOB_DEADLINE
@@ -30,13 +31,12 @@ from twisted_probe.jobs.spool import MissingJob, Spool
 from twisted_probe.jobs.writer import Run
 from twisted_probe.vocabulary.source import Source
 
-#: Seconds that nobody waits longer than after a restart: the longest step of the retry ladder
-#: (240 min). It mends due times that a clock set back has moved away.
-LONGEST_WAIT = 14400.0
-
 #: Jobs that are read at once, and whose results are written at once. Each has its turn after the
 #: others' (some 20 ms), so that a short list need not wait for the end of a long one.
 AT_ONCE = 8
+
+#: Seconds until what has no room on the disk looks for it again.
+WAIT = 1.0
 
 _THROUGH = object()
 
@@ -50,8 +50,7 @@ class JobKeeper:
     restart would miss: every tick looks at what is there.
 
     `deadline`, in seconds, and `options` are those of jobs that say nothing else themselves,
-    `sources` are those that a job may choose from, `longest_wait` is the longest step of the
-    retry ladder, in seconds. All four may be set anew at any time.
+    `sources` are those that a job may choose from. All three may be set anew at any time.
     """
 
     log = Logger()
@@ -65,7 +64,6 @@ class JobKeeper:
         deadline: float = JOB_DEADLINE,
         options: JobOptions = DEFAULTS,
         sources: Sequence[Source] = (),
-        longest_wait: float = LONGEST_WAIT,
     ) -> None:
         self._spool = spool
         self._ledger = ledger
@@ -74,7 +72,6 @@ class JobKeeper:
         self.deadline = deadline
         self.options = options
         self.sources = sources
-        self.longest_wait = longest_wait
         self._complained: dict[object, str] = {}
         self._started = False
         self._stopping = False
@@ -86,7 +83,8 @@ class JobKeeper:
 
     async def tick(self) -> None:
         """Take every job on; to be called every few seconds. What takes long, reading a list and
-        writing its results, goes on when the tick has ended.
+        writing its results, goes on when the tick has ended. While the disk has no room for it
+        none of it is begun, and what was begun waits.
 
         Never raises: a step that fails is logged, once for each cause, and tried again at the
         next tick, and the other jobs go on. A tick during a tick does nothing.
@@ -97,11 +95,14 @@ class JobKeeper:
         try:
             if not self._started:
                 self._started = await self._safely("the clock", self._mend_clock)
-            await self._safely("new/", self._claim)
-            await self._safely("active/", self._register_all)
-            await self._safely("the import", self._import_all)
+            has_room = await self._run(self._spool.room.look, self._clock.seconds())
+            if has_room:
+                await self._safely("new/", self._claim)
+                await self._safely("active/", self._register_all)
+                await self._safely("the import", self._import_all)
             await self._safely("the deadlines", self._expire)
-            await self._safely("the results", self._conclude_all)
+            if has_room:
+                await self._safely("the results", self._conclude_all)
         finally:
             ticking, self._ticking = self._ticking, None
             ticking.callback(None)
@@ -122,7 +123,7 @@ class JobKeeper:
     # -- the steps
 
     async def _mend_clock(self) -> None:
-        await self._run(self._ledger.mend_clock, self._clock.seconds(), self.longest_wait)
+        await self._run(self._ledger.mend_clock, self._clock.seconds())
 
     async def _claim(self) -> None:
         await self._run(self._spool.scan, self._clock.seconds())
@@ -272,6 +273,8 @@ class JobKeeper:
         """Run `steps` in the ledger's thread; whether they came to their end before a stop."""
         try:
             while await self._run(next, steps, _THROUGH) is not _THROUGH:
+                while self._spool.room.lack and not self._stopping:
+                    await deferLater(self._clock, WAIT)
                 if self._stopping:
                     return False
         finally:
@@ -294,6 +297,7 @@ class JobKeeper:
 
     def _complain(self, what: object, error: Exception) -> None:
         cause = f"{type(error).__name__}: {error}"
+        self._spool.room.failed(error)
         if self._complained.get(what) == cause:
             return
         self._complained[what] = cause

@@ -22,6 +22,7 @@ from twisted_probe.jobs.recipients import Recipients
 from twisted_probe.jobs.remembering import Remembering
 from twisted_probe.jobs.rule_hits import RuleHits
 from twisted_probe.jobs.switches import Switches
+from twisted_probe.jobs.timekeeping import Timekeeping
 from twisted_probe.jobs.writer import Run, Writer
 from twisted_probe.vocabulary.outcome import Reason, Verdict
 
@@ -104,7 +105,7 @@ class Progress:
     settled: dict[Reason, int]
 
 
-class Ledger(Importing, Recipients, Switches, Reading, Remembering, RuleHits):
+class Ledger(Importing, Recipients, Switches, Reading, Remembering, RuleHits, Timekeeping):
     """The ledger in the SQLite file `path`, made where there is none.
 
     With `read_only` nothing is made or changed, and another process may use it meanwhile.

@@ -292,6 +292,16 @@ class Recipients(Settling):
                 (until, job, domain, local),
             )
 
+    def let_go(self, tokens: Sequence[Token], until: float = 0.0) -> None:
+        """The same where nothing can be written: in memory, which is all that a hand-out changed
+        for good."""
+        for token in tokens:
+            if until and token in self._out:
+                self._held[token[0], self._out[token][0]] = until
+                self._ends_of_holds.add(until)
+            self._came_back(token)
+        self.walk_again()
+
     def _is_open(self, job: int, domain: str, local: str) -> bool:
         found = self._database.execute(
             "SELECT settled = 0 FROM recipients WHERE job = ? AND domain = ? AND local = ?",
@@ -345,21 +355,6 @@ class Recipients(Settling):
         if rows:
             self._ends[job] = rows[-1][:2]
         return bool(rows)
-
-    def mend_clock(self, now: float, longest: float) -> None:
-        """Undo what a clock that was set back does to waiting: no job came in the future, and
-        nobody waits longer than `longest` seconds."""
-        with transaction(self._database):
-            self._database.execute(
-                "UPDATE jobs SET deadline = ? + deadline - received_at, received_at = ?"
-                " WHERE received_at > ? AND state NOT IN ('done', 'failed')",
-                (now, now, now),
-            )
-            self._database.execute(
-                "UPDATE recipients SET due = ? WHERE due > ?"
-                " AND job IN (SELECT id FROM jobs WHERE state = 'open')",
-                (now + longest, now + longest),
-            )
 
     # -- inside
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from twisted_probe.jobs.database import transaction
 
@@ -18,13 +18,13 @@ class RuleHits:
 
     _database: sqlite3.Connection
 
-    def add_hits(self, hits: Mapping[str, int]) -> None:
+    def add_hits(self, hits: Sequence[tuple[str, int]]) -> None:
         """Add these, by the rules' names. They have been committed when it returns."""
         with transaction(self._database) as database:
             database.executemany(
                 "INSERT INTO rule_hits VALUES (?, ?)"
                 " ON CONFLICT (rule) DO UPDATE SET hits = hits + excluded.hits",
-                hits.items(),
+                hits,
             )
 
     def rule_hits(self) -> Counter[str]:

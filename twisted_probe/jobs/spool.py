@@ -34,6 +34,7 @@ from twisted_probe.jobs.names import (
     numbered,
     printable,
 )
+from twisted_probe.jobs.room import Room
 
 __all__ = ["DIRECTORIES", "SETTLE", "MissingJob", "Spool", "SpoolError"]
 
@@ -115,6 +116,7 @@ class Spool:
         self._opened = opened(self.path, access, self.log)
         tmp, self._new, self._active, self._done, self._failed, _ = self._opened
         self._companions = Companions(tmp, self._new, self._active, self._failed)
+        self.room = Room(os.path.dirname(self.ledger_path))
 
     def close(self) -> None:
         """Let go of the directories."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from functools import partial
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
+from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -21,35 +21,41 @@ from twisted_probe.jobs.database import transaction
 #: In the daemon: `partial(deferToThreadPool, reactor, ThreadPool(1, 1))`.
 Run = Callable[..., Deferred[Any]]
 
-#: Calls in one transaction: a session's outcomes each, and some 60 ms together, so that whoever
-#: reads the ledger waits no longer, and a page that is written gets many of them.
-MOST = 200
+_Item = TypeVar("_Item")
 
-_Call = Callable[[], Any]
-_Batch = list[tuple[_Call, Deferred[Any]]]
+#: Calls in one transaction, half of which bring a session's outcomes: some 60 ms together, so that
+#: whoever reads the ledger waits no longer, and a page that is written gets many of them.
+MOST = 400
+
+_Call = Callable[..., Any]
 
 
-def together(
-    database: sqlite3.Connection, calls: Sequence[_Call], undone: Callable[[], object]
-) -> list[Any]:
-    """Make these calls in one transaction; what each returns, or a Failure of what it raised,
-    which undoes nothing of the others. Raises what keeps all from being committed; `undone` is
-    told then."""
-    results: list[Any] = []
-    try:
-        with transaction(database):
-            for call in calls:
-                try:
-                    with transaction(database):
-                        results.append(call())
-                except Exception:
-                    if not database.in_transaction:
-                        raise  # SQLite gave the whole transaction up: a full disk, for one
-                    results.append(Failure())
-    except BaseException:
-        undone()
-        raise
-    return results
+@define(eq=False)
+class _Entry:
+    """A call, with the arguments of all who make it together, and what tells each how it went."""
+
+    call: _Call
+    arguments: list[tuple[Any, ...]] = Factory(list)
+    made: list[Deferred[Any]] = Factory(list)
+
+
+@define(eq=False)
+class _Batch:
+    """What goes into one transaction: so many calls, where those that are gathered count too."""
+
+    size: int = 0
+    entries: list[_Entry] = Factory(list)
+    gathered: dict[_Call, _Entry] = Factory(dict)
+
+    def entry(self, call: _Call, is_gathered: bool) -> _Entry:
+        """Where somebody who makes this call joins."""
+        entry = self.gathered.get(call) if is_gathered else None
+        if entry is None:
+            self.entries.append(entry := _Entry(call))
+            if is_gathered:
+                self.gathered[call] = entry
+        self.size += 1
+        return entry
 
 
 class Writer:
@@ -66,30 +72,74 @@ class Writer:
         self._joining = Lock()
         self._open: _Batch | None = None
 
-    def __call__(self, call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+    def __call__(self, call: _Call, *arguments: Any) -> Deferred[Any]:
         """Make this call in the ledger's thread. Fires with what it returns once that is
         committed; errbacks with what it raises, or with what keeps it from being committed."""
+        return self._join(call, arguments)
+
+    def gather(
+        self, call: Callable[[Sequence[_Item]], None], items: Sequence[_Item]
+    ) -> Deferred[None]:
+        """The same, of a call that takes a list: it is made once with the items of all who come
+        before the commit, so that what lies together is written together. When that fails each
+        is made by itself, and fails alone."""
+        return self._join(call, (items,), is_gathered=True)
+
+    def alone(self, call: _Call, *arguments: Any) -> Deferred[Any]:
+        """Make this call in the ledger's thread, in its own transaction: for what has more to
+        undo than the database's."""
+        return self._run(call, *arguments)
+
+    def _join(
+        self, call: _Call, arguments: tuple[Any, ...], is_gathered: bool = False
+    ) -> Deferred[Any]:
         made: Deferred[Any] = Deferred()
         with self._joining:
             batch = self._open
-            if is_new := batch is None or len(batch) >= MOST:
-                batch = self._open = []
-            batch.append((partial(call, *arguments), made))
+            if is_new := batch is None or batch.size >= MOST:
+                batch = self._open = _Batch()
+            entry = batch.entry(call, is_gathered)
+            entry.arguments.append(arguments)
+            entry.made.append(made)
         if is_new:
             self._run(self._write, batch).addBoth(self._written, batch)
         return made
 
-    def alone(self, call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-        """Make this call in the ledger's thread, in its own transaction: for what has more to
-        undo than the database's."""
-        return self._run(call, *arguments)
+    # -- in the ledger's thread
 
     def _write(self, batch: _Batch) -> list[Any]:
         with self._joining:
             if self._open is batch:
                 self._open = None
-        return together(self._database, [call for call, _ in batch], self._undone)
+        try:
+            with transaction(self._database):
+                return [result for entry in batch.entries for result in self._results(entry)]
+        except BaseException:
+            self._undone()
+            raise
+
+    def _results(self, entry: _Entry) -> list[Any]:
+        """What each of an entry is told: what its call returned, or a Failure of what it raised,
+        which undoes nothing of the others."""
+        if len(entry.made) > 1:
+            items = [item for (each,) in entry.arguments for item in each]
+            if not isinstance(self._result(entry.call, items), Failure):
+                return [None] * len(entry.made)
+        return [self._result(entry.call, *arguments) for arguments in entry.arguments]
+
+    def _result(self, call: _Call, *arguments: Any) -> Any:
+        try:
+            with transaction(self._database):
+                return call(*arguments)
+        except Exception:
+            if not self._database.in_transaction:
+                raise  # SQLite gave the whole transaction up: a full disk, for one
+            return Failure()
+
+    # -- in the reactor's
 
     def _written(self, results: list[Any] | Failure, batch: _Batch) -> None:
-        for number, (_, made) in enumerate(batch):
-            made.callback(results if isinstance(results, Failure) else results[number])
+        made = [made for entry in batch.entries for made in entry.made]
+        told = [results] * len(made) if isinstance(results, Failure) else results
+        for each, result in zip(made, told, strict=True):
+            each.callback(result)

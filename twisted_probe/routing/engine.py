@@ -5,10 +5,12 @@ Knows how much is in hand and how to stop; not where work comes from nor how any
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from twisted_probe.routing.pauses import Held
@@ -23,6 +25,8 @@ _log = Logger()
 #: Recipients in hand at once: enough for every session of the machine to have some, few enough
 #: to be nothing in memory.
 WINDOW = 5000
+#: Recipients whose asking is begun in one turn of the reactor: some 10 ms.
+TURN = 500
 #: Seconds between two looks at the work, so that neither an empty nor a broken one is asked
 #: without a pause.
 IDLE = 1.0
@@ -120,12 +124,20 @@ class Engine:
             tasks = await self._work.take(room) if room > 0 else ()
         except Exception:
             _log.failure("the work could not be asked for recipients; asking again")
+        batches = deque(_batches(tasks, self.batch))
+        begun = 0
+        while batches and self._is_running:
+            if begun >= TURN:
+                begun = 0
+                await deferLater(self._clock, 0)
+                continue
+            batch = batches.popleft()
+            begun += len(batch)
+            self._begin(batch)
+        if batches:
+            await self._give_back([task for batch in batches for task in batch])
         if self._is_running:
-            for batch in _batches(tasks, self.batch):
-                self._begin(batch)
             self._timer = self._clock.callLater(self._idle, self.wake)
-        elif tasks:
-            await self._give_back(tasks)
         self._is_pulling = False
 
     def _begin(self, batch: Sequence[Task]) -> None:
