@@ -241,7 +241,7 @@ def test_a_long_list_is_answered_a_piece_at_a_time(
 ) -> None:
     lines = [f"p{number:03}@{letter}.example" for letter in "abc" for number in range(40)]
     ask(daemon, "one", "\n".join(lines), **OK)
-    monkeypatch.setattr(recipients_module, "BATCH", 10)
+    monkeypatch.setattr(recipients_module, "ANSWERS", 10)
     daemon.drop("two", "\n".join([*lines, "zoe@z.example"]))
     daemon.tick(2)
     assert daemon.ledger.take(10, daemon.now) == []
@@ -258,7 +258,7 @@ def test_a_long_list_is_answered_a_piece_at_a_time(
 def test_the_engine_gets_its_turn(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [f"p{number}@a.example" for number in range(9)]
     ask(daemon, "one", "\n".join(lines), **OK)
-    monkeypatch.setattr(recipients_module, "BATCH", 2)
+    monkeypatch.setattr(recipients_module, "ANSWERS", 2)
     monkeypatch.setattr(ledger_work_module, "MAX_LOOKS", 3)
     daemon.drop("two", "\n".join(lines))
     daemon.tick(2)

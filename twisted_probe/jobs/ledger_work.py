@@ -19,8 +19,8 @@ from twisted_probe.jobs.writer import Writer
 from twisted_probe.routing.work import Task, Work
 from twisted_probe.vocabulary.outcome import Outcome
 
-#: Looks at the ledger for one `take`, where all that are found are answered by what is known: some
-#: two seconds, after which the engine may stop.
+#: Looks at the ledger for one `take`, where all that are found are answered by what is known: a
+#: second, after which the engine may stop.
 MAX_LOOKS = 20
 
 

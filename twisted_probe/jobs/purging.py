@@ -70,6 +70,7 @@ class Purging(Importing):
 
     def reclaim(self) -> bool:
         """Give free pages back to the file system."""
-        self._database.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+        # As a script: of a statement without columns Python makes no more than the first step.
+        self._database.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
         free: int = self._database.execute("PRAGMA freelist_count").fetchone()[0]
         return free > 0

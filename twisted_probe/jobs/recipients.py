@@ -29,6 +29,9 @@ BATCH = 5000
 #: can carry, few enough that one big domain does not fill the engine's hands.
 OUT_PER_DOMAIN = 1000
 
+#: Recipients looked up in the cache at once, and answered by it in one `take`: some 50 ms.
+ANSWERS = 1000
+
 #: A job and the line where the recipient stands first.
 Token = tuple[int, int]
 #: A recipient's row: domain, local part, line, spelling, last outcome.
@@ -81,7 +84,7 @@ class Recipients(Settling):
         is neither paused nor cancelled.
 
         Those whose time has come go before those that were never asked. Who was asked lately, for
-        any job, is settled here and now: `answered` counts them, and with BATCH of them no others
+        any job, is settled here and now: `answered` counts them, and with ANSWERS of them no others
         are looked for.
         """
         self.answered = 0
@@ -117,11 +120,11 @@ class Recipients(Settling):
     def _take_due(self, job: int, now: float, wanted: int, tasks: list[Task]) -> None:
         """Fill `tasks` up to `wanted` with recipients whose time has come; those of a domain that
         is held wait until that ends."""
-        while len(tasks) < wanted and self.answered < BATCH:
+        while len(tasks) < wanted and self.answered < ANSWERS:
             rows: list[_Row] = self._database.execute(
                 f"SELECT {_COLUMNS} FROM recipients"  # noqa: S608 - a constant
                 " WHERE job = ? AND due IS NOT NULL AND due <= ? ORDER BY due LIMIT ?",
-                (job, now, wanted - len(tasks)),
+                (job, now, min(wanted - len(tasks), ANSWERS)),
             ).fetchall()
             if not rows:
                 return
@@ -149,10 +152,10 @@ class Recipients(Settling):
                 walk.unfinished[domain] = _after(rows[-1][1])
             for row in self._unknown(job, rows, now):
                 self._hand_out(job, row, now, tasks)
-        while len(tasks) < wanted and self.answered < BATCH:
+        while len(tasks) < wanted and self.answered < ANSWERS:
             rows = self._open_rows(
                 "job = ? AND (domain, local) > (?, ?) AND due IS NULL",
-                *(job, walk.domain, walk.local, wanted - len(tasks)),
+                *(job, walk.domain, walk.local, min(wanted - len(tasks), ANSWERS)),
             )
             if not rows:
                 return
