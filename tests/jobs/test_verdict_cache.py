@@ -150,6 +150,22 @@ def test_a_refresh_that_waits_ends_by_the_deadline_as_it_was(daemon: Daemon) -> 
     assert row(daemon, "two") == ("accepted", "true")
 
 
+def test_who_waits_to_the_end_has_what_another_job_has_learned(daemon: Daemon) -> None:
+    daemon.drop("one", "ann@a.example\n")
+    daemon.tick(2)
+    (task,) = daemon.take()
+    retry = Retry("192.0.2.1", "h", "p", "x", 1, daemon.now)
+    later = daemon.outcome(
+        task, Reason.GREYLISTED, final=False, next_attempt_at=daemon.now + 86000, retry=retry
+    )
+    result_of(daemon.work.retry_at([(task, later)]))
+    daemon.clock.advance(600)
+    ask(daemon, "two", **OK)
+    daemon.clock.advance(86400)
+    daemon.tick(2)
+    assert row(daemon, "one") == ("accepted", "true")
+
+
 def test_a_refresh_renews_it(daemon: Daemon) -> None:
     ask(daemon, "one", **OK)
     daemon.clock.advance(0.9 * DELIVERABLE_LIFE)

@@ -47,17 +47,17 @@ class Caching:
         if known.reason.verdict is Verdict.UNDELIVERABLE:
             # What the DNS alone has said, it says again for nothing, and knows how long it holds.
             return known.code is not None and 0 <= age < self.undeliverable
-        return self.stands(known, now, wishes) and age < REFRESH * self.deliverable
+        return self.stands(known, now, wishes) and 0 <= age < REFRESH * self.deliverable
 
     def stands(self, known: Outcome, now: float, wishes: Wishes) -> bool:
-        """Whether `known` is a deliverable one that an attempt which learned nothing leaves as it
-        is."""
+        """Whether `known` is a deliverable one that an attempt which learned nothing, then or
+        before, leaves as it is."""
         if known.reason is not Reason.ACCEPTED:
             return False
         wants_control = self.control if wishes.control is None else wishes.control
         if known.catch_all is None and wants_control:
             return False
-        return 0 <= now - known.checked_at < self.deliverable
+        return now - known.checked_at < self.deliverable
 
 
 #: What holds where nothing was chosen.
