@@ -12,6 +12,7 @@ from twisted_probe.jobs import recipients as recipients_module
 from twisted_probe.jobs.caching import DELIVERABLE_LIFE, REFRESH, UNDELIVERABLE_LIFE, Caching
 from twisted_probe.jobs.ledger_memory import LedgerMemory
 from twisted_probe.routing.memory import Known
+from twisted_probe.routing.opt_out import OptOut
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.reply import Reply, Stage
 
@@ -227,6 +228,22 @@ def test_a_job_may_want_everybody_asked(daemon: Daemon) -> None:
     assert ask(daemon, "four.txt", **NO) == ["ann@a.example"]
     ask(daemon, "five")
     assert row(daemon, "five") == ("no_such_mailbox", "true")
+
+
+def test_of_those_who_opted_out_nothing_is_told(daemon: Daemon) -> None:
+    ask(daemon, "one", "ann@a.example\nben@a.example\n", **OK)
+    daemon.ledger.caching = Caching(opt_out=OptOut(["ann@a.example"]))
+    assert ask(daemon, "two", "ann@a.example\nben@a.example\n", reason=Reason.SKIPPED) == [
+        "ann@a.example"
+    ]
+    assert [each["probe_reason"] for each in daemon.table("two")] == ["skipped", "accepted"]
+
+
+def test_what_is_not_to_be_asked_stays_so(daemon: Daemon) -> None:
+    ask(daemon, "one", **OK)
+    daemon.clock.advance(0.8 * DELIVERABLE_LIFE)
+    ask(daemon, "two", reason=Reason.SKIPPED)
+    assert row(daemon, "two") == ("skipped", "false")
 
 
 def test_off_by_the_switch(daemon: Daemon) -> None:

@@ -204,7 +204,9 @@ class ProbeService(Service):
         ladder = config.ladder
         self._stop_file.path = None if config.stop_file is None else Path(config.stop_file)
         self._look_for_the_stop_file()
-        self._ledger.caching = evolve(config.caching, control=config.control)
+        self._ledger.caching = evolve(
+            config.caching, control=config.control, opt_out=config.opt_out
+        )
         self._purger.keep = config.keep
         self._keeper.deadline = config.deadline
         self._keeper.options = JobOptions(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from twisted_probe.routing.opt_out import NOBODY, OptOut
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict
 from twisted_probe.vocabulary.wishes import Wishes
 
@@ -35,6 +36,7 @@ class Caching:
     deliverable: float = DELIVERABLE_LIFE
     undeliverable: float = UNDELIVERABLE_LIFE
     control: bool = True
+    opt_out: OptOut = NOBODY
 
     @property
     def longest(self) -> float:

@@ -15,8 +15,8 @@ from attrs import evolve
 from twisted_probe.jobs.codec import decode, encode
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.reading import BUCKET
-from twisted_probe.jobs.verdicts import Learned, Verdicts, is_news
-from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict
+from twisted_probe.jobs.verdicts import Learned, Verdicts, is_in_vain, is_news
+from twisted_probe.vocabulary.outcome import Outcome, Reason
 from twisted_probe.vocabulary.wishes import Wishes
 
 #: What is settled: a job, the recipient's key and line, and how it ended.
@@ -87,7 +87,7 @@ class Settling(Verdicts):
                 continue
             if is_news(outcome):
                 learned.append((domain, local, job, outcome.checked_at))
-            elif outcome.verdict is Verdict.UNKNOWN:
+            elif is_in_vain(outcome):
                 outcome = self._instead(outcome, (domain, local), wishes[job])
             kept.append((job, line // BUCKET, place, line, self._encoded(outcome)))
             places[job] = place

@@ -16,7 +16,8 @@ from twisted_probe.jobs.codec import decode
 from twisted_probe.jobs.hearings import Hearings
 from twisted_probe.jobs.job_file import decode as decode_job_file
 from twisted_probe.jobs.reading import BUCKET
-from twisted_probe.vocabulary.outcome import Outcome, Verdict
+from twisted_probe.vocabulary.address import Address
+from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict
 from twisted_probe.vocabulary.wishes import Wishes
 
 #: A recipient's key: domain and local part.
@@ -65,8 +66,11 @@ class Verdicts(Hearings):
             " WHERE verdicts.checked_at > ? AND settled > 0",
             (json.dumps(keys), BUCKET, now - self.caching.longest),
         )
+        opt_out = self.caching.opt_out
         return {
-            (domain, local): evolve(decode(outcome), cached=True) for domain, local, outcome in rows
+            (domain, local): evolve(decode(outcome), cached=True)
+            for domain, local, outcome in rows
+            if not opt_out.has(Address(local, domain, ""))
         }
 
     def _learn(self, learned: Iterable[Learned]) -> None:
@@ -77,6 +81,11 @@ class Verdicts(Hearings):
             " WHERE excluded.checked_at >= checked_at",
             learned,
         )
+
+
+def is_in_vain(outcome: Outcome) -> bool:
+    """Whether it says nothing of the mailbox, though not because the operator wants it so."""
+    return outcome.verdict is Verdict.UNKNOWN and outcome.reason is not Reason.SKIPPED
 
 
 def is_news(outcome: Outcome) -> bool:
