@@ -31,6 +31,7 @@ from twisted_probe.cli.client import Refused
 from twisted_probe.daemon.control import MAX_BODY
 from twisted_probe.daemon.control_socket import FAREWELL
 from twisted_probe.daemon.status import Figures
+from twisted_probe.jobs.caching import Caching
 from twisted_probe.sandbox import street, tempers
 from twisted_probe.sandbox.street import House
 from twisted_probe.sandbox.temper import residents
@@ -419,7 +420,8 @@ async def test_a_daemon_that_stops_cuts_who_does_not_go(spool: Path) -> None:
 async def test_how_often_each_rule_has_decided_outlives_the_daemon(spool: Path) -> None:
     async with up(town_of(quick())) as town:
         for number in (1, 2):
-            async with daemon_of(config_for(town, spool)), asking(spool) as asker:
+            config = config_for(town, spool, caching=Caching(enabled=False))
+            async with daemon_of(config), asking(spool) as asker:
                 drop(spool, f"{number}.txt", ["ann@quick.example", "nobody@quick.example"])
                 await answered(spool, f"{number}.txt")
                 rules = (await asker.within(asker.client.rules))["rules"]

@@ -46,7 +46,7 @@ def test_it_renders_without_a_warning() -> None:
 
 def test_every_path_is_there() -> None:
     nothing: Any = None
-    routes = Control(*[nothing] * 7)._routes
+    routes = Control(*[nothing] * 8)._routes
     assert set(re.findall(r"^``((?:GET|POST) /v1/[^`]*)``  ", TEXT, re.M)) == set(
         map(_path, routes)
     )

@@ -18,6 +18,7 @@ from tests.daemon.running import reactor
 from twisted_probe.cli.client import Refused
 from twisted_probe.daemon.control import Control
 from twisted_probe.daemon.control_socket import MAX_PATH, ControlSocket
+from twisted_probe.daemon.forgetter import Forgetter
 from twisted_probe.jobs.spool import SpoolError
 
 
@@ -26,7 +27,8 @@ class Nobody(Control):
 
     def __init__(self) -> None:
         nothing: Any = None
-        super().__init__(*[nothing] * 7)
+        forgetter = Forgetter(nothing, nothing, nothing)
+        super().__init__(*[nothing] * 7, *[forgetter])
 
 
 @asynccontextmanager

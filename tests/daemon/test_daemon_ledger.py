@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.daemon.asking import asking
-from tests.daemon.running import answered, config_for, daemon_of, drop, said, town_of, up
+from tests.daemon.running import Ahead, answered, config_for, daemon_of, drop, said, town_of, up
+from twisted_probe.jobs.access import PRIVATE_ACCESS
 from twisted_probe.jobs.backup import back_up
+from twisted_probe.jobs.directories import make
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.record import Record
 from twisted_probe.sandbox.street import House
 from twisted_probe.sandbox.temper import residents
+from twisted_probe.verdict.ladder import Ladder
 
 FOLK = residents("ann ben")
 
@@ -108,3 +112,36 @@ async def test_a_backup_under_a_running_daemon(spool: Path, tmp_path: Path) -> N
     ledger = Ledger(copy)
     assert [job.title for job in ledger.latest(5)] == ["list"]
     ledger.close()
+
+
+async def test_a_backup_in_the_middle_of_a_job_goes_on_elsewhere(
+    spool: Path, tmp_path: Path
+) -> None:
+    """What was settled then stays so and is not asked again; each line is answered once."""
+    grey = House("mx.grey.example", "127.0.1.2", tempers.greylisting(FOLK, 0.2))
+    lines = ["ann@quick.example", "ann@grey.example", "eve@quick.example", "ann@quick.example"]
+    lines += ["no address", "ben@grey.example"]
+    elsewhere = tmp_path / "elsewhere"
+    async with up(town_of(quick(), grey)) as town:
+        ladder = Ladder(greylist=(60.0,), temporary=(60.0,))
+        async with daemon_of(config_for(town, spool, ladder=ladder)), asking(spool) as asker:
+            drop(spool, "list", lines)
+            await asker.job_when("list", lambda job: job["settled"] == job["waiting"] == 2)
+            copy = str(tmp_path / "copy")
+            await asker.within(back_up, str(spool / "state" / "ledger.sqlite"), copy)
+            drop(spool, "later", ["ben@quick.example"])
+            await answered(spool, "later")
+        asked_before = len(town.exchangers["mx.quick.example"].record.sessions)
+        make(str(elsewhere), PRIVATE_ACCESS)
+        shutil.copy(spool / "active" / "list", elsewhere / "active" / "list")
+        shutil.copy(copy, elsewhere / "state" / "ledger.sqlite")
+        # The waits of then are still to be waited out.
+        clock = Ahead(60.0)
+        async with daemon_of(config_for(town, elsewhere), clock):
+            rows = await answered(elsewhere, "list")
+        assert len(town.exchangers["mx.quick.example"].record.sessions) == asked_before
+    assert [row["probe_line"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    assert [row["probe_address"] for row in rows] == lines
+    assert [said(row)[1] for row in rows] == [
+        *("accepted", "accepted", "no_such_mailbox", "accepted", "invalid_address", "accepted")
+    ]

@@ -34,6 +34,9 @@ from twisted_probe.vocabulary.address import parse_entry
         ("Address(local='ann', domain='b.example')", "Address(local=***, domain='b.example')"),
         ("control='x1y2', attempts=1", "control=***, attempts=1"),
         ('local="o\'brien", domain', "local=***, domain"),
+        ("KeyError: ('b.example', 'ann')", "KeyError: ('b.example', ***)"),
+        ("(('[192.0.2.1]', \"o'brien\"), 20)", "(('[192.0.2.1]', ***), 20)"),
+        ("('one', 'two')", "('one', 'two')"),
     ],
 )
 def test_addresses(text: str, expected: str | None) -> None:

@@ -19,6 +19,7 @@ from twisted_probe.daemon.config import (
     read_told,
 )
 from twisted_probe.daemon.preparation import prepare
+from twisted_probe.jobs.caching import Caching
 from twisted_probe.routing.customs import Override
 from twisted_probe.routing.sites import Limits
 from twisted_probe.smtp.limits import Timeouts
@@ -48,6 +49,7 @@ resolvers = ["127.0.0.1:5353", "127.0.0.2"]
 port = 2525
 allow_networks = ["127.0.0.0/8", "fc00::/7"]
 control = false
+keep = 172800
 deadline = 3600
 defuse_formulas = true
 log_format = "json"
@@ -79,6 +81,11 @@ recipients_per_session = 50
 [retry]
 greylist = [1, 2.5]
 temporary = []
+
+[cache]
+enabled = false
+deliverable = 86400
+undeliverable = 0
 
 [tls]
 mode = "required"
@@ -149,6 +156,7 @@ def test_every_key(file: Path) -> None:
         port=2525,
         allow_networks=("127.0.0.0/8", "fc00::/7"),
         control=False,
+        keep=172800.0,
         deadline=3600.0,
         defuse_formulas=True,
         log_format="json",
@@ -162,6 +170,7 @@ def test_every_key(file: Path) -> None:
             recipients_per_session=50,
         ),
         ladder=Ladder(greylist=(1, 2.5), temporary=()),
+        caching=Caching(enabled=False, deliverable=86400, undeliverable=0),
         tls=Tls(TlsMode.REQUIRED, str(file.parent / "authorities.pem"), allow_old=True),
         sites=(
             Override(name="mx.example.net"),

@@ -85,7 +85,7 @@ async def test_sighup_with_a_good_and_a_bad_file(file: Path, tmp_path: Path) -> 
             replace(file, 'port = "25"\n')
             daemon.signal(signal.SIGHUP)
             await until(lambda: "stays as it was" in daemon.out, "the refusal")
-            drop(spool, "third.txt", ["ann@slow.example"])
+            drop(spool, "third.txt", ["carl@slow.example"])
             (row,) = await answered(spool, "third.txt")
             assert row["probe_source"] == "127.0.0.22"
 

@@ -130,7 +130,7 @@ class Daemon:
 
 def small_buckets(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Let so many lines be a bucket of the ledger."""
-    for module in ("reading", "settling", "importing"):
+    for module in ("reading", "settling", "importing", "verdicts", "erasing"):
         monkeypatch.setattr(f"twisted_probe.jobs.{module}.BUCKET", size)
 
 

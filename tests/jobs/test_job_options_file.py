@@ -98,12 +98,12 @@ WRONG = {
     ),
     "a key that is like no other": (
         "xyzzy = 1",
-        f"{FILE}: xyzzy: there is no such key; expected control, deadline, defuse_formulas, "
-        "flags, reverse_path, sources",
+        f"{FILE}: xyzzy: there is no such key; expected cache, control, deadline, "
+        "defuse_formulas, flags, reverse_path, sources",
     ),
     "a table": (
         "[limits]\nper_site = 9",
-        f"{FILE}: limits: there is no such key; expected control",
+        f"{FILE}: limits: there is no such key; expected cache",
     ),
     "no address": (
         'reverse_path = "probe"',

@@ -118,6 +118,7 @@ class TestResults:
             "recipients": 3,
             "duplicates": 1,
             "invalid": 2,
+            "cached": 0,
             "latin1_lines": 0,
             "first_latin1_lines": [],
             "verdicts": {"deliverable": 2, "risky": 1, "undeliverable": 3, "unknown": 0},

@@ -51,6 +51,12 @@ def test_a_hint_is_heeded_within_reason() -> None:
     assert NEW.calmer(0.0, 60.0, 5.0).rests_until == 60.0
 
 
+def test_a_clock_that_was_set_back_makes_no_longer_rest() -> None:
+    kept = NEW.calmer(100_000.0, 60.0, 300.0)
+    assert kept.fresh(100_100.0, 1.0) is kept
+    assert kept.fresh(50_000.0, 1.0).rests_until == 50_000.0 + MAX_REST
+
+
 @pytest.mark.parametrize(
     ("sessions", "at_once", "starts"),
     [(LEAST, 1, 0.0625), (1.0, 1, 0.5), (2.5, 2, 1.25), (4.0, 4, 2.0), (9.0, 4, 2.0)],

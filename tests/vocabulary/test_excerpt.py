@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted_probe.vocabulary.excerpt import excerpt
+from twisted_probe.vocabulary.excerpt import excerpt, without
 
 PIPELINED = (
     "S: 220-mx.a.example",
@@ -51,3 +51,15 @@ def test_a_line_that_was_cut_is_known_by_its_beginning() -> None:
     lines = ("C: RCPT TO:<annabel…", "S: 250 Ok")
     assert list(excerpt(lines, ["annabella@a.example"])) == list(lines)
     assert list(excerpt(lines, ["ben@a.example"])) == ["… 1 other recipient"]
+
+
+def test_without_one_recipient_all_else_stands_where_it_stood() -> None:
+    assert list(without(PIPELINED, "ben@a.example")) == [
+        line for line in PIPELINED if "ben" not in line and line != "S: 550 no"
+    ]
+
+
+def test_without_one_whoever_names_them() -> None:
+    lines = ["S: 220 mx", "C: EHLO h", "S: 421 Ben@A.example was here", "S: 250 Ok"]
+    assert list(without(lines, "ben@a.example")) == ["S: 220 mx", "C: EHLO h", "S: 250 Ok"]
+    assert list(without([], "ben@a.example")) == []

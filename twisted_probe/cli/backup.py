@@ -10,7 +10,7 @@ import os
 
 from twisted_probe.cli.forms import print_json
 from twisted_probe.cli.remote import EXIT_NOT_DONE, complain
-from twisted_probe.jobs.backup import NoBackup, back_up
+from twisted_probe.jobs.backup import NoBackup, back_up, note
 from twisted_probe.jobs.names import printable
 
 
@@ -23,6 +23,11 @@ def backup(arguments: argparse.Namespace) -> int:
         complain("backup", str(error))
         return EXIT_NOT_DONE
     name = printable(os.fsencode(arguments.file))
+    try:
+        note(os.path.dirname(ledger), arguments.file)
+    except OSError as error:
+        words = f"it could not be noted ({error.strerror}): mailprobe forget will not find it"
+        complain("backup", f"{name}: {words}")
     if arguments.json:
         print_json({"file": name, "bytes": size})
     else:

@@ -18,6 +18,7 @@ from twisted_probe.cli.remote import EXIT_NOT_DONE, EXIT_USAGE, SPOOL_VARIABLE, 
 from twisted_probe.cli.table import MARKS
 from twisted_probe.daemon.config import ConfigError, Told, read_rules, read_told
 from twisted_probe.daemon.lock import Lock, SpoolInUse
+from twisted_probe.jobs.access import access_at
 from twisted_probe.jobs.ledger import Job, Ledger, LedgerError
 from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.reclassify import STATES, Change, Reclassification, Reclassified
@@ -61,7 +62,7 @@ def _run(arguments: argparse.Namespace, told: Told, rules: Rules | None) -> None
         if arguments.apply:
             lock = Lock(os.path.join(path, "state", "lock"))
             stack.callback(lock.release)
-            spool = Spool(path)
+            spool = Spool(path, access=access_at(path))
             stack.callback(spool.close)
         ledger = Ledger(ledger_path(path), read_only=spool is None)
         stack.callback(ledger.close)

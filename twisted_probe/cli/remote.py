@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 #: Where `--spool` is taken from when it is not given.
 SPOOL_VARIABLE = "MAILPROBE_SPOOL"
 #: The commands of this module.
-COMMANDS = frozenset(("status", "results", "cancel", "pause", "resume", "submit", "backup"))
+COMMANDS = frozenset(
+    ("status", "results", "cancel", "pause", "resume", "submit", "backup", "forget")
+)
 
 EXIT_NOT_DONE = 1
 EXIT_USAGE = 2
@@ -35,6 +37,7 @@ def add_commands(commands: Commands) -> None:
     _add_switches(commands)
     _add_submit(commands)
     _add_backup(commands)
+    _add_forget(commands)
     _add_explain(commands)
     _add_reclassify(commands)
 
@@ -137,6 +140,22 @@ def _add_backup(commands: Commands) -> None:
     _add_json(parser, "a line of JSON")
 
 
+def _add_forget(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "forget",
+        "erase an address, or a job, wherever it stands",
+        "Erase an address, or all of a job, from the ledger, from lists and results in done/, and "
+        "from the copies that `mailprobe backup` has made. Asks the daemon, or does it where none "
+        "runs. Exit code: 0, 1 when it still stands somewhere, as the words say, or nothing could "
+        "be done, 2 for wrong usage.",
+    )
+    parser.add_argument(
+        "what", metavar="ADDRESS|JOB", help="an address, or a job's file name, which comes first"
+    )
+    _add_json(parser, "in JSON, on one line")
+
+
 def _add_explain(commands: Commands) -> None:
     parser = _add(
         commands,
@@ -204,6 +223,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from twisted_probe.cli.backup import backup
 
         return backup(arguments)
+    if arguments.command == "forget":
+        from twisted_probe.cli.forget import forget
+
+        return forget(arguments)
     from twisted_probe.cli.client import Client, NoDaemon, Refused
 
     client = Client(arguments.spool)

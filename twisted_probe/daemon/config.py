@@ -23,11 +23,14 @@ from twisted_probe.daemon.settings import (
     SITE,
     SOURCE,
     ConfigError,
+    kinds_of,
     path_text,
 )
 from twisted_probe.jobs.access import group_number
+from twisted_probe.jobs.caching import DEFAULT_CACHING, Caching
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.job_file import reverse_path_text
+from twisted_probe.jobs.purging import KEPT
 from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
 from twisted_probe.routing.customs import Override
 from twisted_probe.routing.name_servers import parse_resolver, system_resolvers
@@ -113,6 +116,8 @@ class Config:
     limits: Limits = DEFAULT_LIMITS
     ladder: Ladder = DEFAULT_LADDER
     deadline: float = JOB_DEADLINE
+    keep: float = KEPT
+    caching: Caching = DEFAULT_CACHING
     rules: Rules | None = None
     tls: Tls = DEFAULT_TLS
     sites: tuple[Override, ...] = ()
@@ -210,6 +215,8 @@ def read_config(
     return Config(
         spool=Path(told["spool"]),
         deadline=told["deadline"],
+        keep=told["keep"],
+        caching=Caching(**{key: told[f"cache.{key}"] for key in kinds_of("cache")}),
         spool_group=told["spool_group"],
         log_format=told["log_format"],
         log_addresses=told["log_addresses"],

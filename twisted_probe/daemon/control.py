@@ -22,9 +22,11 @@ from twisted.web.http import INTERNAL_SERVER_ERROR, OK, REQUEST_ENTITY_TOO_LARGE
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from twisted_probe.daemon.forgetter import Forgetter, NotNow
 from twisted_probe.daemon.status import ROOT, Figures, path_of
 from twisted_probe.daemon.switchboard import NoSuchName, Switchboard, called
 from twisted_probe.jobs.explaining import NothingKnown, explained
+from twisted_probe.jobs.forgetting import NothingToForget
 from twisted_probe.jobs.formats.output import record_of
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
 from twisted_probe.jobs.names import printable
@@ -109,6 +111,7 @@ class Control(Resource):
         run: Run,
         options_of: Callable[[Job], JobOptions],
         prober: Prober,
+        forgetter: Forgetter,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._figures = figures
@@ -118,6 +121,7 @@ class Control(Resource):
         self._run = run
         self._options_of = options_of
         self._prober = prober
+        self._forgetter = forgetter
         self._answering: set[Deferred[None]] = set()
         self._routes = self._all_routes()
 
@@ -144,6 +148,7 @@ class Control(Resource):
             Route(b"POST", (b"jobs", None, b"cancel"), job(self._cancel)),
             Route(b"POST", (b"jobs", None, b"pause"), job(self._pause_job)),
             Route(b"POST", (b"jobs", None, b"resume"), job(self._resume_job)),
+            Route(b"POST", (b"forget", None), self._forget),
             Route(b"POST", (b"pause",), switch(Kind.DAEMON, False)),
             Route(b"POST", (b"resume",), switch(Kind.DAEMON, True)),
             Route(b"POST", (b"sites", None, b"pause"), switch(Kind.SITE, False)),
@@ -165,7 +170,9 @@ class Control(Resource):
         self._answering.discard(answering)
 
     def idle(self) -> Deferred[Any]:
-        """Fires when what is being answered now is answered."""
+        """Fires when what is being answered now is answered, which is soon: what takes long is
+        ended."""
+        self._forgetter.stop()
         return DeferredList(list(self._answering))
 
     async def _render(self, request: Any) -> None:
@@ -270,6 +277,16 @@ class Control(Resource):
     async def _rules(self, _: bytes, __: Query) -> Answer:
         kept: Counter[str] = await self._run(self._ledger.rule_hits)
         return {"rules": hits_of(self._prober.rules, kept + self._prober.rule_hits)}
+
+    async def _forget(self, what: bytes, _: Query) -> Answer:
+        try:
+            found = await self._forgetter.forget(what.decode("utf-8", "surrogateescape"))
+        except NothingToForget as error:
+            raise Refusal(404, cut(escaped(str(error)))) from None
+        except NotNow as error:
+            raise Refusal(503, f"{error}; say it again") from None
+        self._figures.forget()
+        return {**found.record()}
 
     async def _switch(self, kind: Kind, given: bytes, on: bool) -> Answer:
         switchboard = self._switchboard

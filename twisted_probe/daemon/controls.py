@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted_probe.daemon.control import Control
 from twisted_probe.daemon.control_socket import ControlSocket
+from twisted_probe.daemon.forgetter import Forgetter
 from twisted_probe.daemon.status import Figures, Meter
 from twisted_probe.daemon.switchboard import Switchboard
 from twisted_probe.jobs.ledger import Job, Ledger
@@ -50,5 +51,6 @@ async def controls_of(
         meter=meter,
         switchboard=switchboard,
     )
-    control = Control(figures, switchboard, spool, ledger, run, options_of, prober)
+    forgetter = Forgetter(spool, ledger, run)
+    control = Control(figures, switchboard, spool, ledger, run, options_of, prober, forgetter)
     return ControlSocket(reactor, os.path.join(spool.path, "state"), control)

@@ -19,12 +19,19 @@ _RUN = re.compile(r"[^\s\"(),:;<>\[\]]+")
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.){0,128}\"(?=@|%)", re.DOTALL)
 #: How our own values show the half of an address.
 _LOCAL = re.compile(r"\b(local|control)=(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
+#: How Python shows a recipient's key: a domain, or an address literal, and the local part.
+_KEY = re.compile(
+    r"(\('(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|\[[^'\]]*\])'), (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
+)
 
 
 def masked(text: str) -> str:
-    """`text` with the local part of everything that looks like an e-mail address as `***`."""
+    """`text` with the local part of everything that looks like an e-mail address, or like a
+    recipient's key, as `***`."""
     if "local=" in text or "control=" in text:
         text = _LOCAL.sub(rf"\1={MASK}", text)
+    if "('" in text:
+        text = _KEY.sub(rf"\1, {MASK}", text)
     if _AT.search(text) is None:
         return text
     return _RUN.sub(_without_local, _QUOTED.sub(MASK, text))

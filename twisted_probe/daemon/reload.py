@@ -88,6 +88,7 @@ def _plain(config: Config) -> dict[str, Any]:
         "retry": config.ladder,
         "tls": config.tls,
         "controls": config.controls,
+        "cache": config.caching,
     }
     found = {
         setting.name: getattr(tables[setting.table], setting.key)

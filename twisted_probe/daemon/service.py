@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import LoopingCall
@@ -34,6 +35,7 @@ from twisted_probe.daemon.status import Meter, MeteredWork
 from twisted_probe.daemon.stop_file import StopFile
 from twisted_probe.jobs.access import user_name
 from twisted_probe.jobs.database import NewerLedger
+from twisted_probe.jobs.housekeeping import Purger
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Ledger, LedgerError, Progress
 from twisted_probe.jobs.ledger_memory import LedgerMemory
@@ -117,6 +119,7 @@ class ProbeService(Service):
         self._pauses = Pauses()
         self._stop_file = StopFile()
         self._keeper: JobKeeper | None = None
+        self._purger: Purger | None = None
         self._engine: Engine | None = None
         self._control: ControlSocket | None = None
         self._meter: Meter | None = None
@@ -160,6 +163,7 @@ class ProbeService(Service):
         )
         await prober.recall_benches()
         self._keeper = JobKeeper(self._spool, self._ledger, self._run, self._reactor)
+        self._purger = Purger(self._ledger, self._run, self._reactor)
         self._meter = Meter(self._reactor.seconds())
         work = MeteredWork(
             LedgerWork(self._ledger, write, self._reactor, self._spool.room, prober.rule_hits),
@@ -183,6 +187,7 @@ class ProbeService(Service):
         )
         self._control.start()
         self._engine.start()
+        self._purger.start()
         self._scanning = self._scan.start(SCAN)
         self._scanning.addErrback(self._broken)
         _log.info(
@@ -212,8 +217,14 @@ class ProbeService(Service):
         """What the jobs and the engine are told; the prober is told by itself."""
         assert self._keeper is not None
         assert self._engine is not None
+        assert self._ledger is not None
+        assert self._purger is not None
         self._stop_file.path = None if config.stop_file is None else Path(config.stop_file)
         self._look_for_the_stop_file()
+        self._ledger.caching = evolve(
+            config.caching, control=config.control, opt_out=config.opt_out
+        )
+        self._purger.keep = config.keep
         self._keeper.deadline = config.deadline
         self._keeper.options = JobOptions(
             defuse_formulas=config.defuse_formulas, flags=config.flags
@@ -334,6 +345,8 @@ class ProbeService(Service):
             await self._prober.close()
         if self._keeper is not None:
             await self._keeper.stop()
+        if self._purger is not None:
+            await self._purger.stop()
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
             await self._run(ledger.close)

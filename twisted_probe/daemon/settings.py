@@ -11,8 +11,10 @@ from typing import Any
 
 from attrs import frozen
 
+from twisted_probe.jobs.caching import DEFAULT_CACHING
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.job_file import DEADLINE, REVERSE_PATH
+from twisted_probe.jobs.purging import KEPT
 from twisted_probe.routing.customs import TERMS
 from twisted_probe.routing.name_servers import parse_resolver
 from twisted_probe.routing.sites import DEFAULT_LIMITS
@@ -113,6 +115,9 @@ def _seconds(most: float, why: str, least: float = _LEAST) -> Number:
     return Number("seconds", least, most, why_most=why)
 
 
+#: No shorter than a retry ladder takes: what a recipient waits with rests on earlier attempts.
+KEEP = Number("seconds", 86400, 10 * 365 * 86400, why_least="a day", why_most="ten years")
+
 _STEPS = ListOf(_seconds(172800, "2 days; postgrey forgets a first attempt after that"), most=20)
 
 SETTINGS: tuple[Setting, ...] = (
@@ -205,6 +210,15 @@ SETTINGS: tuple[Setting, ...] = (
         unit="seconds",
         reason="24 hours: long enough for all retries and a night's outage, short enough that a "
         "list dropped today is answered tomorrow",
+    ),
+    Setting(
+        key="keep",
+        meaning="How long jobs that are over, and what outcomes rest on, are kept in the ledger. "
+        "Files in done/ and failed/ are yours, and stay.",
+        kind=KEEP,
+        default=KEPT,
+        unit="seconds",
+        reason="30 days: long enough to ask why, no longer than personal data has to be kept",
     ),
     Setting(
         key="defuse_formulas",
@@ -534,6 +548,37 @@ SETTINGS: tuple[Setting, ...] = (
         "section 4.5.1)",
     ),
     Setting(
+        table="cache",
+        key="enabled",
+        meaning="Whether who was asked lately, for any job, is answered by what was learned then "
+        "and not asked again, nor a domain's random recipient. A job that wants everybody asked "
+        "says cache = false.",
+        kind=Flag(),
+        default=DEFAULT_CACHING.enabled,
+        unit="true or false",
+        reason="nobody is asked twice for nothing; results say what was known already (cached)",
+    ),
+    Setting(
+        table="cache",
+        key="deliverable",
+        meaning="How long a deliverable address is known to be. In the last third of that time it "
+        "is asked again, and stays what it was where nothing is learned.",
+        kind=_seconds(2592000, "30 days; what was learned earlier is not true any more", least=0),
+        default=DEFAULT_CACHING.deliverable,
+        unit="seconds",
+        reason="7 days: as long as Postfix believes it (address_verify_positive_refresh_time)",
+    ),
+    Setting(
+        table="cache",
+        key="undeliverable",
+        meaning="How long an undeliverable address is known to be, where its exchanger has said "
+        "so; what the DNS says is never kept here.",
+        kind=_seconds(2592000, "30 days; what was learned earlier is not true any more", least=0),
+        default=DEFAULT_CACHING.undeliverable,
+        unit="seconds",
+        reason="1 day: who gets a mailbox today is found tomorrow",
+    ),
+    Setting(
         table="tls",
         key="mode",
         meaning="Whether sessions are encrypted (STARTTLS): never; opportunistic, where it is "
@@ -635,7 +680,7 @@ SETTINGS: tuple[Setting, ...] = (
 #: The settings by their names.
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 #: The tables of the file, and those that may be there many times.
-TABLES = ("timeouts", "limits", "retry", "controls", "tls")
+TABLES = ("timeouts", "limits", "retry", "controls", "cache", "tls")
 SOURCE, SITE = "source", "site"
 REPEATED = (SOURCE, SITE)
 

@@ -58,6 +58,13 @@ class Access:
 PRIVATE_ACCESS = Access()
 
 
+def access_at(path: str) -> Access:
+    """The access of a spool that is there, as its directories show it."""
+    status = os.stat(os.path.join(path, "done"))
+    is_shared = stat.S_IMODE(status.st_mode) == _SHARED["done"]
+    return Access(status.st_gid) if is_shared else PRIVATE_ACCESS
+
+
 def group_number(text: str) -> int:
     """The group of that name or number. Raises KeyError when there is no such group.
 

@@ -1,15 +1,21 @@
 """Copies of the ledger, whole in themselves, taken while others write.
 
-Knows SQLite's online backup and that a copy is there whole or not at all; not what is in it.
+Knows SQLite's online backup, that a copy is there whole or not at all, and where copies were put;
+not what is in them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from contextlib import closing, suppress
 
+from twisted_probe.jobs.access import given
 from twisted_probe.jobs.durable import PRIVATE
+
+#: In state/: the paths of the copies that were made, a JSON text a line.
+_MADE = "backups"
 
 
 class NoBackup(Exception):
@@ -32,6 +38,30 @@ def back_up(ledger: str, target: str) -> int:
     except (OSError, sqlite3.Error) as error:
         raise NoBackup(f"{target}: {error}") from error
     return os.path.getsize(target)
+
+
+def note(state: str, target: str) -> None:
+    """Keep that a copy was put there, in the spool's directory `state`, for whoever has to find
+    it again (`mailprobe forget`). Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.open(os.path.join(state, _MADE), flags, PRIVATE)
+    try:
+        owner = os.stat(state)
+        given(file, owner.st_uid, owner.st_gid)
+        os.write(file, json.dumps(os.path.abspath(target)).encode() + b"\n")
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def made(state: str) -> list[str]:
+    """Where copies were put that are still there. Raises OSError."""
+    try:
+        with open(os.path.join(state, _MADE), encoding="ascii") as file:
+            paths = [json.loads(line) for line in file if line.endswith("\n")]
+    except FileNotFoundError:
+        return []
+    return [path for path in dict.fromkeys(paths) if os.path.lexists(path)]
 
 
 def copy(database: sqlite3.Connection, target: str) -> None:

@@ -32,6 +32,9 @@ CACHE_KIB = 65536
 CHECKPOINT_PAGES = 4000
 
 
+#: `PRAGMA auto_vacuum` of a database that shrinks when it is told to.
+_INCREMENTAL = 2
+
 #: Where the version stands in the header of every SQLite file, and what the file begins with.
 _VERSION_AT, _MAGIC = 60, b"SQLite format 3\0"
 
@@ -133,14 +136,25 @@ def _prepare(database: sqlite3.Connection, path: str) -> None:
         raise sqlite3.DatabaseError(f"it is damaged: {problem}")
     database.execute("PRAGMA synchronous = FULL")
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    # What is erased is overwritten.
+    database.execute("PRAGMA secure_delete = ON")
     version = _version(database)
     check(version)
     if 0 < version < newest():
         copy(database, f"{path}.version-{version}")
+    _let_it_shrink(database)
     migrate(database)
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+
+
+def _let_it_shrink(database: sqlite3.Connection) -> None:
+    """Have free pages given back piece by piece (`jobs.purging`): one that was made otherwise is
+    written anew once, as a whole or not at all."""
+    if database.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:
+        database.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
+        database.execute("VACUUM")
 
 
 @contextmanager

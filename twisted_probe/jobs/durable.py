@@ -10,18 +10,19 @@ import io
 import os
 from contextlib import suppress
 from types import TracebackType
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 #: Only the service reads what it wrote, unless it is told otherwise (design section 4).
 PRIVATE = 0o600
 
 
 class DurableFile:
-    """A text file in `directory` (an open descriptor) that gets its `name` by `commit` alone.
+    """A file in `directory` (an open descriptor) that gets its `name` by `commit` alone.
 
     What is written goes to a hidden file beside it; a file that has the name already is replaced
     at once and as a whole. Leaving the `with` block, or `close`, without a commit removes the
-    hidden file. Text is UTF-8; what UTF-8 cannot say is escaped with a backslash.
+    hidden file. What is written is `text`, or else `bytes`. Text is UTF-8; what UTF-8 cannot say is
+    escaped with a backslash.
     """
 
     def __init__(self, directory: int, name: bytes, mode: int = PRIVATE) -> None:
@@ -33,9 +34,8 @@ class DurableFile:
         descriptor = os.open(self._hidden, flags, mode, dir_fd=directory)
         self._open = True
         os.fchmod(descriptor, mode)
-        self.text: TextIO = io.TextIOWrapper(
-            io.FileIO(descriptor, "w"), "utf-8", "backslashreplace", newline=""
-        )
+        self.bytes: BinaryIO = io.BufferedWriter(io.FileIO(descriptor, "w"))
+        self.text: TextIO = io.TextIOWrapper(self.bytes, "utf-8", "backslashreplace", newline="")
 
     def commit(self) -> None:
         """Make the file durable under its name. Raises OSError where what was written is not there

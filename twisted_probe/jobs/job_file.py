@@ -49,7 +49,8 @@ DEADLINE = Number(
 class JobFile:
     """What a job says; None where it says nothing.
 
-    `sources` are addresses or HELO names of the daemon's sources, `deadline` is in seconds.
+    `sources` are addresses or HELO names of the daemon's sources, `deadline` is in seconds. With
+    `cache` false everybody is asked, whatever other jobs have learned (`jobs.verdicts`).
     """
 
     reverse_path: str | None = None
@@ -58,6 +59,7 @@ class JobFile:
     control: bool | None = None
     defuse_formulas: bool | None = None
     flags: bool | None = None
+    cache: bool | None = None
 
     @property
     def wishes(self) -> Wishes:
@@ -106,6 +108,7 @@ def read_job_file(data: bytes, file: str, sources: Sequence[Source]) -> JobFile:
         "control": Flag(),
         "defuse_formulas": Flag(),
         "flags": Flag(),
+        "cache": Flag(),
     }
     try:
         return JobFile(**read_table(parsed(data, file), kinds, file))

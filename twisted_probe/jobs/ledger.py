@@ -12,13 +12,12 @@ from enum import Enum
 from attrs import frozen
 
 from twisted_probe.jobs.database import LedgerError, opened, opened_to_read, transaction
+from twisted_probe.jobs.erasing import Erasing
 from twisted_probe.jobs.formats import Format
-from twisted_probe.jobs.importing import Importing
 from twisted_probe.jobs.job_file import SAYS_NOTHING, JobFile
 from twisted_probe.jobs.job_file import decode as decode_job_file
 from twisted_probe.jobs.names import fitted, printable
 from twisted_probe.jobs.reading import Reading
-from twisted_probe.jobs.recipients import Recipients
 from twisted_probe.jobs.remembering import Remembering
 from twisted_probe.jobs.rule_hits import RuleHits
 from twisted_probe.jobs.switches import Switches
@@ -105,7 +104,7 @@ class Progress:
     settled: dict[Reason, int]
 
 
-class Ledger(Importing, Recipients, Switches, Reading, Remembering, RuleHits, Timekeeping):
+class Ledger(Erasing, Switches, Reading, Remembering, RuleHits, Timekeeping):
     """The ledger in the SQLite file `path`, made where there is none.
 
     With `read_only` nothing is made or changed, and another process may use it meanwhile.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -30,7 +31,8 @@ class LedgerMemory:
     def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
         """See `Memory`."""
         now = self._clock.seconds()
-        return self._write(self._ledger.recall, domain, source, control, now)
+        known = self._write(self._ledger.recall, domain, source, control, now)
+        return known if self._ledger.caching.enabled else known.addCallback(_to_be_asked_again)
 
     def remember(self, domain: str, source: str, known: Known) -> Deferred[None]:
         """See `Memory`."""
@@ -59,6 +61,11 @@ class LedgerMemory:
     def benches(self, now: float) -> Deferred[Sequence[Benched]]:
         """See `Memory`."""
         return self._write(self._ledger.benches, now)
+
+
+def _to_be_asked_again(known: Known) -> Known:
+    """The control itself stays: greylisting has to recognise it."""
+    return evolve(known, control_reply=None)
 
 
 if TYPE_CHECKING:

@@ -20,6 +20,10 @@ from twisted_probe.jobs.writer import Writer
 from twisted_probe.routing.work import Task, Work
 from twisted_probe.vocabulary.outcome import Outcome
 
+#: Looks at the ledger for one `take`, where all that are found are answered by what is known: a
+#: second, after which the engine may stop.
+MAX_LOOKS = 20
+
 
 class LedgerWork:
     """A `Work` over `ledger`, whose methods are called through `write` at the times of `clock`.
@@ -44,10 +48,19 @@ class LedgerWork:
         self._rule_hits: Counter[str] = Counter() if rule_hits is None else rule_hits
 
     def take(self, limit: int) -> Deferred[Sequence[Task]]:
-        """Hand out at most `limit` recipients that are due, fairly between the open jobs."""
-        return self._write.alone(self._take, limit, self._clock.seconds())
+        """Hand out at most `limit` recipients that are due, fairly between the open jobs. Who was
+        asked lately is answered instead, a piece at a time, so that others have their turn."""
+        return Deferred.fromCoroutine(self._take(limit))
 
-    def _take(self, limit: int, now: float) -> Sequence[Task]:
+    async def _take(self, limit: int) -> Sequence[Task]:
+        tasks: Sequence[Task] = ()
+        for _ in range(MAX_LOOKS):
+            tasks = await self._write.alone(self._look, limit, self._clock.seconds())
+            if tasks or not self._ledger.answered:
+                break
+        return tasks
+
+    def _look(self, limit: int, now: float) -> Sequence[Task]:
         return self._ledger.take(limit, now) if self._room.look(now) else ()
 
     def report(self, settled: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:

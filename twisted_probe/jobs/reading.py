@@ -112,7 +112,8 @@ class Reading:
             (BUCKET, job, *key),
         ).fetchone()
         if found is None:
-            raise KeyError(key)
+            # Not whom: an error may be logged.
+            raise KeyError(job)
         line, outcome = found
         return line, None if outcome is None else decode(outcome, line=line)
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from twisted_probe.jobs.codec import decode
 from twisted_probe.jobs.database import transaction
@@ -31,6 +31,9 @@ OUT_PER_DOMAIN = 1000
 
 #: Domains of a job that are kept in memory because they go on later; beyond that the rows say so.
 MAX_UNFINISHED = 10_000
+
+#: Recipients looked up in the cache at once, and answered by it in one `take`: some 50 ms.
+ANSWERS = 1000
 
 #: A job and the line where the recipient stands first.
 Token = tuple[int, int]
@@ -69,10 +72,13 @@ class Recipients(Settling):
         self._out_of: Counter[tuple[int, str]] = Counter()
         self._walks: dict[int, _Walk] = {}
         self._wishes: dict[int, Wishes] = {}
+        self._cached_wishes: dict[int, Wishes | None] = {}
         self._ends: dict[int, tuple[str, str]] = {}
         self._held: dict[tuple[int, str], float] = {}
         self._ends_of_holds: set[float] = set()
         self._turn = 0
+        #: How many the last `take` has answered by what was known already.
+        self.answered = 0
 
     # -- who is asked next
 
@@ -80,13 +86,17 @@ class Recipients(Settling):
         """Hand out at most `limit` recipients that are due, an equal share of each open job that
         is neither paused nor cancelled.
 
-        Those whose time has come go before those that were never asked.
+        Those whose time has come go before those that were never asked. Who was asked lately, for
+        any job, is settled here and now: `answered` counts them, and with ANSWERS of them no others
+        are looked for.
         """
+        self.answered = 0
         rows = self._database.execute(
             "SELECT id, options FROM jobs WHERE state = 'open' AND settled < recipients"
             " AND paused_at IS NULL AND cancelled_at IS NULL ORDER BY id"
         )
         self._wishes = {job: decode_job_file(options).wishes for job, options in rows}
+        self._cached_wishes = {job: self._wishes_of(job) for job in self._wishes}
         turn = deque(self._wishes)
         self._turn += 1
         turn.rotate(-self._turn)
@@ -113,11 +123,11 @@ class Recipients(Settling):
     def _take_due(self, job: int, now: float, wanted: int, tasks: list[Task]) -> None:
         """Fill `tasks` up to `wanted` with recipients whose time has come; those of a domain that
         is held wait until that ends."""
-        while len(tasks) < wanted:
+        while len(tasks) < wanted and self.answered < ANSWERS:
             rows: list[_Row] = self._database.execute(
                 f"SELECT {_COLUMNS} FROM recipients"  # noqa: S608 - a constant
                 " WHERE job = ? AND due IS NOT NULL AND due <= ? ORDER BY due LIMIT ?",
-                (job, now, wanted - len(tasks)),
+                (job, now, min(wanted - len(tasks), ANSWERS)),
             ).fetchall()
             if not rows:
                 return
@@ -125,9 +135,9 @@ class Recipients(Settling):
                 "UPDATE recipients SET due = ? WHERE job = ? AND domain = ? AND local = ?",
                 [(self._held_until(job, row[0], now), job, *row[:2]) for row in rows],
             )
-            for row in rows:
-                if self._held_until(job, row[0], now) is None:
-                    self._hand_out(job, row, now, tasks)
+            free = [row for row in rows if self._held_until(job, row[0], now) is None]
+            for row in self._unknown(job, free, now):
+                self._hand_out(job, row, now, tasks)
 
     def _take_fresh(self, job: int, now: float, wanted: int, tasks: list[Task]) -> None:
         """Fill `tasks` up to `wanted` with recipients that this process did not hand out yet."""
@@ -143,17 +153,17 @@ class Recipients(Settling):
                 del walk.unfinished[domain]
             else:
                 walk.unfinished[domain] = _after(rows[-1][1])
-            for row in rows:
+            for row in self._unknown(job, rows, now):
                 self._hand_out(job, row, now, tasks)
-        while len(tasks) < wanted:
+        while len(tasks) < wanted and self.answered < ANSWERS:
             rows = self._open_rows(
                 "job = ? AND (domain, local) > (?, ?) AND due IS NULL",
-                *(job, walk.domain, walk.local, wanted - len(tasks)),
+                *(job, walk.domain, walk.local, min(wanted - len(tasks), ANSWERS)),
             )
             if not rows:
                 return
             passed = None
-            for row in rows:
+            for row in self._unknown(job, rows, now):
                 domain, local, *_ = row
                 if domain == passed:
                     continue
@@ -164,6 +174,30 @@ class Recipients(Settling):
                     continue
                 walk.domain, walk.local = domain, local
                 self._hand_out(job, row, now, tasks)
+            # The last of them may have been answered.
+            walk.domain, walk.local = max((walk.domain, walk.local), rows[-1][:2])
+
+    def _unknown(self, job: int, rows: list[_Row], now: float) -> list[_Row]:
+        """Those of `rows` that have to be asked; the others are answered."""
+        wishes = self._cached_wishes[job]
+        if wishes is None or not rows:
+            return rows
+        answers = self._answers([row[:2] for row in rows], wishes, now)
+        if not answers:
+            return rows
+        unknown: list[_Row] = []
+        ends: list[End] = []
+        for row in rows:
+            domain, local, line, spelling, _ = row
+            known = answers.get((domain, local))
+            if known is None:
+                unknown.append(row)
+            else:
+                answer = evolve(known, address=spelt(domain, local, spelling))
+                ends.append((job, domain, local, line, answer))
+        self._settle(ends)
+        self.answered += len(ends)
+        return unknown
 
     def _open_rows(self, condition: str, *values: object) -> list[_Row]:
         return self._database.execute(

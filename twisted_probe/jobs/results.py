@@ -38,9 +38,11 @@ class Figures:
 
     reasons: Counter[Reason] = Factory(Counter)
     sources: set[str] = Factory(set)
+    cached: int = 0
 
     def add(self, outcome: Outcome) -> None:
         self.reasons[outcome.reason] += 1
+        self.cached += outcome.cached
         if outcome.source is not None:
             self.sources.add(outcome.source)
 
@@ -152,6 +154,7 @@ def _summary(job: Job, figures: Figures, reader: JobReader) -> dict[str, Any]:
         "recipients": job.recipients,
         "duplicates": job.lines - job.recipients - job.invalid,
         "invalid": job.invalid,
+        "cached": figures.cached,
         "latin1_lines": reader.latin1_lines,
         "first_latin1_lines": reader.first_latin1_lines,
         "verdicts": {verdict.value: verdicts[verdict] for verdict in Verdict},

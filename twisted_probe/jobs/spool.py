@@ -21,6 +21,7 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from twisted_probe.jobs.access import PRIVATE_ACCESS, Access, group_name, user_name
+from twisted_probe.jobs.archive import Archive
 from twisted_probe.jobs.companions import Companions
 from twisted_probe.jobs.directories import DIRECTORIES, SpoolError, opened
 from twisted_probe.jobs.durable import DurableFile, exists, remove, rename
@@ -117,6 +118,8 @@ class Spool:
         tmp, self._new, self._active, self._done, self._failed, _ = self._opened
         self._companions = Companions(tmp, self._new, self._active, self._failed)
         self.room = Room(os.path.dirname(self.ledger_path))
+        #: What lies in done/ and failed/.
+        self.archive = Archive(self._done, self._failed)
 
     def close(self) -> None:
         """Let go of the directories."""

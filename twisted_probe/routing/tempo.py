@@ -33,8 +33,12 @@ class Tempo:
     has_borne: bool = False
 
     def fresh(self, now: float, first: float) -> Tempo:
-        """This one, or that of an unknown site, which begins with `first` sessions at once."""
-        return Tempo(first, now) if now - self.at > TEMPO_LIFE else self
+        """This one, or that of an unknown site, which begins with `first` sessions at once. No
+        rest is longer than any can be, were the clock set back since it was learned."""
+        if now - self.at > TEMPO_LIFE:
+            return Tempo(first, now)
+        longest = now + MAX_REST
+        return self if self.rests_until <= longest else evolve(self, rests_until=longest)
 
     def calmer(self, now: float, rest: float, hint: float | None = None) -> Tempo:
         """After a complaint: half of it, behind a rest, of `hint` seconds at least; each

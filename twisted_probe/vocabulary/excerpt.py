@@ -41,14 +41,37 @@ def _is_about_another(line: str, recipients: Collection[str]) -> bool:
     )
 
 
+def without(lines: Sequence[str], recipient: str) -> Iterator[str]:
+    """The lines of a session, in their order, without all that concerns this recipient (a
+    forward-path): the command, its reply, and whatever else names it."""
+    about = {
+        number
+        for exchange in _numbered_exchanges(lines)
+        if lines[exchange[0]].startswith(_RCPT)
+        and not _is_about_another(lines[exchange[0]], (recipient,))
+        for number in exchange
+    }
+    name = recipient.casefold()
+    return (
+        line
+        for number, line in enumerate(lines)
+        if number not in about and name not in line.casefold()
+    )
+
+
 def _exchanges(lines: Sequence[str]) -> list[list[str]]:
-    """Each command with the lines of its reply; what was said unasked by itself."""
-    found: list[list[str]] = []
-    waiting: list[list[str]] = []
-    current: list[str] | None = None
-    for line in lines:
+    return [[lines[number] for number in each] for each in _numbered_exchanges(lines)]
+
+
+def _numbered_exchanges(lines: Sequence[str]) -> list[list[int]]:
+    """Each command with the lines of its reply, by their numbers; what was said unasked by
+    itself."""
+    found: list[list[int]] = []
+    waiting: list[list[int]] = []
+    current: list[int] | None = None
+    for number, line in enumerate(lines):
         if line.startswith(_CLIENT):
-            found.append([line])
+            found.append([number])
             waiting.append(found[-1])
             continue
         if current is None:
@@ -57,7 +80,7 @@ def _exchanges(lines: Sequence[str]) -> list[list[str]]:
             else:
                 current = []
                 found.append(current)
-        current.append(line)
+        current.append(number)
         if line[len(_SERVER) + 3 : len(_SERVER) + 4] != "-":
             current = None
     return found

@@ -94,6 +94,14 @@ class Lines:
                 turn_line = self.number + TURN_LINES
                 yield None
 
+    def raw(self) -> Iterator[tuple[int, bytes]]:
+        """The bytes of each line with its end, in pieces of at most HEAD, each with the line's
+        number; instead of `read`."""
+        number = 1
+        while piece := self._piece(HEAD, number):
+            yield number, piece.translate(_SWAPPED) if self._swap else piece
+            number += piece.endswith(b"\n")
+
     def _piece(self, limit: int, line: int) -> bytes:
         try:
             piece = self._stream.readline(limit)

@@ -19,11 +19,13 @@ from twisted_probe.vocabulary.escaping import cut, escaped
 class TableReader:
     """The records of `lines`, behind the `header`, which is read at once; blank ones are none.
 
-    An empty file has an empty header. Constructor and `rows` raise UnreadableJob.
+    An empty file has an empty header. `column` is the one with the addresses, where that is known.
+    Constructor and `rows` raise UnreadableJob.
     """
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Lines, column: str | None = None) -> None:
         self._lines = lines
+        self._wanted = column
         self._begin = 1  # the line where the record at hand begins
         self._size = 0  # characters of that record
         self._turn = False  # whether others should have their turn
@@ -92,6 +94,10 @@ class TableReader:
         return True
 
     def _column_of_addresses(self) -> int:
+        if self._wanted is not None:
+            if self._wanted not in self.header:
+                raise self._unusable(f"no column is called {self._wanted}")
+            return self.header.index(self._wanted)
         names = [name.strip().casefold() for name in self.header]
         column = column_of(self.header)
         if column is not None:

@@ -1,0 +1,433 @@
+"""Forgetting an address or a job: afterwards no file of the spool has it."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twisted_probe.jobs.backup import back_up, made, note
+from twisted_probe.jobs.forgetting import (
+    Forgetting,
+    Forgotten,
+    NothingToForget,
+    forget_in_backups,
+)
+from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.options import JobOptions
+from twisted_probe.jobs.reclassify import Reclassification
+from twisted_probe.jobs.schema import steps
+from twisted_probe.routing.work import Task
+from twisted_probe.verdict.rules import rules_with
+from twisted_probe.vocabulary.hearing import Basis, Dialogue, Hearing
+from twisted_probe.vocabulary.outcome import Reason
+from twisted_probe.vocabulary.reply import Reply, Stage
+
+from .conftest import Daemon, small_buckets
+
+SECRET = "gwendolen"
+ADDRESS = f"{SECRET}@a.example"
+LIST = (
+    f"ann@a.example\n# a comment\n{ADDRESS}\nben@a.example\nGwen <{SECRET}@A.EXAMPLE>\nno address\n"
+)
+
+
+def hearing_of(tasks: list[Task], **more: Any) -> Hearing:
+    lines = ["S: 220 mx", "C: EHLO h", "S: 250 mx"]
+    lines += [f"C: RCPT TO:<{task.address}>" for task in tasks]
+    for task in tasks:
+        lines += [f"S: 250-{task.address.local} is", "S: 250 fine"]
+    lines += [f"S: 421 {ADDRESS.upper()} was too much", "C: QUIT"]
+    dialogue = Dialogue(
+        exchanger="mx.a.example", exchanger_address="192.0.2.1", begun_at=1.0, lines=tuple(lines)
+    )
+    bases = {
+        task.address.key: Basis(
+            reply=Reply(550, (b"5.1.1 unknown",), stage=Stage.RCPT),
+            recipient=task.address.text,
+            witness=ADDRESS,
+            dialogue=0,
+        )
+        for task in tasks
+    }
+    return Hearing(dialogues=[dialogue], bases=bases, **more)
+
+
+def settled(daemon: Daemon, name: str, content: str | bytes = LIST) -> None:
+    daemon.drop(name, content)
+    daemon.tick(2)
+    tasks = list(daemon.take())
+    hearing = hearing_of(tasks)
+    daemon.answer(*tasks, code=250, catch_all=False, text="fine", hearing=hearing)
+    daemon.tick(2)
+    assert name in daemon.names("done")
+
+
+def forget(daemon: Daemon, what: str = ADDRESS) -> Forgotten:
+    forgetting = Forgetting(daemon.spool, daemon.ledger, what)
+    for _ in forgetting.steps():
+        pass
+    return forgetting.found
+
+
+def places(path: Path, word: str = SECRET) -> list[str]:
+    """The files below `path` that have the word, packed or in any encoding."""
+    words = [word.encode(each) for each in ("utf-8", "utf-16-le", "utf-16-be")]
+    found = []
+    for file in path.rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            if data.startswith(b"\x1f\x8b"):
+                data += gzip.decompress(data)
+            if any(each in data.lower() for each in words):
+                found.append(str(file.relative_to(path)))
+    return found
+
+
+def heard(daemon: Daemon) -> str:
+    rows = daemon.ledger._database.execute("SELECT id FROM hearings").fetchall()
+    hearings = [daemon.ledger.hearing(number) for (number,) in rows]
+    return repr([(each.bases, each.dialogues) for each in hearings if each is not None])
+
+
+# --- An address ---------------------------------------------------------------------------------
+
+
+def test_nothing_of_it_is_left(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_buckets(monkeypatch, 2)
+    settled(daemon, "list.txt")
+    daemon.clock.advance(30 * 86400)
+    settled(daemon, "again.txt")
+    settled(daemon, "other.txt", "carl@a.example\n")
+    assert SECRET in heard(daemon)
+    found = forget(daemon)
+    assert found.jobs == ["list.txt", "again.txt"]
+    assert found.left == []
+    assert sorted(found.files) == [
+        *("done/again.txt", "done/again.txt.results.csv"),
+        *("done/list.txt", "done/list.txt.results.csv"),
+    ]
+    assert SECRET not in heard(daemon).lower()
+    assert "RCPT TO:<ben@a.example>" in heard(daemon)
+    assert places(daemon.path) == []
+    assert forget(daemon) == Forgotten()
+
+
+def test_all_other_lines_stay_as_they_were(daemon: Daemon) -> None:
+    settled(daemon, "list.txt")
+    results = daemon.read("done", "list.txt.results.csv").splitlines()
+    summary = daemon.summary("list.txt")
+    forget(daemon)
+    assert daemon.read("done", "list.txt") == (
+        "ann@a.example\n# a comment\n\nben@a.example\n\nno address\n"
+    )
+    assert daemon.read("done", "list.txt.results.csv").splitlines() == [
+        line for line in results if SECRET not in line
+    ]
+    assert [row["probe_line"] for row in daemon.table("list.txt")] == ["1", "4", "6"]
+    assert daemon.summary("list.txt") == summary
+    assert [one.line for one in daemon.ledger.outcomes(1)] == [1, 4, 6]
+
+
+def test_it_is_asked_again_when_it_comes_again(daemon: Daemon) -> None:
+    settled(daemon, "list.txt")
+    forget(daemon)
+    daemon.drop("next.txt", LIST)
+    daemon.tick(2)
+    assert [task.address.local for task in daemon.take()] == [SECRET]
+
+
+def test_the_job_can_still_be_reclassified(daemon: Daemon) -> None:
+    settled(daemon, "list.txt")
+    forget(daemon)
+    rules = rules_with(
+        '[[rule]]\nname = "own"\nlabel = "mailbox_full"\ncodes = ["550"]\n'
+        'words = ["unknown"]\nground = "we know"\n'
+    )
+    reclassification = Reclassification(daemon.ledger, daemon.ledger.job(1), rules)
+    for _ in reclassification.apply(daemon.spool):
+        pass
+    assert reclassification.found.rewritten
+    assert [row["probe_reason"] for row in daemon.table("list.txt")] == [
+        *("mailbox_full", "mailbox_full", "invalid_address")
+    ]
+
+
+TABLE = (
+    'name;email;note\r\n"Ann";ann@a.example;"one\r\ntwo"\r\n'
+    f'"Gwen";{ADDRESS};"three\r\n\r\nfour {SECRET}"\r\n\r\nBen;ben@a.example;five\r\n'
+    f"Gwen;{ADDRESS};six"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "after"),
+    [
+        (
+            "list.csv",
+            TABLE.encode(),
+            b'name;email;note\r\n"Ann";ann@a.example;"one\r\ntwo"\r\n'
+            b"\r\n\r\n\r\n\r\nBen;ben@a.example;five\r\n",
+        ),
+        (
+            "list.csv",
+            f"email\n{ADDRESS}\nann@a.example\n".encode(),
+            b"email\n\nann@a.example\n",
+        ),
+        (
+            "list.jsonl",
+            f'{{"email":"{ADDRESS}","n":1}}\n{{"email":"ann@a.example"}}\nnone\n'.encode(),
+            b'\n{"email":"ann@a.example"}\nnone\n',
+        ),
+        (
+            "latin.txt",
+            f"J\u00f6rg <j@a.example>\n{ADDRESS}\n".encode("latin-1"),
+            "J\u00f6rg <j@a.example>\n\n".encode("latin-1"),
+        ),
+        (
+            "mac.txt",
+            f"ann@a.example\r{ADDRESS}\rben@a.example".encode(),
+            b"ann@a.example\r\rben@a.example",
+        ),
+        (
+            "marked.txt",
+            codecs.BOM_UTF8 + f"{ADDRESS}\r\nann@a.example\r\n".encode(),
+            codecs.BOM_UTF8 + b"\r\nann@a.example\r\n",
+        ),
+        (
+            "wide.txt",
+            codecs.BOM_UTF16_LE + f"{ADDRESS}\nann@a.example\n".encode("utf-16-le"),
+            codecs.BOM_UTF8 + b"\nann@a.example\n",
+        ),
+    ],
+    ids=["table", "one column", "objects", "latin", "mac", "marked", "utf-16"],
+)
+def test_every_form_of_a_list(daemon: Daemon, name: str, content: bytes, after: bytes) -> None:
+    settled(daemon, name, content)
+    path = daemon.path / "done" / name
+    path.chmod(0o640)
+    assert places(daemon.path / "done") != []
+    found = forget(daemon)
+    assert found.left == []
+    assert places(daemon.path) == []
+    assert path.read_bytes() == after
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert b"ann@a.example" in after or b"j@a.example" in after
+    results = [each for each in daemon.names("done") if ".results." in each]
+    assert "a.example" in daemon.read("done", results[0])
+
+
+def test_a_packed_list_is_packed_again(daemon: Daemon) -> None:
+    settled(daemon, "list.txt.gz", gzip.compress(LIST.encode()))
+    forget(daemon)
+    data = (daemon.path / "done" / "list.txt.gz").read_bytes()
+    assert gzip.decompress(data).splitlines()[2] == b""
+    assert places(daemon.path) == []
+    assert daemon.ledger.job(1).digest is not None
+
+
+def test_results_that_were_defused(daemon: Daemon) -> None:
+    daemon.keeper.options = JobOptions(defuse_formulas=True)
+    plus = f"+{ADDRESS}"
+    settled(daemon, "list.txt", f"{plus}\nann@a.example\n")
+    assert f"'{plus}" in daemon.read("done", "list.txt.results.csv")
+    forget(daemon, plus)
+    assert places(daemon.path) == []
+
+
+def test_lists_that_the_ledger_knows_no_more(daemon: Daemon) -> None:
+    settled(daemon, "list.txt")
+    while daemon.ledger.erase_job(1):
+        pass
+    (daemon.path / "done" / "alone.txt.results.csv").write_text(
+        daemon.read("done", "list.txt.results.csv")
+    )
+    found = forget(daemon)
+    assert found.jobs == []
+    assert len(found.files) == 3
+    assert places(daemon.path) == []
+
+
+def test_what_cannot_be_read_is_named(daemon: Daemon) -> None:
+    settled(daemon, "list.txt")
+    path = daemon.path / "done" / "list.txt.results.csv"
+    path.write_text(f"{ADDRESS}\n")
+    (daemon.path / "done" / "dir.txt.results.csv").mkdir()
+    left = forget(daemon).left
+    assert len(left) == 2
+    assert left[0].startswith("done/dir.txt cannot be looked through: ")
+    assert left[1].startswith("done/list.txt cannot be looked through: ")
+
+
+def test_jobs_that_are_not_over_keep_it_and_are_named(daemon: Daemon) -> None:
+    settled(daemon, "list.txt")
+    daemon.drop("open.txt", f"{ADDRESS}\ndora@a.example\n")
+    daemon.drop("other.txt", "dora@a.example\n")
+    daemon.tick(2)
+    found = forget(daemon)
+    assert found.jobs == ["list.txt"]
+    assert found.left == ["open.txt is not over: cancel it or wait, and say it again then"]
+    daemon.answer_all()
+    daemon.tick(2)
+    assert len(daemon.table("open.txt")) == 2
+    assert forget(daemon).left == []
+    assert places(daemon.path) == []
+
+
+def test_lists_that_nobody_has_read_are_named(daemon: Daemon) -> None:
+    daemon.drop("bad.csv", f"name,other\n{ADDRESS},x\n")
+    daemon.drop("good.csv", "name,other\nx,x\n")
+    daemon.drop("packed.csv.gz", gzip.compress(b"name,other\n"))
+    daemon.tick(3)
+    daemon.drop("fresh", ADDRESS)
+    assert forget(daemon).left == [
+        "lists in new/ are not looked into: fresh",
+        "lists in failed/ are not looked into: bad.csv, packed.csv.gz",
+    ]
+
+
+def test_ledgers_that_are_kept_aside_are_named(daemon: Daemon) -> None:
+    for name in ("ledger.sqlite.version-3", "ledger.sqlite.damaged-20270101T000000Z"):
+        (daemon.path / "state" / name).write_bytes(b"")
+    assert forget(daemon).left == [
+        "state/ledger.sqlite.damaged-20270101T000000Z is kept as it is: remove it",
+        "state/ledger.sqlite.version-3 is kept as it is: remove it",
+    ]
+
+
+@pytest.mark.parametrize("end", range(1, 12))
+def test_who_is_interrupted_says_it_again(daemon: Daemon, end: int) -> None:
+    settled(daemon, "list.txt")
+    settled(daemon, "list2.txt", f"{ADDRESS}\nann@a.example\n")
+    forgetting = Forgetting(daemon.spool, daemon.ledger, ADDRESS).steps()
+    for _, _ in zip(range(end), forgetting, strict=False):
+        pass
+    forgetting.close()
+    daemon.restart()
+    forget(daemon)
+    assert places(daemon.path) == []
+    assert SECRET not in heard(daemon).lower()
+    assert [name for name in daemon.names("done") if name.startswith(".")] == []
+
+
+def test_what_is_neither(daemon: Daemon) -> None:
+    with pytest.raises(NothingToForget, match=r"^nobody is neither a job nor an address: "):
+        forget(daemon, "nobody")
+    assert forget(daemon, "nobody@a.example") == Forgotten()
+
+
+# --- A job --------------------------------------------------------------------------------------
+
+
+def test_a_job_with_all_its_files(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twisted_probe.jobs.erasing._AT_ONCE", 2)
+    monkeypatch.setattr("twisted_probe.jobs.erasing.BATCH", 2)
+    settled(daemon, "keep.txt", "dora@b.example\n")
+    daemon.drop("list.txt.job.toml", "cache = false\n")
+    daemon.tick()
+    settled(daemon, "list.txt")
+    found = forget(daemon, "list.txt")
+    assert found.jobs == ["list.txt"]
+    assert found.left == []
+    assert found.files == [
+        *("done/list.txt", "done/list.txt.results.csv", "done/list.txt.summary.json"),
+        "done/list.txt.job.toml",
+    ]
+    assert places(daemon.path) == []
+    assert [name for name in daemon.names("done") if name.startswith("list")] == []
+    assert [job.title for job in daemon.ledger.latest(9)] == ["keep.txt"]
+    assert daemon.ledger.hearing(1) is not None
+    assert daemon.ledger.hearing(2) is None
+    daemon.drop("next.txt", "ann@a.example\ndora@b.example\n")
+    daemon.tick(2)
+    assert [task.address.local for task in daemon.take()] == ["ann"]
+
+
+def test_the_hearings_of_earlier_attempts_go_too(daemon: Daemon) -> None:
+    settled(daemon, "keep.txt", "dora@b.example\n")
+    daemon.drop("list.txt", "ann@a.example\n")
+    daemon.tick(2)
+    tasks = list(daemon.take())
+    daemon.answer(*tasks, hearing=hearing_of(tasks, before=1))
+    daemon.tick(2)
+    forget(daemon, "list.txt")
+    assert heard(daemon) == "[]"
+
+
+def test_a_job_that_is_not_over(daemon: Daemon) -> None:
+    daemon.drop("list.txt", LIST)
+    daemon.tick(2)
+    found = forget(daemon, "list.txt")
+    assert found.left == ["list.txt is not over: cancel it or wait, and say it again then"]
+    assert daemon.names("active") == ["list.txt"]
+
+
+def test_a_job_that_failed_or_is_known_no_more(daemon: Daemon) -> None:
+    daemon.drop("bad.csv", "name,other\n")
+    daemon.tick(3)
+    assert forget(daemon, "bad.csv").files == ["failed/bad.csv", "failed/bad.csv.error.txt"]
+    settled(daemon, "list.txt")
+    while daemon.ledger.erase_job(2):
+        pass
+    assert "done/list.txt" in forget(daemon, "list.txt").files
+
+
+# --- Copies of the ledger -----------------------------------------------------------------------
+
+
+def backup(daemon: Daemon, path: Path) -> str:
+    state = os.fspath(daemon.path / "state")
+    back_up(daemon.ledger.path, os.fspath(path))
+    note(state, os.fspath(path))
+    return state
+
+
+def test_copies_forget_too(daemon: Daemon, tmp_path: Path) -> None:
+    settled(daemon, "list.txt")
+    state = backup(daemon, tmp_path / "copy")
+    backup(daemon, tmp_path / "gone")
+    (tmp_path / "gone").unlink()
+    assert made(state) == [os.fspath(tmp_path / "copy")]
+    forget(daemon)
+    assert forget_in_backups(state, ADDRESS) == Forgotten(files=[os.fspath(tmp_path / "copy")])
+    assert places(tmp_path) == []
+    assert sorted(os.listdir(tmp_path)) == ["copy", "spool"]
+    ledger = Ledger(tmp_path / "copy")
+    assert [one.line for one in ledger.outcomes(1)] == [1, 4, 6]
+    ledger.close()
+    assert forget_in_backups(state, ADDRESS) == Forgotten()
+    assert forget_in_backups(state, "no job") == Forgotten()
+    assert forget_in_backups(state, "list.txt").files == [os.fspath(tmp_path / "copy")]
+    ledger = Ledger(tmp_path / "copy")
+    assert ledger.latest(1) == []
+    ledger.close()
+
+
+def test_copies_that_are_beyond_us_are_named(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.drop("list.txt", LIST)
+    daemon.tick(2)
+    state = backup(daemon, tmp_path / "copy")
+    for name in ("damaged", "older"):
+        backup(daemon, tmp_path / name)
+    (tmp_path / "damaged").write_bytes(b"x" * 9000)
+    older = tmp_path / "older"
+    data = bytearray(older.read_bytes())
+    data[60:64] = (len(steps()) - 1).to_bytes(4, "big")
+    older.write_bytes(data)
+    first, second, third = forget_in_backups(state, ADDRESS).left
+    assert first == f"{tmp_path}/copy: list.txt was not over then: remove it"
+    assert "not a database" in second
+    assert f"{tmp_path}/older is kept as it is" in third
+    assert older.read_bytes() == data
+
+
+def test_the_reasons_of_others_stay(daemon: Daemon) -> None:
+    settled(daemon, "list.txt")
+    forget(daemon)
+    line, outcome = daemon.ledger.standing(1, ("a.example", "ann"))
+    assert outcome is not None
+    assert (line, outcome.reason, outcome.text) == (1, Reason.ACCEPTED, "fine")
