@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from twisted_probe.verdict.rules import Rules, default_rules
-from twisted_probe.verdict.words import Context, enhanced_code, masked
+from twisted_probe.verdict.words import Context, enhanced_code, masked, without_local_part
 from twisted_probe.vocabulary.finding import Finding, Label
 from twisted_probe.vocabulary.reply import Reply, Stage
 
@@ -30,18 +30,41 @@ def classify(
     `context` holds our own values, which the rules must not read as the exchanger's words.
     A 2xx is accepted whatever its words. Never raises, whatever the bytes.
     """
-    if rules is None:
-        rules = default_rules()
-    enhanced, text = seen(reply, context)
-    found = rules.first(stage, reply.code, enhanced, text, context.exchanger)
+    rules = default_rules() if rules is None else rules
+    return _found(rules, stage, reply, *seen(stage, reply, context, rules), context.exchanger)
+
+
+def seen(stage: Stage, reply: Reply, context: Context, rules: Rules) -> tuple[str | None, str]:
+    """What rules see of a reply beside its code: the enhanced code, and the shape of its words.
+
+    Where the recipient's local part stands alone it may be a word of the reply's or the local
+    part: unknown@example.net in "user unknown". What is dead must be so in both readings.
+    """
+    enhanced = enhanced_code(reply)
+    if reply.is_positive:
+        return enhanced, ""
+    text = masked(reply, context)
+    other = without_local_part(text, context.recipient)
+    if other != text:
+        read, read_otherwise = (
+            _found(rules, stage, reply, enhanced, way, context.exchanger) for way in (text, other)
+        )
+        if read.label in _DEAD and not (read_otherwise.label in _DEAD and read_otherwise.explicit):
+            return enhanced, other
+    return enhanced, text
+
+
+# What may end as undeliverable in so many words.
+_DEAD = frozenset((Label.NO_SUCH_MAILBOX, Label.MAILBOX_DISABLED, Label.NO_SUCH_DOMAIN))
+
+
+def _found(
+    rules: Rules, stage: Stage, reply: Reply, enhanced: str | None, text: str, exchanger: str
+) -> Finding:
+    found = rules.first(stage, reply.code, enhanced, text, exchanger)
     if found is not None:
         return found
     return _ACCEPTED if reply.is_positive else _UNKNOWN
-
-
-def seen(reply: Reply, context: Context) -> tuple[str | None, str]:
-    """What rules see of a reply beside its code: the enhanced code, and the shape of its words."""
-    return enhanced_code(reply), "" if reply.is_positive else masked(reply, context)
 
 
 _STAGES = {

@@ -15,6 +15,7 @@ from itertools import chain
 from attrs import field, frozen
 
 from twisted_probe.verdict import words as masks
+from twisted_probe.verdict.expressions import Sieve, runs_away
 from twisted_probe.verdict.tables import Row, RuleError, read_rows, suffixes_of
 from twisted_probe.vocabulary.finding import Finding, Label, Subject
 from twisted_probe.vocabulary.reply import Stage
@@ -139,8 +140,9 @@ def _matching(
     text: str,
     suffixes: frozenset[str],
 ) -> Iterator[Rule]:
-    for rule in _concerned(rules, stage, code, suffixes):
-        if rule.matches(enhanced, text):
+    possible = _sieve(rules).may_match(text)
+    for bit, rule in _concerned(rules, stage, code, suffixes):
+        if possible & bit and rule.matches(enhanced, text):
             yield rule
 
 
@@ -160,8 +162,22 @@ def _first(
 
 
 @lru_cache(maxsize=512)
-def _concerned(rules: Rules, stage: Stage, code: int, suffixes: frozenset[str]) -> tuple[Rule, ...]:
-    return tuple(rule for rule in rules if rule.concerns(stage, code, suffixes))
+def _concerned(
+    rules: Rules, stage: Stage, code: int, suffixes: frozenset[str]
+) -> tuple[tuple[int, Rule], ...]:
+    """The rules that may decide, each with its bit in what the sieve says."""
+    return tuple(
+        (1 << number, rule)
+        for number, rule in enumerate(rules)
+        if rule.concerns(stage, code, suffixes)
+    )
+
+
+# The package's rules, an operator's, and those that a reload puts in their place.
+@lru_cache(maxsize=4)
+def _sieve(rules: Rules) -> Sieve:
+    wanted = (rule.words or rule.echoes for rule in rules)
+    return Sieve([None if one is None else one.pattern for one in wanted])
 
 
 @lru_cache(maxsize=1)
