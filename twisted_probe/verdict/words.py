@@ -195,7 +195,7 @@ def _steady(text: str) -> str:
 
 def without_local_part(text: str, recipient: str) -> str:
     """The shape `text` with the bare local part masked as well, wherever it is a word."""
-    local = folded(recipient).rpartition("@")[0]
+    local = folded(recipient).rpartition("@")[0].strip('"')
     if not local or local not in text:
         return text
     return re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", RECIPIENT, text)
