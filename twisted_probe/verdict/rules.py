@@ -15,8 +15,15 @@ from itertools import chain
 from attrs import field, frozen
 
 from twisted_probe.verdict import words as masks
-from twisted_probe.verdict.expressions import Sieve, runs_away
-from twisted_probe.verdict.tables import Row, RuleError, read_rows, suffixes_of
+from twisted_probe.verdict.expressions import MOST_REPEATED, Sieve, runs_away
+from twisted_probe.verdict.tables import (
+    Row,
+    RuleError,
+    at_line,
+    lines_of,
+    read_rows,
+    suffixes_of,
+)
 from twisted_probe.vocabulary.finding import Finding, Label, Subject
 from twisted_probe.vocabulary.reply import Stage
 
@@ -25,6 +32,7 @@ __all__ = ["Rule", "RuleError", "Rules", "default_rules", "load_rules", "rules_w
 _CODE = re.compile(r"[0-9.]{3}")
 _ENHANCED = re.compile(r"(?:[245]|\*)(?:\.(?:\d{1,3}|\*)){2}")
 _TERM = re.compile(r"(?<!\\)\{([a-z_]+)\}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ESCAPED_OR_PLAIN = re.compile(r"\\.|[^\\]+", re.DOTALL)
 
 #: What `echoes` may name, and the mask that shows it in the text.
@@ -33,6 +41,9 @@ _ECHOES = {
     "helo": masks.HELO,
     "reverse_path": masks.REVERSE_PATH,
 }
+
+#: Of which a rule has at least one; `unless` alone is none.
+_CONDITIONS = frozenset(("stages", "codes", "enhanced", "words", "echoes", "exchangers"))
 
 _KEYS = frozenset(
     (
@@ -201,10 +212,11 @@ def rules_with(text: str) -> Rules:
 def load_rules(text: str) -> Rules:
     """Read rules from `text`, a TOML document of the form that rules.toml explains.
 
-    Raises RuleError, naming the rule and the key, for anything that is not of that form.
+    Raises RuleError, naming the line, the rule and the key, for anything that is not of that form.
     """
     tables, table = read_rows(text, "rule", beside="terms")
-    terms = _terms(table)
+    places = lines_of(text, "[terms]")
+    terms = _terms(table, places[0] if places else {})
     rules: dict[str, Rule] = {}
     for row in tables:
         rule = _rule(row, terms)
@@ -214,17 +226,18 @@ def load_rules(text: str) -> Rules:
     return Rules(tuple(rules.values()))
 
 
-def _terms(table: object) -> dict[str, str]:
+def _terms(table: object, lines: Mapping[str, int]) -> dict[str, str]:
     if not isinstance(table, dict):
         raise RuleError("key 'terms': write it as [terms]")
     terms: dict[str, str] = {}
     for name, value in table.items():
+        where = f"{at_line(lines.get(name))}term {name!r}"
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-            raise RuleError(f"term {name!r}: it is not a list of texts")
+            raise RuleError(f"{where}: it is not a list of texts")
 
-        def fill(match: re.Match[str], name: str = name) -> str:
+        def fill(match: re.Match[str], where: str = where) -> str:
             if match[1] not in terms:
-                raise RuleError(f"term {name!r}: there is no earlier term {match[0]}")
+                raise RuleError(f"{where}: there is no earlier term {match[0]}")
             return terms[match[1]]
 
         terms[name] = "(?:" + _TERM.sub(fill, "|".join(value)) + ")"
@@ -238,6 +251,8 @@ def _rule(row: Row, terms: Mapping[str, str]) -> Rule:
     if label is Label.ACCEPTED and not (codes and all(code[0] == "2" for code in codes)):
         raise row.error("codes", "the label accepted is for codes that begin with 2")
     enhanced = row.texts("enhanced", _ENHANCED, "such as 5.1.1, 5.2.* or *.2.2")
+    if not _CONDITIONS & row.values.keys():
+        raise row.error("words", "without this or another condition the rule decides everything")
     return Rule(
         name=name,
         label=label,
@@ -273,11 +288,22 @@ def _expression(row: Row, key: str, value: str, terms: Mapping[str, str]) -> str
             raise row.error(key, f"there is no term {match[0]}")
         return terms[match[1]]
 
+    if _CONTROL.search(value):
+        # "\b" in double quotes.
+        raise row.error(key, f"{value!r} holds a control character; write it in single quotes")
     expression = _folded_expression(_TERM.sub(fill, value))
     try:
-        re.compile(expression)
+        matches_nothing = re.compile(expression).search("") is not None
     except re.error as error:
         raise row.error(key, f"{value!r} is no regular expression: {error}") from None
+    if matches_nothing:
+        raise row.error(key, f"{value!r} needs no words to match, so it always does")
+    if runs_away(expression):
+        raise row.error(
+            key,
+            f"{value!r} repeats a repetition, which may take for ever; repeat it"
+            f" {{0,{MOST_REPEATED}}} times at most",
+        )
     return expression
 
 
