@@ -27,7 +27,10 @@ MAX_LINK = 300
 _UNITS = (
     (1.0, r"s|secs?|(?:second|sekund|segund)\w{0,3}|сек\w*"),
     (60.0, r"m|mins?|minut\w{0,3}|мин\w*"),
-    (3600.0, r"h|hrs?|hours?|stunden?|heures?|horas?|or[ae]|uur|uren|godzin\w?|hodin\w?|час\w{0,2}"),
+    (
+        3600.0,
+        r"h|hrs?|hours?|stunden?|heures?|horas?|or[ae]|u(?:ur|ren)|[gh]od[zi]{1,2}n\w?|час\w{0,2}",
+    ),
     (86400.0, r"d|days?|tagen?|jours?|dias?|giorn[io]|dag(?:en)?|dni|дн\w{1,2}|день"),
 )
 _PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "dai": 86400.0}
@@ -59,7 +62,8 @@ _CLOCK = re.compile(
 )
 _WORDED = re.compile(
     rf"{_ASKS}{_GAP}({_DURATION})"
-    rf"|\b(?:in|after|nach|dans|en|tra|fra|em|over|na|za|po|через) ({_DURATION}) (?:{_LETTER}+ ){{0,2}}?{_ASKS}"
+    rf"|\b(?:in|after|nach|dans|en|tra|fra|em|over|na|za|po|через) ({_DURATION}) "
+    rf"(?:{_LETTER}+ ){{0,2}}?{_ASKS}"
 )
 # The words of HTTP, which say seconds.
 _BARE = re.compile(r"\bretry[ -]after:? (\d{1,9})\b(?![.:,]?\d)")
@@ -86,9 +90,7 @@ _OF_A_LIMIT = re.compile(
 # Thousands may be set apart: 1,000.
 _NUMBER = r"(\d{1,6}|\d{1,3}[,.']\d{3})"
 _NUMBER_FIRST = re.compile(rf"\b{_NUMBER}\b\W{{1,3}}(?:[a-z]+ ){{0,2}}({_THING})")
-_THING_FIRST = re.compile(
-    rf"({_THING})[^.;\d]{{0,40}}\b{_NUMBER}\b(?![,.']\d)(?! ?{_UNIT})"
-)
+_THING_FIRST = re.compile(rf"({_THING})[^.;\d]{{0,40}}\b{_NUMBER}\b(?![,.']\d)(?! ?{_UNIT})")
 _PERIOD = re.compile(
     r"(?:\b(?:per|each|an|a|every|this)[ -]|/ ?)(second|minute|hour|day)\b|\b(hour|dai)ly\b"
 )
