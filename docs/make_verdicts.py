@@ -57,6 +57,12 @@ outcomes only. ``mailprobe check`` does it with ``--wait``.
 
 A reply with a 4 at its front is never taken for the end of a mailbox, whatever its words.
 
+Nor is one with a 5 where words beside "unknown" or "disabled" take them back: that it is so for
+now, that a directory was not reached, that others may write to the mailbox, or that it is our
+source or sender that is meant. Where a reply repeats our source's address, only plain words for
+an unknown user still count, and "your IP" only behind 5.1.1; a recipient whose local part is such
+a word itself (``unknown@example.net``) has to be refused in words that are dead without it.
+
 
 Vague refusals
 ==============

@@ -20,7 +20,7 @@ def _forget() -> None:
 @contextmanager
 def installed(
     disposable: Set[str] | None = frozenset(("throwaway.example",)),
-    free: Set[str] | None = frozenset(("gmail.com", "hitmail.com")),
+    free: Set[str] | None = frozenset(("gmail.com", "hitmail.com", "hotmail.co", "yaho.com")),
 ) -> Iterator[None]:
     """With these domains on the lists; None where a package is not installed."""
     with pytest.MonkeyPatch.context() as patch:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from twisted_probe import verdict
 from twisted_probe.verdict.classify import Context, classify, classify_text
+from twisted_probe.verdict.explain import explain
 from twisted_probe.verdict.judge import judge
 from twisted_probe.verdict.rules import default_rules, load_rules
 from twisted_probe.vocabulary.finding import Finding, Label, Subject
@@ -97,9 +98,70 @@ def test_our_own_helo_name_and_reverse_path_do_not_speak() -> None:
 
 
 @pytest.mark.parametrize(
+    ("local", "text", "dead"),
+    [
+        ("nosuchuser", "550 nosuchuser: Access denied", False),
+        ("nosuchuser", "550 5.7.1 <nosuchuser@example.net>: Access denied", False),
+        ("user.unknown", "550 mailbox user.unknown refuses", False),
+        ("invalid-recipient", "550 invalid-recipient: blocked", False),
+        ("disabled", "550 delivery for user disabled is not possible", False),
+        ('"user unknown"', "550 user unknown: access denied", False),
+        ("rusr", "550 rusr refused", False),
+        ("unknown", "550 5.1.1 user unknown", True),
+        ("unknown", "550 no such user: unknown", True),
+        ("unknown", "550 user unknown", False),
+        ("user", "550 user unknown", True),
+        ("user", "550 no such user", True),
+        ("mailbox", "550 mailbox not found", True),
+        ("sender", "550 sender unknown", False),
+        ("spam", "550 5.1.1 this is spam", False),
+        ("ann", "550 user ann unknown", True),
+    ],
+)
+def test_a_local_part_does_not_speak(local: str, text: str, dead: bool) -> None:
+    """Where it may be a word of the reply's, both ways of reading have to be dead."""
+    context = Context(recipient=f"{local}@example.net")
+    found = classify(Stage.RCPT, said(text), context)
+    assert (found.label in DEAD and found.explicit) is dead
+    told = explain(Stage.RCPT, said(text), context)
+    assert told.decided is not None
+    assert (told.finding.rule, told.decided.rule) == (found.rule, found.rule)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "reverse_path", "text"),
+    [
+        ("be@sub.example", "probe@sub.example", "550 5.1.1 <probe@sub.example>: user unknown"),
+        ("ann@a.example", "bounce-ann@a.example", "550 <bounce-ann@a.example> does not exist"),
+        ("ann@a.example", "probe@b.example", "550 invalid user 'probe'"),
+    ],
+)
+def test_our_reverse_path_is_not_the_recipient(
+    recipient: str, reverse_path: str, text: str
+) -> None:
+    context = Context(recipient=recipient, reverse_path=reverse_path)
+    assert classify(Stage.RCPT, said(text), context).label not in DEAD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "550 Invalid address [IPv6:2001:db8::10]",
+        "550 2001:0db8:0000:0000:0000:0000:0000:0010 is an unknown address",
+        "550 5.1.1 Mailbox unavailable, [IPv6:2001:db8::10] blocked",
+    ],
+)
+def test_an_ipv6_source_in_the_place_of_the_recipient(text: str) -> None:
+    context = Context(source="2001:db8::10", recipient="ann@example.net")
+    assert classify(Stage.RCPT, said(text), context).label is Label.BLOCKLISTED
+
+
+@pytest.mark.parametrize(
     ("text", "label"),
     [
         ("550 no, 192.0.2.1", Label.BLOCKLISTED),
+        ("550 mailbox refuses: 192.0.2.1", Label.BLOCKLISTED),
+        ("550 5.1.1 Benutzer unbekannt (192.0.2.1)", Label.NO_SUCH_MAILBOX),
         ("550 no, 192.0.2.2", Label.UNKNOWN),
         ("550 no, probe@example.org", Label.SENDER_REFUSED),
         ("550 no, probe.example.org", Label.SENDER_REFUSED),
@@ -202,16 +264,44 @@ class TestRawText:
             ("mail", 550, None, "Access denied", "sender_refused"),
             ("ehlo", 550, None, "User unknown", "no_such_mailbox"),
             ("ehlo", 550, None, "no", "unknown"),
+            ("MAIL FROM", 550, None, "Access denied", "sender_refused"),
+            ("Mail", 550, None, "Access denied", "sender_refused"),
+            ("RCPT TO", 550, None, "Access denied", "policy"),
+            (" banner ", 554, None, "Access denied", "blocklisted"),
+            ("GREETING", 554, None, "Access denied", "blocklisted"),
+            ("HELO", 504, None, "need fully-qualified", "sender_refused"),
+            ("", 550, None, "User unknown", "no_such_mailbox"),
+            (None, 550, None, "User unknown", "no_such_mailbox"),
+            ("rcpt", 550, " 5.1.1 ", "sorry", "no_such_mailbox"),
+            ("rcpt", 550, "#5.1.1", "sorry", "no_such_mailbox"),
+            ("rcpt", 550, "(#5.1.1)", "sorry", "no_such_mailbox"),
+            ("rcpt", 550, None, None, "unknown"),
+            ("rcpt", 550, None, b"User unknown", "no_such_mailbox"),
+            ("rcpt", 550, None, b"\xff User unknown", "no_such_mailbox"),
         ],
     )
     def test_is_read(
-        self, stage: str, code: int | str | None, enhanced: str | None, text: str, label: str
+        self,
+        stage: str | None,
+        code: int | str | None,
+        enhanced: str | None,
+        text: str | bytes | None,
+        label: str,
     ) -> None:
         assert classify_text(stage, code, enhanced, text) == label
 
-    @given(st.text(), st.none() | st.text() | st.integers(), st.none() | st.text(), st.text())
+    @given(
+        st.none() | st.text(),
+        st.none() | st.text() | st.integers(),
+        st.none() | st.text(),
+        st.none() | st.text() | st.binary(),
+    )
     def test_never_raises(
-        self, stage: str, code: int | str | None, enhanced: str | None, text: str
+        self,
+        stage: str | None,
+        code: int | str | None,
+        enhanced: str | None,
+        text: str | bytes | None,
     ) -> None:
         assert Label(classify_text(stage, code, enhanced, text))
 

@@ -52,7 +52,9 @@ def test_the_code_alone() -> None:
 
 
 def test_a_rule_that_takes_any_enhanced_code_or_none() -> None:
-    rules = load_rules('[[rule]]\nname = "mine"\nlabel = "policy"\nground = "ours"\n')
+    rules = load_rules(
+        '[[rule]]\nname = "mine"\nlabel = "policy"\nground = "ours"\nstages = ["rcpt"]\n'
+    )
     decided = explain(Stage.RCPT, said("550 5.7.1 no"), rules=rules).decided
     assert decided is not None
     assert decided.shown == "550"

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from twisted_probe.verdict.rules import RuleError, default_rules, load_rules, rules_with
+from twisted_probe.verdict.words import folded
 from twisted_probe.vocabulary.finding import Label, Subject
 from twisted_probe.vocabulary.reply import Stage
 
 HEAD = '[[rule]]\nname = "mine"\n'
 WHOLE = HEAD + 'label = "policy"\nground = "ours"\n'
+ANY = WHOLE + 'stages = ["rcpt"]\n'
 
 
 def test_the_default_rules_are_read_once() -> None:
     assert default_rules() is default_rules()
+
+
+def test_the_default_rules_need_no_trust() -> None:
+    text = resources.files("twisted_probe.verdict").joinpath("rules.toml").read_text("utf-8")
+    assert list(load_rules(text)) == list(default_rules())
+
+
+def test_what_is_sieved_out_does_not_match() -> None:
+    """The words of all that the rules are tested with."""
+    rules = default_rules()
+    lines = Path(__file__).with_name("replies.txt").read_text("utf-8").splitlines()
+    for text in {folded(line[30:]) for line in lines}:
+        found = [rule.name for rule in rules.matching(Stage.RCPT, 550, None, text)]
+        wanted = [r.name for r in rules if r.concerns(Stage.RCPT, 550) and r.matches(None, text)]
+        assert found == wanted
 
 
 def test_every_label_has_a_rule() -> None:
@@ -84,7 +103,7 @@ def test_a_term_may_name_an_earlier_one() -> None:
 
 def test_a_rule_for_some_exchangers() -> None:
     rules = load_rules(
-        WHOLE + 'exchangers = ["a.example", "b.example"]\n' + WHOLE.replace("mine", "any")
+        WHOLE + 'exchangers = ["a.example", "b.example"]\n' + ANY.replace("mine", "any")
     )
 
     def rule(exchanger: str) -> str | None:
@@ -96,14 +115,14 @@ def test_a_rule_for_some_exchangers() -> None:
 
 
 def test_only_a_2xx_is_accepted_and_it_is_nothing_else() -> None:
-    (policy,) = load_rules(WHOLE)
+    (policy,) = load_rules(ANY)
     assert not policy.concerns(Stage.RCPT, 250)
     (accepted,) = load_rules(HEAD + 'label = "accepted"\ncodes = ["25."]\nground = "ours"\n')
     assert accepted.concerns(Stage.RCPT, 250)
 
 
 def test_the_first_rule_decides() -> None:
-    rules = load_rules(WHOLE + WHOLE.replace("mine", "other"))
+    rules = load_rules(ANY + ANY.replace("mine", "other"))
     found = rules.first(Stage.RCPT, 550, None, "")
     assert found is not None
     assert found.rule == "mine"
@@ -121,7 +140,7 @@ def test_the_operators_rules_come_first() -> None:
 
 def test_the_operators_rules_have_names_of_their_own() -> None:
     with pytest.raises(RuleError, match="rule 'positive', key 'name': the package has one"):
-        rules_with(WHOLE.replace("mine", "positive"))
+        rules_with(ANY.replace("mine", "positive"))
 
 
 def test_an_empty_file_has_no_rules() -> None:
@@ -143,7 +162,32 @@ def test_an_empty_file_has_no_rules() -> None:
         (WHOLE + "lable = 1", "rule 'mine', key 'lable': it is not known"),
         ('[[rule]]\nlabel = "policy"', "rule 1, key 'name': it must be there"),
         (WHOLE.replace("mine", "Mine"), "rule 'Mine', key 'name': write lower-case"),
-        (WHOLE + WHOLE, "rule 'mine', key 'name': there is another"),
+        (ANY + ANY, "line 7: rule 'mine', key 'name': there is another"),
+        (WHOLE, "line 1: rule 'mine', key 'words': without this or another condition"),
+        (WHOLE + "unless = ['x']", "line 1: rule 'mine', key 'words': without this or another"),
+        (
+            WHOLE + "words = ['x', '']",
+            "line 5: rule 'mine', key 'words': '' needs no words to match",
+        ),
+        (WHOLE + "unless = ['x*']", "line 5: rule 'mine', key 'unless': 'x*' needs no words"),
+        (
+            WHOLE + 'words = ["\\bx"]',
+            "key 'words': '\\x08x' holds a control character; write it in",
+        ),
+        (WHOLE + "words = ['(x+)+']", "key 'words': '(x+)+' repeats a repetition, which may take"),
+        (WHOLE + "words = ['({x})*y']\n[terms]\nx = ['a*']", "key 'words': '({x})*y' repeats a"),
+        (
+            WHOLE + "words = ['{z}']\n[terms]\nwho = ['x',\n'{y}']",
+            "line 7: term 'who': there is no",
+        ),
+        (
+            ANY + ANY.replace("mine", "more") + "\nlable = 1",
+            "line 12: rule 'more', key 'lable': it is",
+        ),
+        (WHOLE + "words = [\n'{who}=\n',\n[[rule]]\n", "not TOML"),
+        (WHOLE + 'words = ["""\n[[rule]]\nx"""]\ncodes = 1', "rule 'mine', key 'codes': it is not"),
+        (WHOLE + "codes = [\n['550'],\n['551']]", "line 5: rule 'mine', key 'codes': it is not a"),
+        ("rule = [{name = 'mine'}]", "rule 'mine', key 'label': it must be there"),
         (HEAD + 'ground = "x"', "rule 'mine', key 'label': it must be there"),
         (WHOLE.replace("policy", "dead"), "key 'label': 'dead' is not one of accepted, "),
         (HEAD + 'label = "policy"', "rule 'mine', key 'ground': it must be there"),
@@ -170,6 +214,6 @@ def test_an_empty_file_has_no_rules() -> None:
         ),
     ],
 )
-def test_an_error_names_the_rule_and_the_key(text: str, message: str) -> None:
+def test_an_error_names_the_line_the_rule_and_the_key(text: str, message: str) -> None:
     with pytest.raises(RuleError, match=re.escape(message)):
         load_rules(text)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from twisted_probe.verdict.words import MAX_SHAPE, Context, enhanced_code, masked, says_the_same
+from twisted_probe.verdict.words import (
+    MAX_SHAPE,
+    Context,
+    enhanced_code,
+    masked,
+    says_the_same,
+    without_local_part,
+)
 from twisted_probe.vocabulary.reply import Reply
 
 OURS = Context(
@@ -69,8 +76,55 @@ def test_a_long_reply_is_known_by_its_beginning_and_its_end() -> None:
     assert shape.endswith("middle end")
 
 
-def test_an_ipv6_source() -> None:
-    assert words("[IPv6:2001:DB8::1] no", Context(source="2001:db8::1")) == "[ipv6:_source] no"
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("[IPv6:2001:DB8::1] no", "[ipv6:_source] no"),
+        ("2001:0db8:0000:0000:0000:0000:0000:0001 no", "_source no"),
+        ("2001:db8::2 no", "_ip no"),
+    ],
+)
+def test_an_ipv6_source(text: str, form: str) -> None:
+    assert words(text, Context(source="2001:db8::1")) == form
+
+
+@pytest.mark.parametrize("text", ["::FFFF:192.0.2.1 no", "1.2.0.192.in-addr.arpa no"])
+def test_other_spellings_of_the_source(text: str) -> None:
+    assert words(text) == "_source no"
+
+
+def test_a_source_that_is_no_address() -> None:
+    assert words("source.example no", Context(source="source.example")) == "_source no"
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("<probe@sub.example>: no", "<_from>: no"),
+        ("<be@sub.example>: no", "<_rcpt>: no"),
+        ("<my-be@sub.example>, x.be@sub.example: no", "<_other>, _other: no"),
+        ("be@sub.example.org no", "_other no"),
+        ("to=be@sub.example. no", "to=_rcpt. no"),
+    ],
+)
+def test_a_recipient_within_a_longer_address(text: str, form: str) -> None:
+    context = Context(recipient="be@sub.example", reverse_path="probe@sub.example")
+    assert words(text, context) == form
+
+
+@pytest.mark.parametrize("text", ["<probe> no", "'probe' no", '"probe" no'])
+def test_our_own_local_part_in_quotes(text: str) -> None:
+    assert words(text) == text.replace("probe", "_from")
+
+
+def test_the_other_way_to_read_a_local_part() -> None:
+    def read(text: str, local: str) -> str:
+        return without_local_part(text, f"{local}@x.example")
+
+    assert read("user unknown", "Unknown") == "user _rcpt"
+    assert read("no such user: access denied", '"no such user"') == "_rcpt: access denied"
+    assert read("users unknowns", "user") == "users unknowns"
+    assert without_local_part("user unknown", "") == "user unknown"
 
 
 def test_a_bare_local_part_stays() -> None:

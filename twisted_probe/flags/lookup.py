@@ -37,5 +37,4 @@ def flags_of(address: str) -> Flags:
 
 @lru_cache(_DOMAINS)
 def _of_domain(domain: str) -> tuple[bool | None, bool | None, str | None]:
-    free = is_free(domain)
-    return is_disposable(domain), free, None if free else meant(domain)
+    return is_disposable(domain), is_free(domain), meant(domain)

@@ -20,7 +20,7 @@ WELL_KNOWN = (
 )
 
 #: One slip away from a provider, and somebody else's.
-OTHERS = frozenset(("grail.com",))
+OTHERS = frozenset(("grail.com", "hitmail.com"))
 
 #: What is left of "com" when a letter is. Each is a country, and no provider above is there.
 _SHORT_COM = frozenset(("co", "cm", "om"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from twisted_probe.verdict.rules import Rules, default_rules
-from twisted_probe.verdict.words import Context, enhanced_code, masked
+from twisted_probe.verdict.words import Context, enhanced_code, masked, without_local_part
 from twisted_probe.vocabulary.finding import Finding, Label
 from twisted_probe.vocabulary.reply import Reply, Stage
 
@@ -30,43 +30,79 @@ def classify(
     `context` holds our own values, which the rules must not read as the exchanger's words.
     A 2xx is accepted whatever its words. Never raises, whatever the bytes.
     """
-    if rules is None:
-        rules = default_rules()
-    enhanced, text = seen(reply, context)
-    found = rules.first(stage, reply.code, enhanced, text, context.exchanger)
+    rules = default_rules() if rules is None else rules
+    return _found(rules, stage, reply, *seen(stage, reply, context, rules), context.exchanger)
+
+
+def seen(stage: Stage, reply: Reply, context: Context, rules: Rules) -> tuple[str | None, str]:
+    """What rules see of a reply beside its code: the enhanced code, and the shape of its words.
+
+    Where the recipient's local part stands alone it may be a word of the reply's or the local
+    part: unknown@example.net in "user unknown". What is dead must be so in both readings.
+    """
+    enhanced = enhanced_code(reply)
+    if reply.is_positive:
+        return enhanced, ""
+    text = masked(reply, context)
+    other = without_local_part(text, context.recipient)
+    if other != text:
+        read, read_otherwise = (
+            _found(rules, stage, reply, enhanced, way, context.exchanger) for way in (text, other)
+        )
+        if read.label in _DEAD and not (read_otherwise.label in _DEAD and read_otherwise.explicit):
+            return enhanced, other
+    return enhanced, text
+
+
+# What may end as undeliverable in so many words.
+_DEAD = frozenset((Label.NO_SUCH_MAILBOX, Label.MAILBOX_DISABLED, Label.NO_SUCH_DOMAIN))
+
+
+def _found(
+    rules: Rules, stage: Stage, reply: Reply, enhanced: str | None, text: str, exchanger: str
+) -> Finding:
+    found = rules.first(stage, reply.code, enhanced, text, exchanger)
     if found is not None:
         return found
     return _ACCEPTED if reply.is_positive else _UNKNOWN
 
 
-def seen(reply: Reply, context: Context) -> tuple[str | None, str]:
-    """What rules see of a reply beside its code: the enhanced code, and the shape of its words."""
-    return enhanced_code(reply), "" if reply.is_positive else masked(reply, context)
-
-
 _STAGES = {
+    **{stage.value: stage for stage in Stage},
     "connect": Stage.GREETING,
-    **{stage.value: stage for stage in Stage if stage is not Stage.CONNECT},
+    "banner": Stage.GREETING,
+    "helo": Stage.EHLO,
+    "lhlo": Stage.EHLO,
 }
+_STAGE = re.compile(r"[a-z]+")
 _CODE = re.compile(r"\s*([2-5]\d\d)(?:[ -]|$)")
-_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_ENHANCED = re.compile(r"\W*([245]\.\d{1,3}\.\d{1,3})\W*")
 
 
-def classify_text(stage: str, code: int | str | None, enhanced: str | None, text: str) -> str:
+def classify_text(
+    stage: str | None, code: int | str | None, enhanced: str | None, text: str | bytes | None
+) -> str:
     """The label of a reply out of a log or a corpus, where it is raw text; for scoring.
 
     `text` may have several lines and repeat the code before each; `code` and `enhanced` may be
-    missing. A stage that no probe has (data, unknown) is read as rcpt, a missing code as 554,
+    missing; the enhanced code may stand in brackets or behind a "#". The stage is known by its
+    first word in any case: greeting (connect, banner), ehlo (helo), starttls, mail (MAIL FROM),
+    rcpt (RCPT TO), other; any other (data, unknown) is read as rcpt, a missing code as 554,
     the one that says least, or as the enhanced code's class. Logs guess stages: a reply whose
-    words say nothing at the stage given is read as one to rcpt.
+    words say nothing at the stage given is read as one to rcpt. Bytes are read as UTF-8, with
+    marks in place of what is none. Never raises.
     """
-    lines = text.splitlines() or [""]
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    lines = (text or "").splitlines() or [""]
     said = _CODE.match(str(code or "")) or _CODE.match(lines[0])
-    enhanced = enhanced if enhanced and _ENHANCED.fullmatch(enhanced) else None
+    given = _ENHANCED.fullmatch(enhanced or "")
+    enhanced = None if given is None else given[1]
     guess = f"{enhanced[0]}50" if enhanced else "554"
     number = said[1] if said is not None else guess
     lines = [line.strip().removeprefix(number).lstrip(" -") for line in lines]
-    asked = _STAGES.get(stage, Stage.RCPT)
+    name = _STAGE.search((stage or "").lower())
+    asked = _STAGES.get(name[0], Stage.RCPT) if name else Stage.RCPT
     reply = _reply(number, lines, asked)
     if enhanced and reply.enhanced is None:
         reply = _reply(number, [f"{enhanced} {lines[0]}", *lines[1:]], asked)

@@ -63,7 +63,7 @@ def explain(
 ) -> Explanation:
     """What `classify` finds for the same arguments, and why. Pure; never raises."""
     rules = default_rules() if rules is None else rules
-    enhanced, text = seen(reply, context)
+    enhanced, text = seen(stage, reply, context, rules)
     matching = rules.matching(stage, reply.code, enhanced, text, context.exchanger)
     matches = [_match(rule, reply, enhanced, text) for rule in islice(matching, NEARLY + 1)]
     return Explanation(

@@ -22,23 +22,51 @@ MAX_LINKS = 4
 #: Characters; a longer link is left out. Real ones have some 100.
 MAX_LINK = 300
 
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_UNIT = (
-    r"(?:s|secs?|(?:second|sekund|segund)\w{0,2}|m|mins?|minut\w{0,3}|h|hrs?|hours?|heures?|horas?"
-    r"|days?)\b"
+# The units of time and their seconds, in English, German, French, Spanish, Italian, Portuguese,
+# Dutch, Polish, Czech and Russian.
+_UNITS = (
+    (1.0, r"s|secs?|(?:second|sekund|segund)\w{0,3}|сек\w*"),
+    (60.0, r"m|mins?|minut\w{0,3}|мин\w*"),
+    (
+        3600.0,
+        r"h|hrs?|hours?|stunden?|heures?|horas?|or[ae]|u(?:ur|ren)|[gh]od[zi]{1,2}n\w?|час\w{0,2}",
+    ),
+    (86400.0, r"d|days?|tagen?|jours?|dias?|giorn[io]|dag(?:en)?|dni|дн\w{1,2}|день"),
 )
-# A duration counts only behind a word that asks to wait: "100 messages per 5 minutes" is none.
+_PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "dai": 86400.0}
+_LETTER = r"[^\W\d_]"
+_UNIT = rf"(?:{'|'.join(unit for _, unit in _UNITS)})(?!{_LETTER})"
+# "5 minutes", "1.5 hours", "1h"; a minus or a dot before it makes it another number.
+_PART = re.compile(
+    r"(?<![\d.,:-])(\d{1,9}(?:[.,]\d{1,3})?) ?"
+    rf"(?:{'|'.join(f'({unit})' for _, unit in _UNITS)})(?!{_LETTER})"
+)
+_DURATION = (
+    rf"(?<![\d.,:-])\d{{1,9}}(?:[.,]\d{{1,3}})? ?{_UNIT}"
+    rf"(?:[ ,]{{0,2}}(?:(?:and|und|et|y|e|en|i|a|и) )?\d{{1,9}} ?{_UNIT}){{0,3}}"
+)
+# A duration counts only beside a word that asks to wait: "100 messages per 5 minutes" is none.
 _ASKS = (
-    r"\b(?:again|retry|retried|retrying|wait|back|return|later|reconnect"
+    r"\b(?:again|retry|retried|retrying|wait|back|return|later|reconnect|not before|next attempt"
     r"|delay(?:ed)?|defer(?:red)?|blocked for|gr[ae]y-?list(?:ed|ing)"
-    r"|erneut|wieder|reessayez|intente|tente|riprovare|opnieuw|ponownie)\b"
+    r"|erneut|wieder|versuch\w*|warten?|reessay\w+|patiente\w+|attend\w+|intente\w*|reintente\w*"
+    r"|espere|tente|aguarde|riprov\w+|opnieuw|wacht|ponownie|sprobuj|odczekaj|znovu|zkuste"
+    r"|повторите|попробуите|подождите)\b"
 )
-_GAP = r"\W{1,4}(?:[a-z]+\W{1,4}){0,4}?"
-_CLOCK = re.compile(_ASKS + _GAP + r"(?:(\d{1,2}):)?(\d{1,2}):(\d{2})\b")
+_WORDS = rf"(?:{_LETTER}+\W{{1,4}}){{0,4}}?"
+_GAP = rf"\W{{1,4}}{_WORDS}"
+# "come back in 00:05:00", but "at 12:30" and "12:30 GMT" are moments.
+_CLOCK = re.compile(
+    rf"{_ASKS}\W{{1,4}}(?:(?!(?:at|until|till|before|um|bis|a|alle|o)\b){_LETTER}+\W{{1,4}}){{0,4}}?"
+    r"(?:(\d{1,2}):)?(\d{1,2}):(\d{2})\b(?! ?(?:[ap]m|gmt|utc|uhr|ce[s]?t|[+-]\d))"
+)
 _WORDED = re.compile(
-    _ASKS + _GAP + rf"((?:\d{{1,7}} ?{_UNIT}[ ,]{{0,2}}(?:and )?)+)",
+    rf"{_ASKS}{_GAP}({_DURATION})"
+    rf"|\b(?:in|after|nach|dans|en|tra|fra|em|over|na|za|po|через) ({_DURATION}) "
+    rf"(?:{_LETTER}+ ){{0,2}}?{_ASKS}"
 )
-_PART = re.compile(r"(\d{1,7}) ?([smhd])")
+# The words of HTTP, which say seconds.
+_BARE = re.compile(r"\bretry[ -]after:? (\d{1,9})\b(?![.:,]?\d)")
 
 # What is counted, by the word's first letters.
 _THINGS = {
@@ -59,10 +87,12 @@ _THING = (
 _OF_A_LIMIT = re.compile(
     r"\b(?:limit\w*|max\w*|too many|exceed\w*|at most|only|more than|up to|allowed)\b"
 )
-_NUMBER_FIRST = re.compile(rf"\b(\d{{1,6}})\b\W{{1,3}}(?:[a-z]+ ){{0,2}}({_THING})")
-_THING_FIRST = re.compile(rf"({_THING})[^.;\d]{{0,40}}\b(\d{{1,6}})\b(?! ?{_UNIT})")
+# Thousands may be set apart: 1,000.
+_NUMBER = r"(\d{1,6}|\d{1,3}[,.']\d{3})"
+_NUMBER_FIRST = re.compile(rf"\b{_NUMBER}\b\W{{1,3}}(?:[a-z]+ ){{0,2}}({_THING})")
+_THING_FIRST = re.compile(rf"({_THING})[^.;\d]{{0,40}}\b{_NUMBER}\b(?![,.']\d)(?! ?{_UNIT})")
 _PERIOD = re.compile(
-    r"\b(?:per|each|an|a|every|this)[ -](second|minute|hour|day)\b|\b(hour|dai)ly\b"
+    r"(?:\b(?:per|each|an|a|every|this)[ -]|/ ?)(second|minute|hour|day)\b|\b(hour|dai)ly\b"
 )
 
 _LINK = re.compile(r"(?i)\b(?:https?://|www\.)[^\s<>\"'\\]+")
@@ -78,8 +108,16 @@ def retry_hint(reply: Reply) -> float | None:
         hours, minutes, rest = (float(part or 0) for part in clock.groups())
         seconds = hours * 3600 + minutes * 60 + rest
     elif worded is not None:
-        seconds = sum(float(n) * _SECONDS[unit] for n, unit in _PART.findall(worded[1]))
+        seconds = sum(_seconds_of(part) for part in _PART.finditer(worded[1] or worded[2]))
+    elif (bare := _BARE.search(text)) is not None:
+        seconds = float(bare[1])
     return min(seconds, LONGEST_HINT) if seconds else None
+
+
+def _seconds_of(part: re.Match[str]) -> float:
+    number, *units = part.groups()
+    (unit,) = (seconds for (seconds, _), said in zip(_UNITS, units, strict=True) if said)
+    return float(number.replace(",", ".")) * unit
 
 
 @frozen
@@ -108,11 +146,12 @@ def limit_hint(reply: Reply) -> Limit | None:
         number, thing = first.groups()
     elif (second := _THING_FIRST.search(text)) is not None:
         thing, number = second.groups()
-    if int(number) == 0:
+    most = int(re.sub(r"\D", "", number))
+    if most == 0:
         return None
     over = _PERIOD.search(text)
-    period = None if over is None else _SECONDS[(over[1] or over[2])[0]]
-    return Limit(int(number), _THINGS[thing[:3]], period)
+    period = None if over is None else _PERIODS[over[1] or over[2]]
+    return Limit(most, _THINGS[thing[:3]], period)
 
 
 def links(reply: Reply) -> tuple[str, ...]:

@@ -15,7 +15,15 @@ from itertools import chain
 from attrs import field, frozen
 
 from twisted_probe.verdict import words as masks
-from twisted_probe.verdict.tables import Row, RuleError, read_rows, suffixes_of
+from twisted_probe.verdict.expressions import MOST_REPEATED, Sieve, runs_away
+from twisted_probe.verdict.tables import (
+    Row,
+    RuleError,
+    at_line,
+    lines_of,
+    read_rows,
+    suffixes_of,
+)
 from twisted_probe.vocabulary.finding import Finding, Label, Subject
 from twisted_probe.vocabulary.reply import Stage
 
@@ -24,6 +32,7 @@ __all__ = ["Rule", "RuleError", "Rules", "default_rules", "load_rules", "rules_w
 _CODE = re.compile(r"[0-9.]{3}")
 _ENHANCED = re.compile(r"(?:[245]|\*)(?:\.(?:\d{1,3}|\*)){2}")
 _TERM = re.compile(r"(?<!\\)\{([a-z_]+)\}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ESCAPED_OR_PLAIN = re.compile(r"\\.|[^\\]+", re.DOTALL)
 
 #: What `echoes` may name, and the mask that shows it in the text.
@@ -32,6 +41,9 @@ _ECHOES = {
     "helo": masks.HELO,
     "reverse_path": masks.REVERSE_PATH,
 }
+
+#: Of which a rule has at least one; `unless` alone is none.
+_CONDITIONS = frozenset(("stages", "codes", "enhanced", "words", "echoes", "exchangers"))
 
 _KEYS = frozenset(
     (
@@ -139,8 +151,9 @@ def _matching(
     text: str,
     suffixes: frozenset[str],
 ) -> Iterator[Rule]:
-    for rule in _concerned(rules, stage, code, suffixes):
-        if rule.matches(enhanced, text):
+    possible = _sieve(rules).may_match(text)
+    for bit, rule in _concerned(rules, stage, code, suffixes):
+        if possible & bit and rule.matches(enhanced, text):
             yield rule
 
 
@@ -160,14 +173,29 @@ def _first(
 
 
 @lru_cache(maxsize=512)
-def _concerned(rules: Rules, stage: Stage, code: int, suffixes: frozenset[str]) -> tuple[Rule, ...]:
-    return tuple(rule for rule in rules if rule.concerns(stage, code, suffixes))
+def _concerned(
+    rules: Rules, stage: Stage, code: int, suffixes: frozenset[str]
+) -> tuple[tuple[int, Rule], ...]:
+    """The rules that may decide, each with its bit in what the sieve says."""
+    return tuple(
+        (1 << number, rule)
+        for number, rule in enumerate(rules)
+        if rule.concerns(stage, code, suffixes)
+    )
+
+
+# The package's rules, an operator's, and those that a reload puts in their place.
+@lru_cache(maxsize=4)
+def _sieve(rules: Rules) -> Sieve:
+    wanted = (rule.words or rule.echoes for rule in rules)
+    return Sieve([None if one is None else one.pattern for one in wanted])
 
 
 @lru_cache(maxsize=1)
 def default_rules() -> Rules:
     """The rules that come with the package."""
-    return load_rules(resources.files(__package__).joinpath("rules.toml").read_text("utf-8"))
+    text = resources.files(__package__).joinpath("rules.toml").read_text("utf-8")
+    return load_rules(text, trusted=True)
 
 
 def rules_with(text: str) -> Rules:
@@ -182,47 +210,51 @@ def rules_with(text: str) -> Rules:
     return Rules((*own, *ours))
 
 
-def load_rules(text: str) -> Rules:
+def load_rules(text: str, *, trusted: bool = False) -> Rules:
     """Read rules from `text`, a TOML document of the form that rules.toml explains.
 
-    Raises RuleError, naming the rule and the key, for anything that is not of that form.
+    Raises RuleError, naming the line, the rule and the key, for anything that is not of that form.
+    The expressions of a `trusted` text are not looked at one by one, which takes longer than all
+    the rest: the tests have read the package's own without trust.
     """
     tables, table = read_rows(text, "rule", beside="terms")
-    terms = _terms(table)
+    places = lines_of(text, "[terms]")
+    terms = _terms(table, places[0] if places else {})
     rules: dict[str, Rule] = {}
     for row in tables:
-        rule = _rule(row, terms)
+        rule = _rule(row, terms, trusted)
         if rule.name in rules:
             raise row.error("name", "there is another of this name")
         rules[rule.name] = rule
     return Rules(tuple(rules.values()))
 
 
-def _terms(table: object) -> dict[str, str]:
+def _terms(table: object, lines: Mapping[str, int]) -> dict[str, str]:
     if not isinstance(table, dict):
         raise RuleError("key 'terms': write it as [terms]")
     terms: dict[str, str] = {}
     for name, value in table.items():
+        where = f"{at_line(lines.get(name))}term {name!r}"
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-            raise RuleError(f"term {name!r}: it is not a list of texts")
+            raise RuleError(f"{where}: it is not a list of texts")
 
-        def fill(match: re.Match[str], name: str = name) -> str:
+        def fill(match: re.Match[str], where: str = where) -> str:
             if match[1] not in terms:
-                raise RuleError(f"term {name!r}: there is no earlier term {match[0]}")
+                raise RuleError(f"{where}: there is no earlier term {match[0]}")
             return terms[match[1]]
 
         terms[name] = "(?:" + _TERM.sub(fill, "|".join(value)) + ")"
     return terms
 
 
-def _rule(row: Row, terms: Mapping[str, str]) -> Rule:
+def _rule(row: Row, terms: Mapping[str, str], trusted: bool) -> Rule:
     name = row.name(_KEYS)
     label = row.choice("label", Label, row.text("label"))
     codes = row.texts("codes", _CODE, "three digits, or dots for any digit")
     if label is Label.ACCEPTED and not (codes and all(code[0] == "2" for code in codes)):
         raise row.error("codes", "the label accepted is for codes that begin with 2")
     enhanced = row.texts("enhanced", _ENHANCED, "such as 5.1.1, 5.2.* or *.2.2")
-    return Rule(
+    rule = Rule(
         name=name,
         label=label,
         subject=row.choice("subject", Subject, row.text("subject", label.subject.value)),
@@ -232,10 +264,13 @@ def _rule(row: Row, terms: Mapping[str, str]) -> Rule:
         stages=frozenset(row.choice("stages", Stage, value) for value in row.texts("stages")),
         codes=re.compile("|".join(codes)) if codes else None,
         enhanced=_enhanced_pattern(enhanced),
-        words=_pattern(row, "words", terms),
-        unless=_pattern(row, "unless", terms),
+        words=_pattern(row, "words", terms, trusted),
+        unless=_pattern(row, "unless", terms, trusted),
         echoes=_mask_pattern([_echo(row, value) for value in row.texts("echoes")]),
     )
+    if not _CONDITIONS & row.values.keys():
+        raise row.error("words", "without this or another condition the rule decides everything")
+    return rule
 
 
 def _echo(row: Row, value: str) -> str:
@@ -244,25 +279,44 @@ def _echo(row: Row, value: str) -> str:
     return _ECHOES[value]
 
 
-def _pattern(row: Row, key: str, terms: Mapping[str, str]) -> re.Pattern[str] | None:
-    parts = [_expression(row, key, value, terms) for value in row.texts(key)]
+def _pattern(row: Row, key: str, terms: Mapping[str, str], trusted: bool) -> re.Pattern[str] | None:
+    parts = []
+    for value in row.texts(key):
+        expression = _expression(row, key, value, terms)
+        if not trusted:
+            _check(row, key, value, expression)
+        parts.append(expression)
     return re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
 
 
 def _expression(row: Row, key: str, value: str, terms: Mapping[str, str]) -> str:
-    """`value` with its terms filled in, folded as the text will be, and checked."""
+    """`value` with its terms filled in, folded as the text will be."""
 
     def fill(match: re.Match[str]) -> str:
         if match[1] not in terms:
             raise row.error(key, f"there is no term {match[0]}")
         return terms[match[1]]
 
-    expression = _folded_expression(_TERM.sub(fill, value))
+    return _folded_expression(_TERM.sub(fill, value))
+
+
+def _check(row: Row, key: str, value: str, expression: str) -> None:
+    """Raises RuleError for what is no expression, always matches, or may run away."""
+    if _CONTROL.search(value):
+        # "\b" in double quotes.
+        raise row.error(key, f"{value!r} holds a control character; write it in single quotes")
     try:
-        re.compile(expression)
+        matches_nothing = re.compile(expression).search("") is not None
     except re.error as error:
         raise row.error(key, f"{value!r} is no regular expression: {error}") from None
-    return expression
+    if matches_nothing:
+        raise row.error(key, f"{value!r} needs no words to match, so it always does")
+    if runs_away(expression):
+        raise row.error(
+            key,
+            f"{value!r} repeats a repetition, which may take for ever; repeat it"
+            f" {{0,{MOST_REPEATED}}} times at most",
+        )
 
 
 def _folded_expression(expression: str) -> str:

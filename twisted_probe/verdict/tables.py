@@ -21,21 +21,29 @@ _toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 #: The end of an exchanger's name, at least two labels of it.
 _SUFFIX = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+# A table's header; an array of a multi-line value begins with a bracket too, and holds quotes.
+_HEADER = re.compile(r"\[\[? ?[\w-]+ ?\]\]?")
+_KEY = re.compile(r"\s*([\"']?)([\w-]+)\1\s*=")
+#: Where the lines of a table have that of its header: no key is so called.
+_HEAD = ""
 
 _Choice = TypeVar("_Choice", bound=Enum)
 
 
 class RuleError(ValueError):
-    """A data file cannot be used; the message names the row, the key and what is expected."""
+    """A data file cannot be used; the message names the line, the row, the key and what is
+    expected."""
 
 
 @frozen
 class Row:
-    """One table: its `kind`, its place in the file (from 1), and its values unread."""
+    """One table: its `kind`, its place in the file (from 1), its values unread, and the `lines`
+    of the text (from 1) where it and its keys stand, as far as they can be told."""
 
     kind: str
     number: int
     values: Mapping[str, Any]
+    lines: Mapping[str, int]
 
     def name(self, known: Collection[str]) -> str:
         """The row's name, after its keys were compared with those that are `known`."""
@@ -83,7 +91,13 @@ class Row:
 
     def error(self, key: str, problem: str) -> RuleError:
         name = self.values.get("name", self.number)
-        return RuleError(f"{self.kind} {name!r}, key {key!r}: {problem}")
+        where = at_line(self.lines.get(key, self.lines.get(_HEAD)))
+        return RuleError(f"{where}{self.kind} {name!r}, key {key!r}: {problem}")
+
+
+def at_line(line: int | None) -> str:
+    """How an error begins that is found at `line`; nothing where that is not known."""
+    return "" if line is None else f"line {line}: "
 
 
 def read_rows(text: str, kind: str, beside: str | None = None) -> tuple[list[Row], object]:
@@ -102,8 +116,33 @@ def read_rows(text: str, kind: str, beside: str | None = None) -> tuple[list[Row
     tables = document.get(kind, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise RuleError(f"key {kind!r}: write each {kind} as [[{kind}]]")
-    rows = [Row(kind, number, table) for number, table in enumerate(tables, 1)]
+    places = lines_of(text, f"[[{kind}]]")
+    if len(places) != len(tables):
+        places = [{}] * len(tables)  # written inline, or a text holds what looks like a header
+    rows = [
+        Row(kind, number, table, lines)
+        for number, (table, lines) in enumerate(zip(tables, places, strict=True), 1)
+    ]
     return rows, document.get(beside, {}) if beside is not None else {}
+
+
+def lines_of(text: str, header: str) -> list[dict[str, int]]:
+    """Where each table of this header stands in the text, and where its keys do.
+
+    The library that reads TOML keeps no lines; this only looks at how lines begin.
+    """
+    places: list[dict[str, int]] = []
+    within = False
+    for number, line in enumerate(text.splitlines(), 1):
+        begun = line.strip()
+        if begun.startswith("["):
+            if match := _HEADER.match(begun):
+                within = match[0].replace(" ", "") == header
+                if within:
+                    places.append({_HEAD: number})
+        elif within and (match := _KEY.match(line)) is not None:
+            places[-1].setdefault(match[2], number)
+    return places
 
 
 def suffixes_of(name: str) -> list[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
+from ipaddress import ip_address
 
 from attrs import frozen
 
@@ -41,8 +43,12 @@ _NAME = re.compile(
     r"|(?=[a-z-]{0,63}\d)[a-z\d-]{12,}|\d{6,})(?![\w-])"
 )
 _LONG_ID = re.compile(r"(?=.*\d)[a-z\d-]{12,}(?:\.\d+)*|\d{6,}")
+# How a local part stands alone and is surely one.
+_QUOTES = (("<", ">"), ("'", "'"), ('"', '"'))
 # A moment, which is of an id's use.
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\d(?:t| )\d\d:\d\d(?::\d\d(?:\.\d+)?)?z?\b")
+# An IPv4 address as one of IPv6, as a dual-stack socket shows it.
+_MAPPED = re.compile(r"(?<![\w:.])::ffff:(?=\d{1,3}(?:\.\d{1,3}){3})")
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 # The first label of a host's name, which numbers it among its likes: mta7.am0.example.net.
 _NUMBERED_HOST = re.compile(r"^[a-z-]*\d[\w-]*(?=\.[\w.-]+\.[a-z][\w-]*$)")
@@ -92,21 +98,28 @@ def masked(reply: Reply, context: Context) -> str:
     moment to the next masked: addresses, our own values, hosts' numbers, ids.
 
     Rules see nothing else, so two replies of one shape always say the same. A recipient such as
-    blocked@ip.example must not speak for the exchanger. A bare local part stays: the local part
-    "unknown" would take the word out of "user unknown".
+    blocked@ip.example must not speak for the exchanger, nor one that is the end of a longer
+    address for that one. A bare local part stays: the local part "unknown" would take the word
+    out of "user unknown" (`without_local_part` is the other way to read it).
     """
     text = folded(reply.text)
     recipient, reverse_path = folded(context.recipient), folded(context.reverse_path)
     local, _, domain = recipient.rpartition("@")
-    _, _, sender_domain = reverse_path.rpartition("@")
-    source = context.source.lower()
+    sender_local, _, sender_domain = reverse_path.rpartition("@")
     for value, mask in ((recipient, RECIPIENT), (reverse_path, REVERSE_PATH)):
-        if value:
-            text = text.replace(value, mask)
+        if value and value in text:
+            text = re.sub(rf"(?<![\w.+-]){re.escape(value)}(?![\w-]|\.\w)", mask, text)
     if local:
         text = text.replace(f"<{local}>", f"<{RECIPIENT}>")
+    if sender_local:
+        for opened, closed in _QUOTES:
+            quoted = f"{opened}{sender_local}{closed}"
+            text = text.replace(quoted, f"{opened}{REVERSE_PATH}{closed}")
+    source = context.source.lower()
     if ":" in source:
         text = text.replace(source, SOURCE)
+    if "::ffff:" in text:
+        text = _MAPPED.sub("", text)
     if "@" in text:
         text = _ADDRESS.sub(OTHER_ADDRESS, text)
     text = _MOMENT.sub(ID, text)
@@ -116,7 +129,7 @@ def masked(reply: Reply, context: Context) -> str:
         domain: DOMAIN,
         context.exchanger.lower(): EXCHANGER,
         context.helo.lower(): HELO,
-        source: SOURCE,
+        **dict.fromkeys(_spellings(source), SOURCE),
     }
 
     def mask_name(match: re.Match[str]) -> str:
@@ -134,6 +147,17 @@ def masked(reply: Reply, context: Context) -> str:
     text = _NAME.sub(mask_name, text)
     first, last = MAX_SHAPE
     return text if len(text) <= first + last else f"{text[:first]} {text[-last:]}"
+
+
+@lru_cache(maxsize=256)
+def _spellings(source: str) -> tuple[str, ...]:
+    """The ways in which replies write an address: as it is, in full, and as the name under which
+    the DNS has its name."""
+    try:
+        address = ip_address(source)
+    except ValueError:
+        return (source,)
+    return (source, address.exploded, address.reverse_pointer)
 
 
 def enhanced_code(reply: Reply) -> str | None:
@@ -160,8 +184,8 @@ def says_the_same(reply: Reply, recipient: str, other: Reply, other_recipient: s
     text = masked(reply, Context(recipient=recipient))
     other_text = masked(other, Context(recipient=other_recipient))
     return _steady(text) == _steady(other_text) or (
-        _steady(_without_local_part(text, recipient))
-        == _steady(_without_local_part(other_text, other_recipient))
+        _steady(without_local_part(text, recipient))
+        == _steady(without_local_part(other_text, other_recipient))
     )
 
 
@@ -169,8 +193,9 @@ def _steady(text: str) -> str:
     return _VARIES.sub("#", text)
 
 
-def _without_local_part(text: str, recipient: str) -> str:
-    local = folded(recipient).rpartition("@")[0]
-    if not local:
+def without_local_part(text: str, recipient: str) -> str:
+    """The shape `text` with the bare local part masked as well, wherever it is a word."""
+    local = folded(recipient).rpartition("@")[0].strip('"')
+    if not local or local not in text:
         return text
     return re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", RECIPIENT, text)
