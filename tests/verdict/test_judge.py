@@ -250,8 +250,8 @@ class TestOtherLabels:
 
 
 class TestVagueRefusal:
-    VAGUE = "550 <ann@example.net> rejected, session 4f3a-22"
-    ALIKE = "550 <x7q2k9@example.net> rejected, session 5b7c-23"
+    VAGUE = "550 <ann@example.net> rejected, session 4f3a2b-0c1d22"
+    ALIKE = "550 <x7q2k9@example.net> rejected, session 5b7c9e-1f2a23"
 
     def test_like_the_control(self) -> None:
         assert judged(self.VAGUE, self.ALIKE) == (Reason.REJECTS_EVERYONE, False, False)
@@ -268,8 +268,8 @@ class TestVagueRefusal:
         [
             "550 5.1.1 User unknown",
             "550 <x7q2k9@example.net> refused in other words",
-            "553 <x7q2k9@example.net> rejected, session 5b7c-23",
-            "550 5.7.1 <x7q2k9@example.net> rejected, session 5b7c-23",
+            "553 <x7q2k9@example.net> rejected, session 5b7c9e-1f2a23",
+            "550 5.7.1 <x7q2k9@example.net> rejected, session 5b7c9e-1f2a23",
         ],
     )
     def test_unlike_the_control(self, control: str) -> None:
