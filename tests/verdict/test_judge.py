@@ -264,6 +264,22 @@ class TestVagueRefusal:
         )
 
     @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("550 Mailbox unavailable", Reason.NO_SUCH_MAILBOX),
+            ("550 Recipient rejected", Reason.NO_SUCH_MAILBOX),
+            ("550 5.7.1 Recipient rejected", Reason.REJECTS_EVERYONE),
+            ("550 Rejected", Reason.REJECTS_EVERYONE),
+            ("550", Reason.REJECTS_EVERYONE),
+        ],
+    )
+    def test_like_the_control_where_only_one_is_accepted_who_is_often_exempt(
+        self, text: str, reason: Reason
+    ) -> None:
+        assert judged(text, text, exempt_accepted=True) == (reason, False, False)
+        assert judged(text, text, another_accepted=True)[0] is Reason.NO_SUCH_MAILBOX
+
+    @pytest.mark.parametrize(
         "control",
         [
             "550 5.1.1 User unknown",
@@ -384,6 +400,7 @@ circumstances = st.builds(
     best=st.booleans(),
     every_exchanger_refused_relay=st.booleans(),
     another_accepted=st.booleans(),
+    exempt_accepted=st.booleans(),
 )
 
 

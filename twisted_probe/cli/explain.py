@@ -163,6 +163,11 @@ def _account_lines(account: dict[str, Any], width: int) -> Iterator[str]:
     elif account["stage"] == "rcpt":
         wanted = "not answered yet" if account["control_wanted"] else "not asked"
         yield from _labelled("control", wanted, width)
+    witness = account["witness"]
+    if witness is not None:
+        yield from _labelled("witness", f"{witness['reply']} (to {witness['recipient']})", width)
+    if account["held_back"]:
+        yield from _labelled("held back", account["held_back"], width)
     if account["provider"] is not None:
         yield from _labelled("provider", account["provider"]["said"], width)
     verdict = f"{MARKS[account['verdict']]} {account['verdict']}, {account['reason']}"
