@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from twisted_probe.verdict.basis import control_finding_of, finding_of, judgement_of
+from twisted_probe.verdict.basis import finding_of, judgement_of
 from twisted_probe.verdict.hints import links, retry_hint
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.finding import Subject
