@@ -15,7 +15,12 @@ from attrs import evolve, frozen
 from twisted_probe.routing.controls import Controls
 from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox.answers import Answer, Then
-from twisted_probe.sandbox.habits import LimitsErrors, RefusesPipelining
+from twisted_probe.sandbox.habits import (
+    AlwaysSays,
+    LimitsErrors,
+    LimitsRecipients,
+    RefusesPipelining,
+)
 from twisted_probe.sandbox.temper import Habit, Temper, residents
 from twisted_probe.sandbox.visit import Command, Visit
 from twisted_probe.verdict.account import account_of
@@ -232,3 +237,80 @@ def test_who_is_held_back_has_an_account_of_it() -> None:
         assert account["control"]["reply"] == plain
         assert judgement_of(basis).retry
         assert not t.prober.rule_hits
+
+
+# --- Exchangers that do not come to the control -------------------------------------------------
+
+
+def one_a_session(visit: Visit, command: Command, answer: Answer) -> Answer:
+    """Ends the session at its second recipient."""
+    is_second = command.verb == "RCPT" and visit.asked >= 1
+    return Answer("421 4.7.0 One recipient a session", then=Then.CLOSE) if is_second else answer
+
+
+REFUSES_RSET = AlwaysSays("RSET", "502 5.5.1 Not implemented")
+HABITS: dict[str, tuple[Habit, ...]] = {
+    "421 to the second recipient": (one_a_session,),
+    "one a transaction, no RSET": (LimitsRecipients(1), REFUSES_RSET),
+}
+
+
+def to_the_end(t: Town, names: str, attempts: int = 4) -> list[Outcome]:
+    """The outcomes once all are final, each asked again as long as it waits."""
+    found = probed(t, names)
+    for _ in range(attempts):
+        for place, outcome in enumerate(found):
+            if not outcome.final:
+                again = t.prober.probe(outcome.address, retry=outcome.retry)
+                found[place] = t.square.wait(again)
+    return found
+
+
+@pytest.mark.parametrize("habits", HABITS.values(), ids=HABITS)
+@pytest.mark.parametrize("names", ["ann", "ann ben", "ann nobody ben"])
+def test_the_control_gets_a_session_of_its_own(habits: tuple[Habit, ...], names: str) -> None:
+    with town(A, sources=[ONE]) as t:
+        temper = Temper(mailboxes=residents("ann ben"), habits=habits)
+        record = t.square.settle("192.0.2.1", temper)
+        found = {each.address.partition("@")[0]: each for each in to_the_end(t, names)}
+        # With nobody behind her the first attempt brings the control as well.
+        assert found["ann"].attempts <= len(found)
+        for name, outcome in found.items():
+            living = Reason.NO_SUCH_MAILBOX if name == "nobody" else Reason.ACCEPTED
+            assert (outcome.reason, outcome.catch_all) == (living, False)
+        said = [argument for session in record.sessions for _, argument in session.commands]
+        controls = {each for each in said if each.startswith("TO:") and "nobody" not in each} - {
+            f"TO:<{name}@a.example>" for name in found
+        }
+        assert len(controls) == 1
+
+
+def test_where_a_session_has_one_recipient_the_control_has_the_next() -> None:
+    limits = Limits(starts_per_second=1000.0, recipients_per_session=1)
+    with town(A, sources=[ONE], limits=limits) as t:
+        record = t.square.settle("192.0.2.1", Temper(mailboxes=LIVING))
+        assert reasons(probed(t, "ann")) == (Reason.ACCEPTED,)
+        assert [session.verbs.count("RCPT") for session in record.sessions] == [1, 1]
+        assert reasons(probed(t, "nobody")) == (Reason.NO_SUCH_MAILBOX,)
+        assert len(record.sessions) == 3
+
+
+def test_one_that_takes_everybody_is_found_out_so_too() -> None:
+    with town(A, sources=[ONE]) as t:
+        t.square.settle("192.0.2.1", Temper(unknown=None, habits=(one_a_session,)))
+        assert set(reasons(to_the_end(t, "ann ben"))) == {Reason.CATCH_ALL}
+
+
+@pytest.mark.parametrize(
+    ("temper", "sessions"),
+    [
+        # The control is answered, be it undecided; nobody's outcome depends on it; it is cut too.
+        (Temper(mailboxes=LIVING, unknown="450 4.2.0 Greylisted"), 1),
+        (Temper(mailboxes=residents("", ann="550 5.1.1 Unknown"), habits=(one_a_session,)), 1),
+        (Temper(mailboxes=LIVING, habits=(TurnsOn("421 4.3.2 Bye", recipients=1),)), 2),
+    ],
+)
+def test_it_gets_one_only_where_it_is_needed_and_once(temper: Temper, sessions: int) -> None:
+    outcomes, said = asked(temper, "ann")
+    assert len(said) == sessions
+    assert Verdict.DELIVERABLE not in {outcome.verdict for outcome in outcomes}

@@ -290,7 +290,7 @@ class Attempt:
                 noted = self._evidence.note(report, exchanger, self._tools.now())
                 # The others are recipients of whoever shared the session.
                 elsewhere += [each for each in noted if each in left]
-                left = list(report.unanswered)
+                left = self._evidence.still_to_ask(report, exchanger)
                 self._open = {*elsewhere, *left}
                 manner = report.manner
                 gives_up_tls = before.starttls > manner.starttls

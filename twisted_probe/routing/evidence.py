@@ -117,6 +117,7 @@ class Evidence:
     bases: dict[tuple[str, str], Basis] = field(factory=dict)
     before: int | None = None
     hits: Counter[str] = field(factory=Counter)
+    _is_control_over: bool = False  # answered, or asked in a session of its own
     _read: tuple[Reply, Finding] | None = None
     _hearing: Hearing | None = None
 
@@ -156,6 +157,7 @@ class Evidence:
             if finding.label is Label.BLOCKLISTED:
                 blocked = reply
             if recipient.local == self.control:
+                self._is_control_over = True
                 if change is not _FLIPPED:
                     self._note_control(reply, finding, exchanger, now)
                 continue
@@ -192,6 +194,30 @@ class Evidence:
             self.is_blocked = True
             self.blocked_by = blocked
         return elsewhere
+
+    def still_to_ask(self, report: SessionReport, exchanger: Exchanger) -> list[Address]:
+        """Whom to ask in another session with an exchanger, after this one.
+
+        The control is among them where answers depend on it and each session ended before it,
+        once an attempt: behind all others, or before them where the exchanger has cut the session
+        without having refused anybody, as it will do again (421 to each second recipient).
+        """
+        left = [each for each in report.unanswered if self._is_real(each)]
+        is_cut = report.refusal is not None or report.failure is not None
+        if not self._owes_control(exchanger) or (left and (report.errors or not is_cut)):
+            return left
+        self._is_control_over = True
+        domain = next(iter(self.answers)).domain
+        assert self.control is not None
+        return [Address(self.control, domain, f"{self.control}@{domain}"), *left]
+
+    def _owes_control(self, exchanger: Exchanger) -> bool:
+        is_wanted = self.known is not None and exchanger.best and not self._is_control_over
+        return (
+            is_wanted
+            and self.control_reply(exchanger) is None
+            and any(_hangs_on_control(answer) for answer in self.answers.values())
+        )
 
     def _note_acceptance(self, exchanger: Exchanger, now: float) -> None:
         if exchanger.best:
@@ -565,6 +591,11 @@ class Evidence:
             evidence=None if before is None else before.evidence,
             hearing=self._heard(request.address, said.basis, attempts),
         )
+
+
+def _hangs_on_control(answer: Answer) -> bool:
+    is_vague_no = answer.reply.code_class == 5 and not answer.finding.explicit
+    return answer.exchanger.best and (is_acceptance(answer.reply) or is_vague_no)
 
 
 def _is_positive(recipient: Address, reply: Reply) -> bool:
