@@ -195,29 +195,18 @@ class Evidence:
             self.blocked_by = blocked
         return elsewhere
 
-    def still_to_ask(self, report: SessionReport, exchanger: Exchanger) -> list[Address]:
-        """Whom to ask in another session with an exchanger, after this one.
-
-        The control is among them where answers depend on it and each session ended before it,
-        once an attempt: behind all others, or before them where the exchanger has cut the session
-        without having refused anybody, as it will do again (421 to each second recipient).
-        """
-        left = [each for each in report.unanswered if self._is_real(each)]
-        is_cut = report.refusal is not None or report.failure is not None
-        if not self._owes_control(exchanger) or (left and (report.errors or not is_cut)):
-            return left
+    def control_alone(self, exchanger: Exchanger) -> list[Address]:
+        """The control, where it should get a session of its own: answers depend on it, and each
+        session has ended before it. Once an attempt."""
+        known = self.known
+        is_due = exchanger.best and not self._is_control_over
+        if known is None or not is_due or self.control_reply(exchanger) is not None:
+            return []
+        if not any(map(_hangs_on_control, self.answers.values())):
+            return []
         self._is_control_over = True
         domain = next(iter(self.answers)).domain
-        assert self.control is not None
-        return [Address(self.control, domain, f"{self.control}@{domain}"), *left]
-
-    def _owes_control(self, exchanger: Exchanger) -> bool:
-        is_wanted = self.known is not None and exchanger.best and not self._is_control_over
-        return (
-            is_wanted
-            and self.control_reply(exchanger) is None
-            and any(_hangs_on_control(answer) for answer in self.answers.values())
-        )
+        return [Address(known.control, domain, f"{known.control}@{domain}")]
 
     def _note_acceptance(self, exchanger: Exchanger, now: float) -> None:
         if exchanger.best:
