@@ -74,6 +74,14 @@ who was accepted before may be asked once more for that (docs/evidence.rst). Not
 accepted in an earlier session counts, for the source may have been shut out since; so a missing
 mailbox that is refused vaguely where nobody else is accepted stays ``unknown``, and a living one is
 not called dead.
+
+Postmaster and abuse are accepted by many exchangers that refuse everybody else who comes from a
+source. Alone they suffice where the refusal's words name a mailbox ("mailbox unavailable",
+"recipient not accepted"); not where the words would fit a block as well ("rejected", "denied",
+a bare 550, any 5.7.x).
+
+The same words means: all of them, and the same numbers. ``(E17)`` and ``(E42)`` are two reasons;
+only what is long and mixed enough for a queue id may differ.
 """
 
 
@@ -96,6 +104,7 @@ class Example:
     backup: bool = False
     everyone: bool = False
     accepted: bool = False
+    exempt: bool = False
 
     @property
     def judgement(self) -> Judgement:
@@ -110,6 +119,7 @@ class Example:
                 best=not self.backup,
                 every_exchanger_refused_relay=self.everyone,
                 another_accepted=self.accepted,
+                exempt_accepted=self.exempt,
                 recipient=RECIPIENT,
                 control_recipient=CONTROL,
             ),
@@ -128,6 +138,8 @@ class Example:
             words += f", while a random recipient gets {said}"
         if self.accepted:
             words += " and another recipient is accepted behind it in the same session"
+        if self.exempt:
+            words += " and only postmaster is accepted behind it in the same session"
         return f"{words}. Asked again later." if self.judgement.retry else f"{words}."
 
 

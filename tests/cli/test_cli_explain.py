@@ -16,6 +16,9 @@ from twisted_probe.daemon.lock import Lock
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.street import House
 from twisted_probe.sandbox.temper import residents
+from twisted_probe.verdict.account import account_of
+from twisted_probe.vocabulary.hearing import Basis
+from twisted_probe.vocabulary.reply import Reply, Stage
 
 LINES = ["ann@quick.example", "nobody@quick.example", "no address", "ann@vague.example"]
 RULES = """
@@ -228,13 +231,14 @@ def test_sessions_that_brought_nothing_and_lines_that_were_not_kept() -> None:
         "final": False,
         "text": "no reply in time",
         "source": None,
+        "attempts": 3,
     }
-    attempt = {"sessions": [session, session], "account": None}
+    attempt = {"number": 1, "sessions": [session, session], "account": None}
     assert list(lines_of(answer_with(outcome=outcome, attempts=[attempt])))[1:] == [
         "  outcome      ? unknown, timeout, not final",
         "  text         no reply in time",
         "",
-        "Attempt 1 of 1: 2027-01-15T08:00:00.000Z, mx.a.example [192.0.2.1]",
+        "Attempt 1 of 3: 2027-01-15T08:00:00.000Z, mx.a.example [192.0.2.1]",
         "  S: 220 mx.a.example",
         "  … 7 lines were not kept",
         "",
@@ -243,4 +247,32 @@ def test_sessions_that_brought_nothing_and_lines_that_were_not_kept() -> None:
         "  … 7 lines were not kept",
         "",
         "  no reply in this attempt was about it",
+        "",
+        "No session since: the evidence is that of attempt 1, the last that had one",
     ]
+
+
+def test_a_reply_that_is_not_believed() -> None:
+    no = Reply(550, (b"5.1.1 User unknown",), stage=Stage.RCPT)
+    basis = Basis(
+        reply=no,
+        recipient="ann@a.example",
+        control=no,
+        control_recipient="x7@a.example",
+        witness="ben@a.example",
+        witness_reply=no,
+        held_back="the exchanger refused whom it had accepted",
+    )
+    attempt = {"number": 1, "sessions": [], "account": account_of(basis)}
+    outcome = {"verdict": "unknown", "reason": "policy", "final": False, "text": ""}
+    told = answer_with(outcome={**outcome, "source": None, "attempts": 1}, attempts=[attempt])
+    lines = "\n".join(lines_of(told))
+    for words in (
+        "  rule         no-such-mailbox, by",
+        "  control      550 5.1.1 User unknown (no_such_mailbox, to x7@a.example)",
+        "  witness      550 5.1.1 User unknown (to ben@a.example)",
+        "  held back    the exchanger refused whom it had accepted",
+        "  judged       ? unknown, policy",
+        "  to change it - another session, in which the exchanger is of one mind",
+    ):
+        assert words in lines

@@ -42,7 +42,10 @@ bases = st.builds(
     control_wanted=st.booleans(),
     every_exchanger_refused_relay=st.booleans(),
     another_accepted=st.booleans(),
+    exempt_accepted=st.booleans(),
     witness=texts,
+    witness_reply=st.none() | replies,
+    held_back=texts,
     dialogue=st.none() | st.integers(0, 9),
     rule=texts,
 )
@@ -64,11 +67,15 @@ dialogues = st.builds(
     st.lists(dialogues, max_size=3),
     st.dictionaries(st.tuples(texts, texts), bases, max_size=4),
     st.none() | st.integers(1),
+    st.none() | st.integers(1),
 )
-def test_round_trip(spoken: list[Dialogue], said: dict[Any, Basis], before: int | None) -> None:
-    hearing = Hearing(dialogues=spoken, bases=said, before=before)
+def test_round_trip(
+    spoken: list[Dialogue], said: dict[Any, Basis], before: int | None, attempt: int | None
+) -> None:
+    hearing = Hearing(dialogues=spoken, bases=said, before=before, attempt=attempt)
     found = unpacked(packed(hearing))
-    assert (list(found.dialogues), found.bases, found.before) == (spoken, said, before)
+    assert (list(found.dialogues), found.bases) == (spoken, said)
+    assert (found.before, found.attempt) == (before, attempt)
 
 
 def noise(lines: int, length: int) -> Dialogue:
@@ -108,6 +115,19 @@ def test_what_vouched_by_an_older_rule_is_not_believed() -> None:
     assert older != plain
     (found,) = unpacked(zlib.compress(older)).bases.values()
     assert found == evolve(basis, another_accepted=False)
+
+
+def test_postmaster_who_vouched_by_an_older_rule_is_one_who_is_exempt() -> None:
+    basis = Basis(
+        reply=Reply(550, (b"Rejected",)), another_accepted=True, witness="postmaster@a.example"
+    )
+    said = {
+        ("a.example", "ann"): basis,
+        ("a.example", "ben"): evolve(basis, witness="ann@a.example"),
+    }
+    ann, ben = unpacked(packed(Hearing(dialogues=(), bases=said))).bases.values()
+    assert ann == evolve(basis, another_accepted=False, exempt_accepted=True)
+    assert ben.another_accepted
 
 
 # --- In the ledger ---------------------------------------------------------------------------

@@ -42,7 +42,9 @@ def reply_to(name: str) -> Reply:
     return Reply(int(code), (words.encode(),), stage=Stage.RCPT)
 
 
-def hearing_of(tasks: list[Task], before: int | None = None, **more: Any) -> Hearing:
+def hearing_of(
+    tasks: list[Task], before: int | None = None, attempt: int | None = None, **more: Any
+) -> Hearing:
     lines = ["S: 220 mx.a.example", "C: EHLO probe.example.org", "S: 250 mx.a.example"]
     for task in tasks:
         lines += [f"C: RCPT TO:<{task.address}>", f"S: {SAID[task.address.local]}"]
@@ -68,6 +70,7 @@ def hearing_of(tasks: list[Task], before: int | None = None, **more: Any) -> Hea
             for task in tasks
         },
         before=before,
+        attempt=attempt,
     )
 
 
@@ -248,6 +251,40 @@ def test_many_lines_let_others_have_their_turn(
     reclassification = Reclassification(daemon.ledger, the_job(daemon), own_rules())
     assert len(list(reclassification.apply(daemon.spool, JobOptions(flags=False)))) == 2
     assert changes(daemon, own_rules()) == []
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_what_was_said_in_an_earlier_attempt_is_the_evidence(
+    daemon: Daemon, is_silent: bool
+) -> None:
+    """The last attempt had no session, or one in which nobody spoke of it."""
+    daemon.drop("list.txt", "carl@a.example\n")
+    daemon.tick(2)
+    (carl,) = daemon.take()
+    later = daemon.outcome(
+        carl,
+        Reason.POLICY,
+        final=False,
+        attempts=1,
+        next_attempt_at=daemon.now + 300,
+        retry=Retry("192.0.2.9", "probe.example.org", "", None, 1, daemon.now),
+        hearing=hearing_of([carl], attempt=1),
+    )
+    result_of(daemon.work.retry_at([(carl, later)]))
+    daemon.clock.advance(400)
+    (again,) = daemon.take()
+    assert again.retry is not None
+    number = again.retry.evidence
+    silent = Hearing(dialogues=hearing_of([carl]).dialogues, bases={}, before=number, attempt=2)
+    more = {"hearing": silent} if is_silent else {"evidence": number}
+    daemon.answer(again, reason=Reason.TIMEOUT, attempts=2, **more)
+    told = explained(daemon.ledger, "carl@a.example")
+    assert [each["number"] for each in told["attempts"]] == ([1, 2] if is_silent else [1])
+    reclassification = Reclassification(daemon.ledger, the_job(daemon), own_rules("temporary"))
+    assert list(reclassification.changes()) == []
+    assert (reclassification.found.judged, reclassification.found.without) == (1, 0)
+    (change,) = changes(daemon, own_rules())
+    assert (change.before.reason, change.after.reason) == (Reason.TIMEOUT, Reason.NO_SUCH_MAILBOX)
 
 
 # --- Explain ------------------------------------------------------------------------------------

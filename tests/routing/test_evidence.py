@@ -31,6 +31,7 @@ from .town_square import ONE, REVERSE_PATH
 
 NOW = 1_800_000_000.0
 ANN, BEN, CARL = (parse_address(f"{name}@a.example") for name in ("ann", "ben", "carl"))
+POSTMASTER = parse_address("postmaster@a.example")
 CONTROL = parse_address("k7qzxv2m9w4d8j3fsp@a.example")
 BEST = Exchanger("mx1.a.example", "192.0.2.1", 10)
 OTHER_BEST = Exchanger("mx0.a.example", "192.0.2.10", 10)
@@ -39,6 +40,7 @@ BACKUP = Exchanger("mx2.a.example", "192.0.2.2", 20, best=False)
 YES = "250 2.1.5 Ok"
 NO = "550 5.1.1 User unknown"
 VAGUE = "550 Rejected"
+OF_A_BOX = "550 Mailbox unavailable"
 UNSEEN = "252 2.1.5 cannot verify"
 RELAY = "554 5.7.1 Relay access denied"
 BLOCKED = "554 5.7.1 Client host [198.51.100.1] blocked using zen.spamhaus.org"
@@ -242,15 +244,15 @@ def test_a_later_acceptance_is_as_good_as_a_witness() -> None:
 
 def test_nobody_was_accepted_postmaster_is_asked() -> None:
     """RFC 5321 section 4.5.1."""
-    answers = {BEN: VAGUE, CONTROL: VAGUE}
+    answers = {BEN: OF_A_BOX, CONTROL: OF_A_BOX}
     assert witnesses(evidence(), answers) == ["postmaster@a.example"]
     assert witnesses(evidence(good=(CARL,)), answers) == ["carl@a.example"]
     assert witnesses(evidence(good=(parse_address("x@b.example"),)), answers) == [
         "postmaster@a.example"
     ]
     assert witnesses(evidence(), answers, BACKUP) == []
-    asked = parse_address("postmaster@a.example")
-    assert witnesses(evidence(), {asked: VAGUE, **answers}) == []
+    asked = POSTMASTER
+    assert witnesses(evidence(), {asked: OF_A_BOX, **answers}) == []
     for said, reason in (
         (YES, Reason.NO_SUCH_MAILBOX),
         ("251 2.1.5 will forward", Reason.NO_SUCH_MAILBOX),
@@ -262,11 +264,88 @@ def test_nobody_was_accepted_postmaster_is_asked() -> None:
         assert outcome(found, address=BEN).reason is reason
 
 
+@pytest.mark.parametrize("local", ["postmaster", "Postmaster", "abuse"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (OF_A_BOX, Reason.NO_SUCH_MAILBOX),
+        ("550 Requested action not taken: mailbox unavailable", Reason.NO_SUCH_MAILBOX),
+        ("550 5.0.0 Recipient not accepted", Reason.NO_SUCH_MAILBOX),
+        (VAGUE, Reason.REJECTS_EVERYONE),
+        ("554 Denied", Reason.REJECTS_EVERYONE),
+        ("550 Refused", Reason.REJECTS_EVERYONE),
+        ("550", Reason.REJECTS_EVERYONE),
+        ("550 5.7.1 Recipient rejected", Reason.REJECTS_EVERYONE),
+        ("550 5.7.1 Rejected", Reason.POLICY),
+        ("550 Access denied", Reason.POLICY),
+    ],
+)
+def test_who_is_often_exempt_explains_only_words_about_a_mailbox(
+    local: str, text: str, reason: Reason
+) -> None:
+    """A block may say the rest as well, and take mail for postmaster all the same."""
+    found = evidence()
+    exempt = parse_address(f"{local}@a.example")
+    found.note(report({BEN: text, exempt: YES, CONTROL: text}), BEST, NOW)
+    assert outcome(found, address=BEN).reason is reason
+    # Anybody else explains both.
+    if reason is not Reason.POLICY:
+        found.note(report({BEN: text, exempt: YES, ANN: YES, CONTROL: text}), BEST, NOW)
+        assert outcome(found, address=BEN).reason is Reason.NO_SUCH_MAILBOX
+
+
+def test_who_is_often_exempt_is_a_witness_only_where_nobody_better_is_there() -> None:
+    assert witnesses(evidence(), {BEN: VAGUE, CONTROL: VAGUE}) == []
+    both = {ANN: YES, POSTMASTER: YES, BEN: VAGUE, CONTROL: VAGUE}
+    assert witnesses(evidence(), both) == ["ann@a.example"]
+    only = {POSTMASTER: YES, BEN: OF_A_BOX, CONTROL: OF_A_BOX}
+    assert witnesses(evidence(), only) == ["postmaster@a.example"]
+    assert witnesses(evidence(good=(CARL,)), only) == ["carl@a.example"]
+    last = {BEN: OF_A_BOX, POSTMASTER: YES, CONTROL: OF_A_BOX}
+    assert witnesses(evidence(), last) == []
+    assert witnesses(evidence(good=(CARL,)), last) == ["carl@a.example"]
+    # Whoever is wary is content with anybody who can show a change of mind.
+    explicit = {POSTMASTER: YES, BEN: NO, CONTROL: NO}
+    assert witnesses(evidence(is_wary=True), explicit) == ["postmaster@a.example"]
+
+
+def test_who_is_known_to_be_there_and_refused_shows_that_all_are() -> None:
+    answers = {BEN: OF_A_BOX, CARL: OF_A_BOX, CONTROL: OF_A_BOX}
+    for more in ({}, {POSTMASTER: YES}, {ANN: YES}):
+        found = evidence(good=(CARL,))
+        assert witnesses(found, answers | more) == []
+        found.note(report(answers | more), BEST, NOW)
+        for address in (BEN, CARL):
+            assert outcome(found, address=address).reason is Reason.REJECTS_EVERYONE
+    # As a witness, too; and one who is refused in plain words has only left.
+    found = evidence(good=(CARL,))
+    del answers[CARL]
+    found.note(heard(answers, {CARL: OF_A_BOX}), BEST, NOW)
+    assert outcome(found, address=BEN).reason is Reason.REJECTS_EVERYONE
+    gone = evidence(good=(CARL,))
+    assert witnesses(gone, {**answers, CARL: NO}) == ["postmaster@a.example"]
+
+
+def test_a_control_that_is_refused_in_vaguer_words_than_before_is_not_compared_with() -> None:
+    """With a second control: the exchanger may have begun to refuse everybody."""
+    found = evidence(is_wary=True)
+    found.known = Known(CONTROL.local, control_reply=reply(NO), control_at=NOW)
+    answers = {ANN: VAGUE, BEN: VAGUE, CONTROL: VAGUE, CARL: YES}
+    found.note(report(answers), BEST, NOW)
+    assert found.control_reply(BEST) == reply(NO)
+    for address in (ANN, BEN):
+        assert outcome(found, address=address).reason is Reason.POLICY
+    # Plainer words take the place of vague ones.
+    found.known = Known(CONTROL.local, control_reply=reply(VAGUE), control_at=NOW)
+    found.note(report({CARL: YES, CONTROL: NO}), BEST, NOW)
+    assert found.control_reply(BEST) == reply(NO)
+
+
 def test_what_was_accepted_a_moment_ago_vouches_for_nobody() -> None:
     """Row 100: the source may have been shut out since."""
     lately = evidence()
     lately.known = Known(CONTROL.local, accepted_at=NOW)
-    answers = {ANN: VAGUE, BEN: VAGUE, CONTROL: VAGUE}
+    answers = {ANN: OF_A_BOX, BEN: OF_A_BOX, CONTROL: OF_A_BOX}
     assert witnesses(lately, answers) == ["postmaster@a.example"]
     lately.note(report(answers), BEST, NOW)
     for address in (ANN, BEN):
@@ -281,12 +360,12 @@ def test_an_earlier_session_of_the_attempt_vouches_for_nobody() -> None:
 
 
 def test_a_252_vouches_for_nobody() -> None:
-    found, answers = evidence(), {BEN: VAGUE, ANN: UNSEEN, CONTROL: VAGUE}
+    found, answers = evidence(), {BEN: OF_A_BOX, ANN: UNSEEN, CONTROL: OF_A_BOX}
     assert witnesses(found, answers) == ["postmaster@a.example"]
     found.note(report(answers), BEST, NOW)
     assert outcome(found, address=BEN).reason is Reason.REJECTS_EVERYONE
     # Nor does it when it comes first: the next session asks somebody else.
-    assert witnesses(found, {CARL: VAGUE}) == ["postmaster@a.example"]
+    assert witnesses(found, {CARL: OF_A_BOX}) == ["postmaster@a.example"]
     # Whoever took a 252 before a refusal can still show a change of mind.
     wary = evidence(is_wary=True)
     assert witnesses(wary, {ANN: UNSEEN, BEN: NO, CONTROL: NO}) == ["ann@a.example"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from twisted_probe.routing.controls import Controls
 from twisted_probe.routing.scribe import MAX_CHARACTERS, MAX_LINE, MAX_LINES, Scribe
 from twisted_probe.sandbox import tempers
@@ -14,7 +16,7 @@ from twisted_probe.vocabulary.address import parse_address
 from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 
-from .town_square import Town, town
+from .town_square import REFUSED, Town, town
 
 A = {"a.example": ["MX 10 mx.a.example"], "mx.a.example": ["A 192.0.2.1"]}
 HERE = residents("ann ben")
@@ -160,3 +162,22 @@ def town_sources() -> list[Any]:
     from .town_square import ONE
 
     return [ONE]
+
+
+def test_the_last_evidence_stays_where_a_later_attempt_has_no_session() -> None:
+    with town(A, evidence=True) as t:
+        t.square.settle("192.0.2.1", tempers.greylisting(HERE))
+        (first,) = asked(t, "ann")
+        assert first.retry is not None
+        assert first.hearing is not None
+        assert first.hearing.attempt == 1
+        t.square.houses["192.0.2.1"] = REFUSED
+        kept = evolve(first.retry, evidence=7)
+        later = t.square.wait(t.prober.probe("ann@a.example", retry=kept))
+        assert (later.hearing, later.evidence, later.attempts) == (None, 7, 2)
+        assert later.retry is not None
+        assert later.retry.evidence == 7
+        t.square.settle("192.0.2.1", tempers.postfix(HERE))
+        last = t.square.wait(t.prober.probe("ann@a.example", retry=later.retry))
+        assert last.hearing is not None
+        assert (last.hearing.attempt, last.hearing.before) == (3, 7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, globalLogPublisher
 
@@ -195,7 +196,7 @@ VAGUE = Temper(mailboxes=ANN, unknown="550 Rejected")
 
 def test_the_postmaster_vouches_where_all_are_dead() -> None:
     with town(A) as t:
-        record = t.square.settle("192.0.2.1", VAGUE)
+        record = t.square.settle("192.0.2.1", evolve(VAGUE, unknown="550 Mailbox unavailable"))
         outcomes = t.square.wait(t.prober.probe_many(["x@a.example", "y@a.example"]))
         assert {each.reason for each in outcomes} == {Reason.NO_SUCH_MAILBOX}
         assert [each.argument for _, each in record.asked("RCPT")][-1:] == [

@@ -566,7 +566,16 @@ def test_a_vague_refusal_of_everybody() -> None:
         t.square.settle("192.0.2.1", tempers.vague())
         outcome = t.square.wait(t.prober.probe("nobody@a.example"))
         assert (outcome.reason, outcome.final) == (Reason.REJECTS_EVERYONE, True)
-        t.square.settle("192.0.2.1", evolve(tempers.vague(), mailboxes=ANN))
+        t.square.settle("192.0.2.1", evolve(tempers.vague(), mailboxes=residents("postmaster")))
+        outcome = t.square.wait(t.prober.probe("nobody@a.example"))
+        assert outcome.reason is Reason.REJECTS_EVERYONE
+
+
+def test_postmaster_explains_a_vague_refusal_that_names_a_mailbox() -> None:
+    """Row 100."""
+    with town(A, sources=[ONE]) as t:
+        words = "550 Requested action not taken: mailbox unavailable"
+        t.square.settle("192.0.2.1", Temper(mailboxes=residents("postmaster"), unknown=words))
         outcome = t.square.wait(t.prober.probe("nobody@a.example"))
         assert outcome.reason is Reason.NO_SUCH_MAILBOX
 

@@ -74,6 +74,14 @@ def test_the_same_without_pipelining() -> None:
     assert codes(talk.says_goodbye()) == {"ann": 250, "bob": 550, "x7k2m9": 550}
 
 
+def test_a_control_among_the_recipients_is_asked_once() -> None:
+    """Where earlier sessions ended before it."""
+    talk = Talk("PIPELINING", CONTROL, control=CONTROL)
+    talk.client(MAIL, TO_CONTROL)
+    talk.server(OK, NO)
+    assert codes(talk.says_goodbye()) == {"x7k2m9": 550}
+
+
 def test_without_a_control() -> None:
     talk = Talk("PIPELINING", ANN)
     talk.client(MAIL, to("ann"))

@@ -17,6 +17,7 @@ from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.reply import Reply, Stage
 
 YES, NO, VAGUE = "250 2.1.5 Ok", "550 5.1.1 User unknown", "550 Rejected"
+OF_A_BOX = "550 Mailbox unavailable"
 GREY = "450 4.2.0 Greylisted, try again in 300 seconds"
 
 
@@ -52,7 +53,12 @@ def basis(text: str, control: str | None = None, **more: Any) -> Basis:
         (basis(VAGUE, control_wanted=False), Reason.POLICY, "control = true"),
         (basis(VAGUE, YES), Reason.POLICY, "a random recipient is accepted, and this one is not"),
         (basis(VAGUE, NO), Reason.POLICY, "refused in other words"),
-        (basis(VAGUE, VAGUE), Reason.REJECTS_EVERYONE, "known_good"),
+        (basis(VAGUE, "550 Refused"), Reason.POLICY, "refused in other words"),
+        (basis(VAGUE, VAGUE), Reason.REJECTS_EVERYONE, "one of known_good; then"),
+        (basis(VAGUE, VAGUE), Reason.REJECTS_EVERYONE, "postmaster is not enough"),
+        (basis(OF_A_BOX, OF_A_BOX), Reason.REJECTS_EVERYONE, "one of known_good, or postmaster;"),
+        (basis(OF_A_BOX, OF_A_BOX, exempt_accepted=True), Reason.NO_SUCH_MAILBOX, "nobody acc"),
+        (basis(NO, NO, held_back="flipped"), Reason.POLICY, "another session"),
         (
             basis(VAGUE, VAGUE, another_accepted=True),
             Reason.NO_SUCH_MAILBOX,
@@ -101,6 +107,14 @@ def test_an_account_is_plain_data() -> None:
         "label": "unknown",
     }
     assert account["provider"] is account["limit"] is None
+
+
+def test_an_account_of_a_reply_that_is_not_believed() -> None:
+    witness = {"witness": "ben@a.example", "witness_reply": reply(NO)}
+    account = account_of(basis(NO, NO, held_back="flipped", **witness))
+    assert (account["reason"], account["held_back"]) == ("policy", "flipped")
+    assert account["witness"] == {"recipient": "ben@a.example", "reply": NO}
+    assert (account["rule"]["name"], account["control"]["reply"]) == ("no-such-mailbox", NO)
 
 
 def test_an_account_names_provider_and_limit() -> None:

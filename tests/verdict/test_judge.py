@@ -250,8 +250,8 @@ class TestOtherLabels:
 
 
 class TestVagueRefusal:
-    VAGUE = "550 <ann@example.net> rejected, session 4f3a-22"
-    ALIKE = "550 <x7q2k9@example.net> rejected, session 5b7c-23"
+    VAGUE = "550 <ann@example.net> rejected, session 4f3a2b-0c1d22"
+    ALIKE = "550 <x7q2k9@example.net> rejected, session 5b7c9e-1f2a23"
 
     def test_like_the_control(self) -> None:
         assert judged(self.VAGUE, self.ALIKE) == (Reason.REJECTS_EVERYONE, False, False)
@@ -264,12 +264,28 @@ class TestVagueRefusal:
         )
 
     @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("550 Mailbox unavailable", Reason.NO_SUCH_MAILBOX),
+            ("550 Recipient rejected", Reason.NO_SUCH_MAILBOX),
+            ("550 5.7.1 Recipient rejected", Reason.REJECTS_EVERYONE),
+            ("550 Rejected", Reason.REJECTS_EVERYONE),
+            ("550", Reason.REJECTS_EVERYONE),
+        ],
+    )
+    def test_like_the_control_where_only_one_is_accepted_who_is_often_exempt(
+        self, text: str, reason: Reason
+    ) -> None:
+        assert judged(text, text, exempt_accepted=True) == (reason, False, False)
+        assert judged(text, text, another_accepted=True)[0] is Reason.NO_SUCH_MAILBOX
+
+    @pytest.mark.parametrize(
         "control",
         [
             "550 5.1.1 User unknown",
             "550 <x7q2k9@example.net> refused in other words",
-            "553 <x7q2k9@example.net> rejected, session 5b7c-23",
-            "550 5.7.1 <x7q2k9@example.net> rejected, session 5b7c-23",
+            "553 <x7q2k9@example.net> rejected, session 5b7c9e-1f2a23",
+            "550 5.7.1 <x7q2k9@example.net> rejected, session 5b7c9e-1f2a23",
         ],
     )
     def test_unlike_the_control(self, control: str) -> None:
@@ -384,6 +400,7 @@ circumstances = st.builds(
     best=st.booleans(),
     every_exchanger_refused_relay=st.booleans(),
     another_accepted=st.booleans(),
+    exempt_accepted=st.booleans(),
 )
 
 

@@ -162,18 +162,35 @@ def same(text: str, other: str, local: str = "ann", other_local: str = "x7q2k9")
         ("no", "no"),
         ("<ann@a.example> no", "<x7q2k9@a.example> no"),
         ("ann no", "x7q2k9 no"),
-        ("no 4A3F-11", "no 5B22"),
-        ("no deadbeef", "no feedbeef"),
+        ("no 4Bk1x9Zq2t", "no 5Ck2y8Zp3w"),
         ("no 1rAbCd-0001xY-2Z", "no 1rAbCe-0002aB-3C"),
+        ("no 17000000011", "no 17000000012"),
+        ("no (E17)", "no (E17)"),
+        ("no, 2026-11-22 22:08:22", "no, 2026-11-22 22:08:25"),
+        ("mta7.x.example no", "mta8.x.example no"),
     ],
 )
 def test_alike_but_for_recipient_and_ids(text: str, other: str) -> None:
     assert same(text, other)
 
 
+def test_a_bare_local_part_that_looks_like_an_id_is_a_recipient_all_the_same() -> None:
+    assert same("no ann", "no k7qzxv2m9w4d8j3fsp", other_local="k7qzxv2m9w4d8j3fsp")
+
+
 @pytest.mark.parametrize(
     ("text", "other"),
-    [("no", "never"), ("5.7.1 no", "no"), ("5.7.1 no", "5.0.0 no"), ("no (#5.1.0)", "no (#5.7.1)")],
+    [
+        *(("no", "never"), ("5.7.1 no", "no"), ("5.7.1 no", "5.0.0 no")),
+        ("no (#5.1.0)", "no (#5.7.1)"),
+        # Another number is another reason.
+        *(("no (E17)", "no (E42)"), ("no (#101)", "no (#102)"), ("no R1", "no R2")),
+        *(("no [E-7001]", "no [E-1203]"), ("no, code=12", "no, code=15")),
+        ("no, see https://help.example.net/e101", "no, see https://help.example.net/e102"),
+        *(("no (reason-code-17)", "no (reason-code-42)"), ("no E-7001-22-A1", "no E-7002-22-A1")),
+        *(("no #100101", "no #100102"), ("no (4A3F-11)", "no (5B22)"), ("no 4.2", "no 4.3")),
+        *(("no (deadbeefca)", "no (fadedacade)"), ("no (E17)", "no")),
+    ],
 )
 def test_not_alike(text: str, other: str) -> None:
     assert not same(text, other)

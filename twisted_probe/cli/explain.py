@@ -123,13 +123,19 @@ def lines_of(answer: dict[str, Any], width: int = WIDTH) -> Iterator[str]:
         yield from _labelled("asked from", f"{outcome['source']} ({outcome['helo']})", width)
     if not answer["attempts"]:
         yield from _labelled("evidence", "none was kept (no session, or evidence = false)", width)
-    for number, attempt in enumerate(answer["attempts"], 1):
+    newest = 0
+    for attempt in answer["attempts"]:
+        newest = attempt["number"]
         yield ""
-        yield from _attempt_lines(attempt, number, len(answer["attempts"]), width)
+        yield from _attempt_lines(attempt, max(newest, outcome["attempts"]), width)
+    if 0 < newest < outcome["attempts"]:
+        yield ""
+        words = f"No session since: the evidence is that of attempt {newest}, the last that had one"
+        yield from _wrapped(words, width)
 
 
-def _attempt_lines(attempt: dict[str, Any], number: int, of: int, width: int) -> Iterator[str]:
-    title = f"Attempt {number} of {of}: "
+def _attempt_lines(attempt: dict[str, Any], of: int, width: int) -> Iterator[str]:
+    title = f"Attempt {attempt['number']} of {of}: "
     for session in attempt["sessions"]:
         who = f"{session['exchanger']} [{session['exchanger_address']}]"
         yield from _wrapped(f"{title}{session['begun_at']}, {who}", width)
@@ -163,6 +169,11 @@ def _account_lines(account: dict[str, Any], width: int) -> Iterator[str]:
     elif account["stage"] == "rcpt":
         wanted = "not answered yet" if account["control_wanted"] else "not asked"
         yield from _labelled("control", wanted, width)
+    witness = account["witness"]
+    if witness is not None:
+        yield from _labelled("witness", f"{witness['reply']} (to {witness['recipient']})", width)
+    if account["held_back"]:
+        yield from _labelled("held back", account["held_back"], width)
     if account["provider"] is not None:
         yield from _labelled("provider", account["provider"]["said"], width)
     verdict = f"{MARKS[account['verdict']]} {account['verdict']}, {account['reason']}"

@@ -545,7 +545,7 @@ SETTINGS: tuple[Setting, ...] = (
         default=(),
         unit="e-mail addresses",
         reason="where there is none, postmaster is asked, which every domain should have (RFC 5321 "
-        "section 4.5.1)",
+        "section 4.5.1), but only about words that name a mailbox: many exempt it from blocks",
     ),
     Setting(
         table="cache",

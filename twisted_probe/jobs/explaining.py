@@ -82,8 +82,9 @@ def _told(
         number = outcome.evidence
         if number is None and outcome.retry is not None:
             number = outcome.retry.evidence
-        attempts = [_attempt(hearing, address, rules) for hearing in _hearings(ledger, number)][
-            ::-1
+        hearings = list(_hearings(ledger, number))[::-1]
+        attempts = [
+            _attempt(hearing, place, address, rules) for place, hearing in enumerate(hearings, 1)
         ]
     return {
         "address": outcome.address if outcome is not None else str(address),
@@ -96,7 +97,7 @@ def _told(
 
 
 def _hearings(ledger: Ledger, number: int | None) -> Iterator[Hearing]:
-    """This one and those of the attempts before it, the newest first."""
+    """This one and those of the attempts before it that have one, the newest first."""
     for _ in range(MAX_ATTEMPTS):
         hearing = None if number is None else ledger.hearing(number)
         if hearing is None:
@@ -105,7 +106,7 @@ def _hearings(ledger: Ledger, number: int | None) -> Iterator[Hearing]:
         number = hearing.before
 
 
-def _attempt(hearing: Hearing, address: Address, rules: Rules | None) -> dict[str, Any]:
+def _attempt(hearing: Hearing, place: int, address: Address, rules: Rules | None) -> dict[str, Any]:
     basis = hearing.bases.get(address.key)
     own = address.forward_path.decode()
     shown = [own] if basis is None else [own, basis.control_recipient, basis.witness]
@@ -113,6 +114,7 @@ def _attempt(hearing: Hearing, address: Address, rules: Rules | None) -> dict[st
     if basis is not None and basis.dialogue is not None:
         dialogues = dialogues[basis.dialogue : basis.dialogue + 1]
     return {
+        "number": place if hearing.attempt is None else hearing.attempt,
         "sessions": [_session(dialogue, shown) for dialogue in dialogues],
         "account": None if basis is None else account_of(basis, rules),
     }

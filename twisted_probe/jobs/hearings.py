@@ -43,11 +43,12 @@ class Hearings:
             return encode(outcome)
         number = self._numbers.get(hearing)
         if number is None:
-            self._database.execute(
+            cursor = self._database.execute(
                 "INSERT INTO hearings (kept_at, content) VALUES (?, ?)",
                 (outcome.checked_at, packed(hearing)),
             )
-            number = self._database.execute("SELECT last_insert_rowid()").fetchone()[0]
+            number = cursor.lastrowid
+            assert number is not None
             self._numbers[hearing] = number
         retry = outcome.retry
         return encode(

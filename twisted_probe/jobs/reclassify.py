@@ -19,7 +19,7 @@ from twisted_probe.jobs.spool import MissingJob, Spool
 from twisted_probe.verdict.basis import finding_of, judgement_of
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
-from twisted_probe.vocabulary.hearing import Hearing
+from twisted_probe.vocabulary.hearing import Basis, Hearing
 from twisted_probe.vocabulary.outcome import Outcome
 
 #: The states of jobs whose settled outcomes can be judged again: nothing of them is being written.
@@ -27,6 +27,8 @@ STATES = (State.OPEN, State.DONE)
 #: Hearings that are kept at hand: outcomes come in the order of lines, and the recipients of a
 #: session stand together in most lists.
 _AT_HAND = 256
+#: Attempts that are looked back on for one in which the recipient was answered.
+_MAX_ATTEMPTS = 20
 #: Lines between two turns, and changes in one transaction.
 _TURN = 1000
 
@@ -123,18 +125,22 @@ class Reclassification:
             yield outcome if change is None else change.after
 
     def _change(self, outcome: Outcome) -> Change | None:
-        hearing = self._hearing(outcome.evidence)
         try:
             address = parse_entry(outcome.address)
         except AddressError:
-            hearing = None
-        basis = None if hearing is None else hearing.bases.get(address.key)
-        if basis is None or outcome.line is None:
+            heard = None
+        else:
+            heard = self._last_heard(outcome, address)
+        if heard is None or outcome.line is None:
             # Nobody has said anything of it: no rule can change that.
             self.found.without += 1
             return None
         self.found.judged += 1
+        basis, is_of_last_attempt = heard
         judgement = judgement_of(basis, self._rules)
+        if judgement.retry and not is_of_last_attempt:
+            # It was asked again, and nobody answered: it stays as that left it.
+            return None
         after = evolve(outcome, reason=judgement.reason, catch_all=judgement.catch_all)
         if judgement.retry:
             # Nobody asks again: it ends as it would have at the deadline.
@@ -143,6 +149,20 @@ class Reclassification:
             return None
         rule = finding_of(basis, self._rules).rule
         return Change(self._job.title, outcome.line, address, outcome, after, basis.rule, rule)
+
+    def _last_heard(self, outcome: Outcome, address: Address) -> tuple[Basis, bool] | None:
+        """What was last said of it, and whether that was in the attempt that decided."""
+        number = outcome.evidence
+        for _ in range(_MAX_ATTEMPTS):
+            hearing = self._hearing(number)
+            if hearing is None:
+                return None
+            basis = hearing.bases.get(address.key)
+            if basis is not None:
+                is_newest = number == outcome.evidence
+                return basis, is_newest and hearing.attempt in (None, outcome.attempts)
+            number = hearing.before
+        return None
 
     def _hearing(self, number: int | None) -> Hearing | None:
         if number is None:

@@ -262,7 +262,7 @@ class Attempt:
                 noted = self._evidence.note(report, exchanger, self._tools.now())
                 # The others are recipients of whoever shared the session.
                 elsewhere += [each for each in noted if each in left]
-                left = list(report.unanswered)
+                left = [each for each in report.unanswered if each in self._open]
                 self._open = {*elsewhere, *left}
                 manner = report.manner
                 gives_up_tls = before.starttls > manner.starttls
@@ -275,13 +275,16 @@ class Attempt:
                 if self._evidence.is_blocked:
                     await self._bench(source, site)
                     return
-                if troubled >= MAX_TROUBLED_SESSIONS:
-                    return
+                is_over = troubled >= MAX_TROUBLED_SESSIONS
                 # A session that brought nothing is repeated only where it can be done otherwise.
                 if not report.answers and (manner == before or self._tools.is_over):
-                    if is_troubled and not _may_go_elsewhere(report):
+                    if is_over or (is_troubled and not _may_go_elsewhere(report)):
                         return
                     break
+                if is_over or not left:
+                    left = self._evidence.control_alone(exchanger)
+                    if is_over and not left:
+                        return
             left = elsewhere + left
 
     async def _ask(self, path: Path, recipients: Sequence[Address]) -> Answered:

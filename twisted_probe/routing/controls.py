@@ -24,7 +24,7 @@ class Controls:
     somebody who was accepted before a refusal: an exchanger that judges otherwise at the end of a
     session is not believed. With `skip_catch_all` nobody is asked whose domain is known to accept
     everybody. `known_good` are recipients that are known to be there: where refusals are vague
-    they are asked too, in the place of postmaster.
+    they are asked too, in the place of postmaster, which explains less (`routing.evidence.EXEMPT`).
     """
 
     second_control: bool = False

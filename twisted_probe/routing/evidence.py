@@ -31,9 +31,16 @@ from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 #: The mailbox that every domain has (RFC 5321 section 4.5.1).
 POSTMASTER = "postmaster"
+#: Those whom many exchangers take mail for from everywhere, so that whoever is shut out can
+#: complain (RFC 2142 section 2; Exim's default configuration, Postfix's guides).
+EXEMPT = frozenset((POSTMASTER, "abuse"))
 
 _FLIPPED = "the exchanger refused at the end of the session whom it had accepted before"
 _SOFTENED = "the exchanger accepts a random recipient that it refused before"
+
+
+#: Nobody was asked at the end of the session.
+NO_WITNESS = ("", None)
 
 
 @frozen
@@ -48,15 +55,17 @@ class Request:
 @frozen
 class Answer:
     """A reply to one recipient, what it says, and whose it was. `is_vouched`: another recipient
-    was accepted behind it in the same session. `witness` was asked at the end of the session.
-    `dialogue` is the place of the session among those of the attempt."""
+    was accepted behind it in the same session; `is_vouched_by_exempt`: one of EXEMPT was.
+    `witness` was asked at the end of the session, with the reply to it. `dialogue` is the place
+    of the session among those of the attempt."""
 
     reply: Reply
     finding: Finding
     exchanger: Exchanger
     tls: TlsReport | None = None
     is_vouched: bool = False
-    witness: str = ""
+    is_vouched_by_exempt: bool = False
+    witness: tuple[str, Reply | None] = NO_WITNESS
     dialogue: int | None = None
 
 
@@ -108,6 +117,7 @@ class Evidence:
     bases: dict[tuple[str, str], Basis] = field(factory=dict)
     before: int | None = None
     hits: Counter[str] = field(factory=Counter)
+    _is_control_over: bool = False  # answered, or asked in a session of its own
     _read: tuple[Reply, Finding] | None = None
     _hearing: Hearing | None = None
 
@@ -137,23 +147,34 @@ class Evidence:
             )
         blocked: Reply | None = None
         change = self._change_of_mind(report, exchanger)
-        vouched = self._vouched(report, exchanger)
-        witness = next((each.text for each in report.witnesses), "")
+        vouched, by_exempt = self._vouched(report, exchanger)
+        witness: tuple[str, Reply | None] = next(
+            ((each.text, said) for each, said in report.witnesses.items()), NO_WITNESS
+        )
         dialogue = len(self.dialogues) - 1 if self.dialogues else None
         for recipient, reply in report.answers.items():
             finding = self._classify(reply, exchanger, recipient)
             if finding.label is Label.BLOCKLISTED:
                 blocked = reply
             if recipient.local == self.control:
+                self._is_control_over = True
                 if change is not _FLIPPED:
                     self._note_control(reply, finding, exchanger, now)
                 continue
-            if change is not None and _is_doubtful(reply, finding):
-                self.troubles[recipient] = _held_back(reply, exchanger, change, report)
-                continue
-            self.answers[recipient] = Answer(
-                reply, finding, exchanger, report.tls, recipient in vouched, witness, dialogue
+            answer = Answer(
+                reply,
+                finding,
+                exchanger,
+                report.tls,
+                recipient in vouched,
+                recipient in by_exempt,
+                witness,
+                dialogue,
             )
+            if change is not None and _is_doubtful(reply, finding):
+                self.troubles[recipient] = self._held_back(recipient, answer, change, report)
+                continue
+            self.answers[recipient] = answer
             if finding.label is Label.RELAY_DENIED:
                 elsewhere.append(recipient)
                 if reply.code_class == 5:
@@ -174,6 +195,19 @@ class Evidence:
             self.blocked_by = blocked
         return elsewhere
 
+    def control_alone(self, exchanger: Exchanger) -> list[Address]:
+        """The control, where it should get a session of its own: answers depend on it, and each
+        session has ended before it. Once an attempt."""
+        known = self.known
+        is_due = exchanger.best and not self._is_control_over
+        if known is None or not is_due or self.control_reply(exchanger) is not None:
+            return []
+        if not any(map(_hangs_on_control, self.answers.values())):
+            return []
+        self._is_control_over = True
+        domain = next(iter(self.answers)).domain
+        return [Address(known.control, domain, f"{known.control}@{domain}")]
+
     def _note_acceptance(self, exchanger: Exchanger, now: float) -> None:
         if exchanger.best:
             self.is_served = True
@@ -187,49 +221,87 @@ class Evidence:
 
         Where vague refusals depend on it, or when `is_wary`, the last one who was accepted before
         a refusal: an exchanger may have begun to refuse everybody. Where nobody was accepted,
-        somebody who is known to be there, or postmaster (RFC 5321 section 4.5.1). A 252 promises
-        nothing: it explains no vague refusal, but can be changed as well as any yes.
+        somebody who is known to be there; at last, where such can explain any, one of EXEMPT who
+        was accepted, or postmaster (RFC 5321 section 4.5.1). A 252 promises nothing: it explains
+        no vague refusal, but can be changed as well as any yes.
         """
-        doubtful, vague = self._doubtful(answers, exchanger)
+        doubtful, vague, is_explained_by_exempt = self._doubtful(answers, exchanger)
         if not doubtful:
             return []
         order = list(answers)
-        counts = is_acceptance if vague else _is_positive
-        accepted = [each for each in order if self._is_real(each) and counts(answers[each])]
+
+        def again(accepted: list[Address]) -> list[Address]:
+            """The last of them, unless that one came behind all refusals."""
+            return accepted[-1:] if order.index(doubtful[-1]) > order.index(accepted[-1]) else []
+
+        counts = _is_witness if vague else _is_positive
+        accepted = [each for each in order if self._is_real(each) and counts(each, answers[each])]
         if accepted:
-            is_behind = order.index(doubtful[-1]) > order.index(accepted[-1])
-            return accepted[-1:] if is_behind else []
+            return again(accepted)
         earlier = [
             each
             for each, answer in self.answers.items()
-            if self._was_accepted(each) and counts(answer.reply)
+            if self._was_accepted(each) and counts(each, answer.reply)
         ]
         if earlier or not (vague and exchanger.best):
             return earlier[-1:]
+        if self._misjudges(answers, exchanger):
+            return []
         domain = order[0].domain
         good = [each for each in self.good if each.domain == domain and each not in answers]
+        if good or not is_explained_by_exempt:
+            return good[:1]
+        exempt = [each for each in order if _is_exempt(each) and is_acceptance(answers[each])]
+        if exempt:
+            return again(exempt)
         postmaster = Address(POSTMASTER, domain, f"{POSTMASTER}@{domain}")
-        return good[:1] or ([] if postmaster in answers else [postmaster])
+        return [] if postmaster in answers else [postmaster]
+
+    def _misjudges(self, answers: Mapping[Address, Reply], exchanger: Exchanger) -> bool:
+        """Whether somebody who is known to be there was refused in words that do not say why:
+        then such words mean nobody's absence."""
+        return any(
+            each in answers and self._is_vague_no(answers[each], exchanger) for each in self.good
+        )
 
     def _doubtful(
         self, answers: Mapping[Address, Reply], exchanger: Exchanger
-    ) -> tuple[list[Address], bool]:
-        """Those whose refusals may be those of an exchanger that refuses everybody, and whether
-        some are so vague that only somebody who is accepted can explain them."""
+    ) -> tuple[list[Address], bool, bool]:
+        """Those whose refusals may be those of an exchanger that refuses everybody; whether some
+        are so vague that only somebody who is accepted can explain them; and whether one of
+        EXEMPT could do that as well."""
         refused = [each for each, reply in answers.items() if reply.code_class == 5]
+        control = self.control_reply(exchanger)
         asked = next((reply for each, reply in answers.items() if not self._is_real(each)), None)
-        control = asked or self.control_reply(exchanger)
+        if asked is not None and not self._is_plainer(control, asked, exchanger):
+            control = asked
         vague: list[Address] = []
+        is_explained_by_exempt = False
         if control is not None and self._is_vague_no(control, exchanger):
-            vague = [
-                each
-                for each in refused
-                if self._is_real(each) and self._is_vague(each, answers[each], control, exchanger)
-            ]
-        return (refused if self.is_wary else vague), bool(vague)
+            for each in refused:
+                if not self._is_real(each):
+                    continue
+                basis = self._basis_of(each, answers[each], exchanger, control=control)
+                if judgement_of(basis, self.rules).reason is not Reason.REJECTS_EVERYONE:
+                    continue
+                vague.append(each)
+                explained = judgement_of(evolve(basis, exempt_accepted=True), self.rules)
+                is_explained_by_exempt |= explained.reason is Reason.NO_SUCH_MAILBOX
+        return (refused if self.is_wary else vague), bool(vague), is_explained_by_exempt
 
     def _is_vague_no(self, control: Reply, exchanger: Exchanger) -> bool:
         return control.code_class == 5 and not self._classify(control, exchanger).explicit
+
+    def _is_plainer(self, before: Reply | None, reply: Reply, exchanger: Exchanger) -> bool:
+        """Whether the control was refused before in words that say why, and now in words that do
+        not: the exchanger may have begun to refuse everybody, and the first are to be compared
+        with."""
+        is_plain = (
+            before is not None
+            and before.code_class == 5
+            and not self._is_vague_no(before, exchanger)
+        )
+        return is_plain and self._is_vague_no(reply, exchanger)
 
     def _is_real(self, recipient: Address) -> bool:
         return recipient.local != self.control
@@ -239,26 +311,28 @@ class Evidence:
         answer = self.answers[recipient]
         return answer.exchanger.best and answer.reply.is_positive
 
-    def _is_vague(
-        self, recipient: Address, reply: Reply, control: Reply, exchanger: Exchanger
-    ) -> bool:
-        basis = self._basis_of(recipient, reply, exchanger, control=control)
-        return judgement_of(basis, self.rules).reason is Reason.REJECTS_EVERYONE
-
-    def _vouched(self, report: SessionReport, exchanger: Exchanger) -> frozenset[Address]:
-        """Those behind whom another recipient was accepted in the same session. An acceptance
-        before the refusal, be it of a moment ago, says nothing of it: the exchanger may have begun
-        to refuse everybody who comes from this source."""
+    def _vouched(
+        self, report: SessionReport, exchanger: Exchanger
+    ) -> tuple[set[Address], set[Address]]:
+        """Those behind whom another recipient was accepted in the same session, and those behind
+        whom one of EXEMPT was. An acceptance before the refusal, be it of a moment ago, says
+        nothing of it: the exchanger may have begun to refuse everybody who comes from this
+        source. Where it refuses somebody who is known to be there, nobody vouches."""
         vouched: set[Address] = set()
-        if self.known is None or not exchanger.best:
-            return frozenset()
+        by_exempt: set[Address] = set()
+        if self.known is None or not exchanger.best or self._misjudges(report.answers, exchanger):
+            return vouched, by_exempt
         accepted: list[Address] = []
+        exempt: list[Address] = []
         for recipient, reply in reversed((*report.answers.items(), *report.witnesses.items())):
             if any(each != recipient for each in accepted):
                 vouched.add(recipient)
+            if any(each != recipient for each in exempt):
+                by_exempt.add(recipient)
             if self._is_real(recipient) and is_acceptance(reply):
-                accepted.append(recipient)
-        return frozenset(vouched)
+                kind = exempt if _is_exempt(recipient) else accepted
+                kind.append(recipient)
+        return vouched, by_exempt
 
     def _change_of_mind(self, report: SessionReport, exchanger: Exchanger) -> str | None:
         """Words for an exchanger that judged otherwise at the end of the session, or since the
@@ -285,10 +359,10 @@ class Evidence:
         # is asked again.
         if self.known is None or shown.catch_all is None:
             return
-        if exchanger.best:
-            self.known = evolve(self.known, control_reply=reply, control_at=now)
-        else:
+        if not exchanger.best:
             self.backup_control = reply
+        elif not self._is_plainer(self.known.control_reply, reply, exchanger):
+            self.known = evolve(self.known, control_reply=reply, control_at=now)
 
     def control_reply(self, exchanger: Exchanger) -> Reply | None:
         """What is known of the control at such an exchanger; None while it has to be asked."""
@@ -390,7 +464,8 @@ class Evidence:
             answer.reply,
             answer.exchanger,
             control=self.control_reply(answer.exchanger),
-            witness=answer.witness,
+            witness=answer.witness[0],
+            witness_reply=answer.witness[1],
             rule=answer.finding.rule,
             dialogue=answer.dialogue,
             # Whoever takes mail for another recipient of the domain does serve it, also if that
@@ -401,6 +476,23 @@ class Evidence:
             ),
             # Those whom the best has accepted do not vouch for a backup's refusals.
             another_accepted=known is not None and answer.is_vouched,
+            exempt_accepted=known is not None and answer.is_vouched_by_exempt,
+        )
+
+    def _held_back(
+        self, recipient: Address, answer: Answer, why: str, report: SessionReport
+    ) -> Trouble:
+        """What a recipient can say whose answer is not believed."""
+        asked = (reply for each, reply in report.answers.items() if not self._is_real(each))
+        basis = evolve(self._basis(recipient, answer), held_back=why)
+        return Trouble(
+            reason=Reason.POLICY,
+            stage=Stage.RCPT,
+            reply=answer.reply,
+            text=why,
+            exchanger=answer.exchanger,
+            tls=answer.tls,
+            basis=evolve(basis, control=next(asked, basis.control)),
         )
 
     def _basis_of(
@@ -423,16 +515,18 @@ class Evidence:
             **more,
         )
 
-    def _heard(self, recipient: Address, basis: Basis | None) -> Hearing | None:
+    def _heard(self, recipient: Address, basis: Basis | None, attempt: int) -> Hearing | None:
         """What there is to keep, the same for all recipients of the attempt."""
-        if basis is not None:
+        if basis is not None and not basis.held_back:
             self.hits[basis.rule] += 1
         if self.dialogues is None:
             return None
         if basis is not None:
             self.bases[recipient.key] = basis
         if self._hearing is None and (self.dialogues or self.bases):
-            self._hearing = Hearing(dialogues=self.dialogues, bases=self.bases, before=self.before)
+            self._hearing = Hearing(
+                dialogues=self.dialogues, bases=self.bases, before=self.before, attempt=attempt
+            )
         return self._hearing
 
     def _settled(
@@ -483,26 +577,29 @@ class Evidence:
             checked_at=now,
             next_attempt_at=None if delay is None else now + delay,
             retry=None if delay is None else again,
-            hearing=self._heard(request.address, said.basis),
+            evidence=None if before is None else before.evidence,
+            hearing=self._heard(request.address, said.basis, attempts),
         )
 
 
-def _is_positive(reply: Reply) -> bool:
+def _hangs_on_control(answer: Answer) -> bool:
+    is_vague_no = answer.reply.code_class == 5 and not answer.finding.explicit
+    return answer.exchanger.best and (is_acceptance(answer.reply) or is_vague_no)
+
+
+def _is_positive(recipient: Address, reply: Reply) -> bool:
     return reply.is_positive
+
+
+def _is_witness(recipient: Address, reply: Reply) -> bool:
+    return is_acceptance(reply) and not _is_exempt(recipient)
+
+
+def _is_exempt(recipient: Address) -> bool:
+    return recipient.local.lower() in EXEMPT
 
 
 def _is_doubtful(reply: Reply, finding: Finding) -> bool:
     """Whether an answer is worth nothing once the exchanger has changed its mind. What it says of
     the moment, or of ourselves, it says for good or asks for another attempt anyhow."""
     return reply.code_class in (2, 5) and finding.label is not Label.BLOCKLISTED
-
-
-def _held_back(reply: Reply, exchanger: Exchanger, why: str, report: SessionReport) -> Trouble:
-    return Trouble(
-        reason=Reason.POLICY,
-        stage=Stage.RCPT,
-        reply=reply,
-        text=why,
-        exchanger=exchanger,
-        tls=report.tls,
-    )

@@ -29,11 +29,13 @@ class Scribe:
 
     def __call__(self, line: str) -> None:
         """Write a line down."""
-        line = cut(line, MAX_LINE)
-        if len(line) > self._room or len(self._lines) == MAX_LINES:
+        if len(line) > MAX_LINE:
+            line = cut(line, MAX_LINE)
+        room = self._room - len(line)
+        if room < 0 or len(self._lines) == MAX_LINES:
             self._left_out += 1
             return
-        self._room -= len(line)
+        self._room = room
         self._lines.append(line)
 
     @property

@@ -106,9 +106,10 @@ async def converse(
     encryption: Encryption | None = None,
     witnesses: Witnesses | None = None,
 ) -> SessionReport:
-    """Ask about `recipients`, then about `control`, then whoever `witnesses` names, be it once
-    more: what was said before depends on it; then about the `others` in the same way. All in as
-    few transactions as can be (`apart`: each party in its own), and quit.
+    """Ask about `recipients`, then about `control` unless it is one of them, then whoever
+    `witnesses` names, be it once more: what was said before depends on it; then about the
+    `others` in the same way. All in as few transactions as can be (`apart`: each party in its
+    own), and quit.
 
     `session` was greeted and has said nothing yet; `manner` is what earlier sessions have shown
     of the exchanger, `encryption` what to do about STARTTLS (None: leave it). The conversation
@@ -187,15 +188,16 @@ class _Conversation:
         if not self.is_over and "SMTPUTF8" not in self.session.keywords:
             self.without_smtputf8.extend(wide)
             wide.clear()
+        control = None if party.control in party.recipients else party.control
         # Where there is room for one only, it is for a recipient.
-        kept = 0 if party.control is None or self._left() < 2 else 1
+        kept = 0 if control is None or self._left() < 2 else 1
         has_room = self.session.recipients_left >= ROOM_FOR_WITNESS
         self.spare = int(party.witnesses is not None and has_room)
         await self._ask(plain, kept, is_wide=False)
         await self._ask(wide, kept, is_wide=True)
         await self._prove()
-        if party.control is not None and self._answers_to(party):
-            await self._ask(deque([party.control]), 0, is_wide=self.is_wide)
+        if control is not None and self._answers_to(party):
+            await self._ask(deque([control]), 0, is_wide=self.is_wide)
             await self._prove()
         await self._hear(party)
 

@@ -45,8 +45,13 @@ def account_of(basis: Basis, rules: Rules | None = None) -> dict[str, Any]:
             "label": control_finding.label.value,
         },
         "control_wanted": basis.control_wanted,
+        "witness": None
+        if basis.witness_reply is None
+        else {"recipient": basis.witness, "reply": str(basis.witness_reply)},
+        "held_back": basis.held_back or None,
         "best_exchanger": basis.best,
         "another_was_accepted": basis.another_accepted,
+        "exempt_was_accepted": basis.exempt_accepted,
         "provider": None
         if provider is None
         else {"name": provider.name, "doubts": provider.doubts.value, "said": provider.said},

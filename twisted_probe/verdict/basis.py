@@ -13,6 +13,7 @@ from twisted_probe.verdict.providers import provider_of
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.finding import Finding
 from twisted_probe.vocabulary.hearing import Basis
+from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.reply import Stage
 
 
@@ -47,6 +48,8 @@ def judgement_of(basis: Basis, rules: Rules | None = None) -> Judgement:
 
 def judged(basis: Basis, finding: Finding, control_finding: Finding | None) -> Judgement:
     """The same where it is known what the reply says, and what the control's says."""
+    if basis.held_back:
+        return Judgement(Reason.POLICY, None, retry=True)
     if basis.reply.stage is not Stage.RCPT:
         return judge(finding, basis.reply)
     return judge(
@@ -59,6 +62,7 @@ def judged(basis: Basis, finding: Finding, control_finding: Finding | None) -> J
             best=basis.best,
             every_exchanger_refused_relay=basis.every_exchanger_refused_relay,
             another_accepted=basis.another_accepted,
+            exempt_accepted=basis.exempt_accepted,
             provider=provider_of(basis.exchanger),
             recipient=basis.recipient,
             control_recipient=basis.control_recipient,

@@ -32,9 +32,10 @@ class Circumstances:
 
     `best`: the reply came from a best exchanger of the domain.
     `every_exchanger_refused_relay`: each exchanger of the domain said so, for good.
-    `another_accepted`: postmaster or another recipient of the domain was accepted
-    (`is_acceptance`) by the same exchanger from the same source, behind this refusal and in the
-    same session. What was accepted earlier does not count: the source may have been shut out since.
+    `another_accepted`: another recipient of the domain was accepted (`is_acceptance`) by the same
+    exchanger from the same source, behind this refusal and in the same session. What was accepted
+    earlier does not count: the source may have been shut out since. `exempt_accepted`: so was one
+    who is often exempt from blocks, such as postmaster.
     `provider` is what is known of the one whose exchanger answered (`verdict.providers`).
     `recipient`, `control_recipient`: both addresses, to take them out when replies are compared.
     """
@@ -46,6 +47,7 @@ class Circumstances:
     best: bool = True
     every_exchanger_refused_relay: bool = False
     another_accepted: bool = False
+    exempt_accepted: bool = False
     provider: Provider | None = None
     recipient: str = ""
     control_recipient: str = ""
@@ -144,7 +146,7 @@ def judge(finding: Finding, reply: Reply, circumstances: Circumstances = _NOT_AS
         return Judgement(_dead_reason(finding, reply), known, retry=False)
     if finding.explicit and finding.label is Label.RELAY_DENIED:
         return _of_relay(known, circumstances)
-    return _of_vague_refusal(reply, control, circumstances)
+    return _of_vague_refusal(finding, reply, control, circumstances)
 
 
 def is_acceptance(reply: Reply) -> bool:
@@ -214,14 +216,17 @@ def _of_relay(known: bool | None, circumstances: Circumstances) -> Judgement:
     return Judgement(Reason.TEMPORARY, known, retry=True)
 
 
-def _of_vague_refusal(reply: Reply, control: _Control, circumstances: Circumstances) -> Judgement:
+def _of_vague_refusal(
+    finding: Finding, reply: Reply, control: _Control, circumstances: Circumstances
+) -> Judgement:
     """A 5xx that does not say what it is about; the control tells.
 
     Refused like the random recipient: where the exchanger accepts another one behind it in the
     same session, "not you" means that there is no such mailbox; else it may refuse everybody who
-    comes from this source, however many it has accepted before. Unlike the
-    random recipient, accepted or refused in other words: a rule about this recipient that is not
-    its absence. While the control is undecided, or was only remembered and cannot be compared, a
+    comes from this source, however many it has accepted before. Who is exempt from blocks shows
+    less: only that a refusal which speaks of a mailbox is none of the source. Unlike the random
+    recipient, accepted or refused in other words: a rule about this recipient that is not its
+    absence. While the control is undecided, or was only remembered and cannot be compared, a
     later attempt may decide.
     """
     known = _KNOWN.get(control)
@@ -231,10 +236,19 @@ def _of_vague_refusal(reply: Reply, control: _Control, circumstances: Circumstan
     if other is None:
         return Judgement(Reason.POLICY, known, retry=True)
     if says_the_same(reply, circumstances.recipient, other, circumstances.control_recipient):
-        if circumstances.another_accepted:
+        if circumstances.another_accepted or (
+            circumstances.exempt_accepted and _speaks_of_mailbox(finding, reply)
+        ):
             return Judgement(Reason.NO_SUCH_MAILBOX, known, retry=False)
         return Judgement(Reason.REJECTS_EVERYONE, known, retry=False)
     return Judgement(Reason.POLICY, known, retry=False)
+
+
+def _speaks_of_mailbox(finding: Finding, reply: Reply) -> bool:
+    """Whether a vague refusal's words name a mailbox, which a block of the source seldom does:
+    "mailbox unavailable", but not "rejected". RFC 3463 x.7.x is about security or policy."""
+    is_policy = (enhanced_code(reply) or "").startswith("5.7.")
+    return finding.label in _ABOUT_MAILBOX and not is_policy
 
 
 def _of_session(finding: Finding, reply: Reply, circumstances: Circumstances) -> Judgement:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from twisted_probe.verdict.basis import control_finding_of, finding_of, judgement_of
+from attrs import evolve
+
+from twisted_probe.verdict.basis import finding_of, judgement_of
 from twisted_probe.verdict.hints import links, retry_hint
 from twisted_probe.verdict.rules import Rules
 from twisted_probe.vocabulary.finding import Subject
@@ -24,6 +26,9 @@ def remedies(basis: Basis, rules: Rules | None = None) -> tuple[str, ...]:
 
 
 def _remedies(basis: Basis, rules: Rules | None) -> Iterator[str]:
+    if basis.held_back:
+        yield "another session, in which the exchanger is of one mind from beginning to end"
+        return
     finding, reason = finding_of(basis, rules), judgement_of(basis, rules).reason
     if basis.reply.is_positive:
         yield from _of_acceptance(basis, reason)
@@ -73,19 +78,27 @@ def _of_acceptance(basis: Basis, reason: Reason) -> Iterator[str]:
 
 
 def _of_vague_refusal(basis: Basis, rules: Rules | None) -> Iterator[str]:
-    control, found = basis.control, control_finding_of(basis, rules)
+    control, judgement = basis.control, judgement_of(basis, rules)
     if not basis.control_wanted:
         yield "a random recipient to compare it with: control = true"
-    elif control is None or control.code_class == 4:
+    elif control is None or judgement.retry:
         yield "a clear answer to the random recipient, which this refusal can be compared with"
     elif control.is_positive:
         yield "nothing that we can do: a random recipient is accepted, and this one is not"
-    elif found is not None and found.explicit:
+    elif judgement.reason is Reason.POLICY:
         yield "nothing that we can do: unknown recipients are refused in other words"
-    elif basis.another_accepted:
+    elif judgement.reason is Reason.NO_SUCH_MAILBOX:
         yield "nobody accepted: a recipient that is there shows that this refusal is meant"
     else:
+        explained = judgement_of(evolve(basis, exempt_accepted=True), rules)
+        is_enough = explained.reason is Reason.NO_SUCH_MAILBOX
         yield (
-            "a recipient of the domain that is accepted, after this one: postmaster, or one of "
-            "known_good; then the refusal is meant, and the mailbox is dead"
+            "a recipient of the domain that is accepted, after this one: one of known_good"
+            + (", or postmaster; " if is_enough else "; ")
+            + "then the refusal is meant, and the mailbox is dead"
         )
+        if not is_enough:
+            yield (
+                "postmaster is not enough: such words fit a block of the source as well, and many "
+                "exempt postmaster from blocks"
+            )

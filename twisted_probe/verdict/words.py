@@ -57,8 +57,13 @@ _CJK = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _UNSPACED = re.compile(rf"(?<=[{_CJK}])(?=\w)|(?<=\w)(?=[{_CJK}])")
 # Letters that have no accent to take off and are written so where there is only ASCII.
 _LETTERS = str.maketrans({"ł": "l", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d"})
-# What may differ between two replies that say the same: words with a digit, long hex words.
-_VARIES = re.compile(r"(?<![\w-])(?:(?=[a-z_-]*\d)[\w-]+|[a-f]{8,})(?![\w-])")
+# Words with a digit, between no dots or colons (names, addresses, times): reasons and ids.
+_NUMBERED = re.compile(r"(?<![\w.:-])(?=[a-z_-]*\d)[\w-]+(?![\w-]|[.:]\w)")
+_RUN = re.compile(r"\d+|[a-z]+")
+# Characters of a word, and turns from letters to digits and back, that make it an id: "E-7001" and
+# "rule42" are reasons, Postfix's 4Bk1x9Zq2t and Exim's 1rAbCd-0001xY-2Z are none.
+_ID_LENGTH = 8
+_ID_TURNS = 4
 
 
 @frozen
@@ -176,21 +181,33 @@ def enhanced_code(reply: Reply) -> str | None:
 def says_the_same(reply: Reply, recipient: str, other: Reply, other_recipient: str) -> bool:
     """Whether two replies to two recipients differ in nothing but the recipient and ids.
 
+    A number that is too short for an id may be a reason: with another one it is another reply.
     The bare local part is taken out only where the replies differ with it: both ways of
     reading may be the right one, and either makes them equal.
     """
     if (reply.code, enhanced_code(reply)) != (other.code, enhanced_code(other)):
         return False
-    text = masked(reply, Context(recipient=recipient))
-    other_text = masked(other, Context(recipient=other_recipient))
-    return _steady(text) == _steady(other_text) or (
-        _steady(without_local_part(text, recipient))
-        == _steady(without_local_part(other_text, other_recipient))
+    text, other_text = folded(reply.text), folded(other.text)
+    return _steady(text, recipient) == _steady(other_text, other_recipient) or (
+        _steady(without_local_part(text, recipient), recipient)
+        == _steady(without_local_part(other_text, other_recipient), other_recipient)
     )
 
 
-def _steady(text: str) -> str:
-    return _VARIES.sub("#", text)
+def _steady(text: str, recipient: str) -> tuple[str, list[str]]:
+    """The folded text without what differs from one recipient or moment to the next, and its
+    numbers that do not."""
+    text = _MOMENT.sub(ID, text.replace(folded(recipient), RECIPIENT) if recipient else text)
+    shape = masked(Reply(0, (text.encode(),)), Context(recipient=recipient))
+    numbers = [word for word in _NUMBERED.findall(text) if not _is_id(word)]
+    return _NUMBERED.sub(ID, shape), numbers
+
+
+def _is_id(word: str) -> bool:
+    if len(word) < _ID_LENGTH:
+        return False
+    runs = _RUN.findall(word.replace("-", "").replace("_", ""))
+    return word.isdigit() or len(runs) > _ID_TURNS
 
 
 def without_local_part(text: str, recipient: str) -> str:

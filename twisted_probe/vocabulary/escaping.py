@@ -33,7 +33,10 @@ def _escape(character: str) -> str:
 
 def decoded(data: bytes, limit: int = MAX_TEXT) -> str:
     """A stranger's bytes as safe text: UTF-8 with replacement, escaped, cut to `limit`."""
-    return cut(escaped(data.decode("utf-8", "replace")), limit)
+    text = data.decode("utf-8", "replace")
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text  # as nearly all are, and each line of a session comes here
+    return cut(escaped(text), limit)
 
 
 def cut(text: str, limit: int = MAX_TEXT) -> str:

@@ -30,7 +30,9 @@ class Basis:
 
     `reply` is what was said to `recipient`, or of everybody where a session was refused (then it
     is not of the stage RCPT). `control` is the reply that is known of `control_recipient`.
-    `witness` was asked at the end of the session, because the reply's worth depended on it.
+    `witness` was asked at the end of the session, because the reply's worth depended on it, and
+    was answered `witness_reply`. `held_back` says why the reply is not believed at all, empty
+    where it is: the exchanger has changed its mind in the session.
     `dialogue` is the place of the session among those of the attempt, `rule` the one that has
     decided. For the others see `verdict.judge.Circumstances`.
     """
@@ -47,7 +49,10 @@ class Basis:
     control_wanted: bool = True
     every_exchanger_refused_relay: bool = False
     another_accepted: bool = False
+    exempt_accepted: bool = False
     witness: str = ""
+    witness_reply: Reply | None = None
+    held_back: str = ""
     dialogue: int | None = None
     rule: str = ""
 
@@ -55,9 +60,11 @@ class Basis:
 @frozen(kw_only=True, eq=False)
 class Hearing:
     """What the recipients of one attempt share: its sessions in order, and the basis of each that
-    was answered, by its key (`Address.key`). `before` is the ledger's number of the hearing of
-    the attempt before."""
+    was answered, by its key (`Address.key`). `attempt` counts from 1 (None: kept before that was
+    told), `before` is the ledger's number of the hearing of the last attempt before that has one.
+    """
 
     dialogues: Sequence[Dialogue]
     bases: Mapping[tuple[str, str], Basis]
     before: int | None = None
+    attempt: int | None = None

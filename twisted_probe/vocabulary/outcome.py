@@ -228,8 +228,9 @@ class Reason(str, Enum):
         "rejects_everyone",
         Verdict.UNKNOWN,
         "The exchanger refuses everybody in the same vague words, the random recipient too, and "
-        "accepts nobody else in the same session. Keep the address: it cannot be known from this "
-        "source.",
+        "accepts nobody else in the same session, at most postmaster, who is often exempt. Keep "
+        "the address: it cannot be known from this source, unless a known_good address of the "
+        "domain is accepted.",
     )
     SKIPPED = (
         "skipped",
