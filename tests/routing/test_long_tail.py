@@ -14,6 +14,7 @@ from twisted_probe.jobs import recipients
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.ledger_work import LedgerWork
+from twisted_probe.jobs.room import Room
 from twisted_probe.jobs.spool import Spool
 from twisted_probe.routing.appointments import LATE, MAX_SITES, SOON, Appointments
 from twisted_probe.routing.engine import Engine
@@ -73,7 +74,7 @@ def test_the_provider_fills_no_window(tmp_path: Path, monkeypatch: pytest.Monkey
         def run(call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
             return deferLater(square, 0, call, *arguments)
 
-        work = Watched(ledger, ledger.writer(run), square)
+        work = Watched(ledger, ledger.writer(run), square, Room(str(tmp_path)))
         engine = Engine(square, t.prober, work, window=WINDOW, idle=0.5)
         engine.start()
         begun = square.seconds()
