@@ -559,15 +559,15 @@ WRONG_RULES = {
     "no TOML": ("[[rule]\n", "not TOML: "),
     "no such label": (
         RULES.replace("no_such_mailbox", "nobody"),
-        "rule 'moon', key 'label': 'nobody' is not one of accepted, no_such_mailbox, ",
+        "line 4: rule 'moon', key 'label': 'nobody' is not one of accepted, no_such_mailbox, ",
     ),
     "no expression": (
         RULES.replace("the moon", "(the moon"),
-        "rule 'moon', key 'words': '(the moon is full' is no regular expression: ",
+        "line 5: rule 'moon', key 'words': '(the moon is full' is no regular expression: ",
     ),
     "no ground": (
         RULES.replace("ground", "reason"),
-        "rule 'moon', key 'reason': it is not known",
+        "line 6: rule 'moon', key 'reason': it is not known",
     ),
     "Latin-1": (b"# \xe9", "it is not UTF-8"),
 }
