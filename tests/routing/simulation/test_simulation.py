@@ -9,8 +9,6 @@ from twisted_probe.vocabulary.outcome import Verdict
 
 from .world import World
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_laws_hold(seed: int) -> None:
@@ -51,7 +49,6 @@ def test_nobody_alive_is_called_dead() -> None:
             if said.verdict is Verdict.UNDELIVERABLE
             and said.address.partition("@")[0] in people
             and said.exchanger is not None
-            and said.text != "Rejected"
         ]
         assert not dead
 
