@@ -431,3 +431,30 @@ def test_the_reasons_of_others_stay(daemon: Daemon) -> None:
     line, outcome = daemon.ledger.standing(1, ("a.example", "ann"))
     assert outcome is not None
     assert (line, outcome.reason, outcome.text) == (1, Reason.ACCEPTED, "fine")
+
+
+NOT_IN_THE_SPOOL = ("../precious", "{path}/precious", "..", ".", "", "/", "a\0b", ".hidden")
+
+
+@pytest.mark.parametrize("what", NOT_IN_THE_SPOOL)
+def test_nothing_beside_the_spools_lists_is_touched(
+    daemon: Daemon, tmp_path: Path, what: str
+) -> None:
+    settled(daemon, "list.txt")
+    spool = Path(daemon.spool.path)
+    precious = [tmp_path / "precious", spool / "precious", spool / "done" / ".hidden"]
+    for path in precious:
+        path.write_text("x")
+    before = sorted(spool.rglob("*"))
+    with pytest.raises(NothingToForget):
+        forget(daemon, what.format(path=tmp_path))
+    assert sorted(spool.rglob("*")) == before
+    assert all(path.exists() for path in precious)
+
+
+@pytest.mark.parametrize("what", ["list.txt.results.csv", "list.txt.summary.json"])
+def test_what_came_of_a_list_is_no_list(daemon: Daemon, what: str) -> None:
+    settled(daemon, "list.txt")
+    with pytest.raises(NothingToForget):
+        forget(daemon, what)
+    assert what in daemon.names("done")

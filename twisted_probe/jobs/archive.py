@@ -11,7 +11,7 @@ import stat
 from typing import BinaryIO
 
 from twisted_probe.jobs.durable import DurableFile, exists, remove
-from twisted_probe.jobs.names import DERIVED, OBJECTS, RESULTS, printable
+from twisted_probe.jobs.names import DERIVED, OBJECTS, RESULTS, SUMMARY, is_job, printable
 
 _PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -47,12 +47,12 @@ class Archive:
         )
 
     def has(self, name: bytes) -> bool:
-        """Whether anything of a list of this name is there."""
-        return any(
-            exists(directory, name + derived)
-            for directory in (self._done, self._failed)
-            for derived in (b"", *DERIVED)
-        )
+        """Whether a list of this name is there, or what came of it; what came of another list is
+        none."""
+        if not is_job(name):
+            return False
+        is_done = any(exists(self._done, name + each) for each in (RESULTS, OBJECTS, SUMMARY))
+        return is_done or (exists(self._failed, name) and not name.endswith(DERIVED))
 
     def open(self, name: bytes) -> BinaryIO | None:
         """A file in done/, to be read; None where there is none. Raises OSError where it is no

@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, whatever happens to the machine.
 
-Knows the order of write, fsync, rename and fsync of the directory; not what is written.
+Knows the order of write, fsync, rename and fsync of the directory, and that a name never leads out
+of its directory, whoever chose it; not what is written.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class DurableFile:
 
     def __init__(self, directory: int, name: bytes, mode: int = PRIVATE) -> None:
         self._directory = directory
-        self._name = name
+        self._name = _checked(name)
         self._hidden = b".%s.tmp" % name
         remove(directory, self._hidden)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -74,6 +75,8 @@ class DurableFile:
 
 def exists(directory: int, name: bytes) -> bool:
     """Whether anything has this name in `directory`, be it a link that leads nowhere."""
+    if not _is_name(name):
+        return False
     try:
         os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -87,11 +90,25 @@ def exists(directory: int, name: bytes) -> bool:
 
 
 def rename(source: int, name: bytes, target: int, new_name: bytes) -> None:
-    """rename(2) between two open directories; not durable before both are synced."""
-    os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
+    """rename(2) between two open directories; not durable before both are synced. Raises
+    ValueError for what is no name of a file in them."""
+    os.rename(_checked(name), _checked(new_name), src_dir_fd=source, dst_dir_fd=target)
 
 
 def remove(directory: int, name: bytes) -> None:
-    """Remove a file if it is there."""
+    """Remove a file if it is there. Raises ValueError for what is no name of a file in
+    `directory`."""
     with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=directory)
+        os.unlink(_checked(name), dir_fd=directory)
+
+
+def _is_name(name: bytes) -> bool:
+    """Whether it names something in a directory: an absolute path would make the directory that it
+    is given with count for nothing, `..` would leave it."""
+    return name not in (b"", b".", b"..") and b"/" not in name and b"\0" not in name
+
+
+def _checked(name: bytes) -> bytes:
+    if not _is_name(name):
+        raise ValueError(f"{name!r} is no name of a file in a directory")
+    return name
