@@ -407,7 +407,7 @@ def test_the_only_source_of_a_family_is_blocked() -> None:
         t.square.settle("192.0.2.1", tempers.blocking(ANN, ONE.address))
         t.square.wait(t.prober.probe("ann@a.example"))
         outcome = t.square.wait(t.prober.probe("ann@a.example"))
-        assert (outcome.reason, outcome.final) == (Reason.SOURCE_UNAVAILABLE, False)
+        assert (outcome.reason, outcome.final) == (Reason.BLOCKLISTED, False)
         assert len(t.square.dials) == 1
 
 

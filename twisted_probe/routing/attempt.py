@@ -20,6 +20,7 @@ from twisted_probe.routing.memory import Benched, Known
 from twisted_probe.routing.path import Path
 from twisted_probe.routing.pauses import Held
 from twisted_probe.routing.sessions import STOPPED, Answered, Errand, Sessions
+from twisted_probe.routing.sites import pressed
 from twisted_probe.routing.sources import BENCH
 from twisted_probe.routing.tools import Tools
 from twisted_probe.routing.watchdog import Trouble as OurTrouble
@@ -158,7 +159,7 @@ class Attempt:
         )
         source = chosen(need, tools, self._sessions)
         if source is None:
-            return self._without_source(site)
+            return self._without_source(site, route)
         self._evidence.source = source
         if wants_control:
             self._evidence.known = await self._known(source)
@@ -218,8 +219,15 @@ class Attempt:
         wished = self._wishes.reverse_path
         return self._tools.reverse_path if wished is None else wished
 
-    def _without_source(self, site: str) -> list[Outcome]:
-        if self._tools.sources.is_paused(site, self._tools.now(), self._wishes):
+    def _without_source(self, site: str, route: Route) -> list[Outcome]:
+        now, sources = self._tools.now(), self._tools.sources
+        is_refused = sources.is_paused(site, now, self._wishes) or any(
+            sources.is_shut_out(source, exchanger.address, now)
+            for exchanger in route.exchangers
+            for source in sources.all
+            if source.family == exchanger.family
+        )
+        if is_refused:
             return self.failed(
                 Reason.BLOCKLISTED,
                 "the site has refused our sources and is left alone for a day",
@@ -273,7 +281,7 @@ class Attempt:
                 is_half = gives_up_tls or before.extended > manner.extended
                 troubled += is_troubled and not is_half and _was_connected(report)
                 if self._evidence.is_blocked:
-                    await self._bench(source, site)
+                    await self._bench(source, site, exchanger.address)
                     return
                 is_over = troubled >= MAX_TROUBLED_SESSIONS
                 # A session that brought nothing is repeated only where it can be done otherwise.
@@ -322,10 +330,10 @@ class Attempt:
         self._evidence.troubles.update(dict.fromkeys(left, trouble))
         self._open.difference_update(left)
 
-    async def _bench(self, source: Source, site: str) -> None:
+    async def _bench(self, source: Source, site: str, address: str) -> None:
         """Keep the source away from a site that has shut it out, and tell the operator."""
         sources, reply = self._tools.sources, self._evidence.blocked_by
-        until = sources.bench(source, site, self._tools.now())
+        until = sources.bench(source, site, self._tools.now(), address)
         _log.warn(
             "{site} has refused {source}, which leaves it alone for {hours:.0f} h: {code} {text}",
             site=site,
@@ -336,7 +344,8 @@ class Attempt:
         )
         if sources.is_paused(site, self._tools.now()):
             _log.warn("{site} is paused: it is left alone by all sources", site=site)
-        await self._tools.memory.bench(Benched(key_of(source), site, until))
+        for where in (site, pressed(address)):
+            await self._tools.memory.bench(Benched(key_of(source), where, until))
 
     def _control_to_ask(self, exchanger: Exchanger) -> Address | None:
         known = self._evidence.known

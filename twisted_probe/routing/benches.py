@@ -46,36 +46,32 @@ class Benches:
     """
 
     def __init__(self) -> None:
-        self._benches: dict[tuple[str, str], _Bench] = {}
+        self._benches: dict[str, dict[str, _Bench]] = {}
 
     def add(self, who: str, site: str, now: float, seconds: float) -> float:
         """Keep `who` (of `key_of`) away; until when."""
-        self._benches[who, site] = _Bench(now, now + seconds)
+        self._forget(now)
+        self._benches.setdefault(site, {})[who] = _Bench(now, now + seconds)
         return now + seconds
 
     def is_refused_by_several(self, who: str, now: float) -> bool:
         """Whether so many sites have refused it lately that it is not the sites' doing."""
-        lately = sum(
-            key[0] == who and bench.since > now - SEVERAL_WITHIN
-            for key, bench in self._benches.items()
+        mine = (benches.get(who) for benches in self._benches.values())
+        return sum(each is not None and each.since > now - SEVERAL_WITHIN for each in mine) >= (
+            SEVERAL
         )
-        return lately >= SEVERAL
 
     def refused(self, site: str, now: float) -> set[str]:
         """Who stays away from this site."""
-        self._forget(now)
-        return {
-            who
-            for (who, where), bench in self._benches.items()
-            if where == site and bench.until > now
-        }
+        return {who for who, each in self._benches.get(site, {}).items() if each.until > now}
 
     def all(self, now: float) -> list[tuple[str, str, float]]:
         """Who stays away from which site, and until when."""
         return sorted(
-            (who, site, bench.until)
-            for (who, site), bench in self._benches.items()
-            if bench.until > now
+            (who, site, each.until)
+            for site, benches in self._benches.items()
+            for who, each in benches.items()
+            if each.until > now
         )
 
     def may_go(self, who: str, site: str, now: float) -> bool:
@@ -90,19 +86,23 @@ class Benches:
     def end(self, who: str, site: str, *, went_well: bool) -> None:
         """It has been there, or has not come that far."""
         for where in (site, EVERYWHERE):
+            benches = self._benches.get(where, {})
             if went_well:
-                self._benches.pop((who, where), None)
-            elif (who, where) in self._benches:
-                self._benches[who, where].is_tried = False
+                benches.pop(who, None)
+            elif who in benches:
+                benches[who].is_tried = False
 
     def _of(self, who: str, site: str) -> list[_Bench]:
-        found = (self._benches.get((who, where)) for where in (site, EVERYWHERE))
+        found = (self._benches.get(where, {}).get(who) for where in (site, EVERYWHERE))
         return [each for each in found if each is not None]
 
     def _forget(self, now: float) -> None:
-        old = [key for key, each in self._benches.items() if each.until + TRIAL <= now]
-        for key in old:
-            del self._benches[key]
+        for site, benches in list(self._benches.items()):
+            kept = {who: each for who, each in benches.items() if each.until + TRIAL > now}
+            if kept:
+                self._benches[site] = kept
+            else:
+                del self._benches[site]
 
 
 def key_of(source: Source) -> str:

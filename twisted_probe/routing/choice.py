@@ -56,19 +56,26 @@ def chosen(need: Need, tools: Tools, sessions: Sessions) -> Source | None:
     site = site_of(need.route.exchangers[0], need.route, tools)
     families = frozenset(exchanger.family for exchanger in need.route.exchangers)
     paused, full = tools.pauses.sources, _full(need, site, tools, sessions)
+    shut_out = frozenset(
+        source.address
+        for source in sources.all
+        if source.family in families
+        and sources.is_shut_out(source, _path(need, source, tools).exchanger.address, now)
+    )
     if retry is not None and retry.source is not None:
         before = sources.named(retry.source)
         if (
             before is not None
             and before.family in families
             and need.wishes.allow(before)
+            and before.address not in shut_out
             and sources.may_go(before, site, now)
         ):
             _stop_if_it_may_not_go(before, full, need, tools)
             return evolve(before, helo=retry.helo or before.helo)
-    source = sources.choose(site, families, now, {*paused, *full}, need.wishes)
+    source = sources.choose(site, families, now, {*paused, *full, *shut_out}, need.wishes)
     if source is None and (paused or full):
-        resting = sources.choose(site, families, now, wishes=need.wishes)
+        resting = sources.choose(site, families, now, shut_out, need.wishes)
         if resting is not None:
             _stop_if_it_may_not_go(resting, full, need, tools)
     return source

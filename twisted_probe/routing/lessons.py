@@ -86,6 +86,7 @@ class Lesson:
             tempo = before  # the same complaint once more, of a session that was open then
         else:
             tempo = before.calmer(now, tools.limits.rest, complaint.hint)
+            tools.sites.rest(path.exchanger.address, tempo.rests_until)
             _log.info(
                 "{site} is asked less, and rests for {rest:.0f} s: {why}",
                 site=path.site,

@@ -212,12 +212,13 @@ class Sessions:
                 rejections = report.errors
                 lesson = Lesson(tools, path, bounds, report)
                 lesson.watch()
+                await lesson.keep_tempo(slot.granted_at)
+                await lesson.keep_manner(known, manner)
+                dialogue = None if scribe is None else scribe.dialogue
+                self._tell(carriage, Answered(report, manner, dialogue))
             finally:
+                # Whoever is next finds benched, or at rest, what this one has shown.
                 slot.release(rejections)
-        await lesson.keep_tempo(slot.granted_at)
-        await lesson.keep_manner(known, manner)
-        dialogue = None if scribe is None else scribe.dialogue
-        self._tell(carriage, Answered(report, manner, dialogue))
 
     def _tell(self, carriage: _Carriage, answered: Answered) -> None:
         errands, carriage.errands = carriage.errands, []
@@ -292,7 +293,9 @@ def _look_before_dialling(tools: Tools, path: Path) -> None:
     if tools.sources.is_suspended(source, tools.now()):
         words = f"{source.address} stays away from everywhere for now"
         raise Suspended(words, host=exchanger.address)
-    if tools.sources.is_benched(source, path.site, tools.now()):
+    if tools.sources.is_benched(source, path.site, tools.now()) or tools.sources.is_shut_out(
+        source, exchanger.address, tools.now()
+    ):
         raise Benched(f"{source.address} was refused meanwhile", host=exchanger.address)
 
 

@@ -25,7 +25,7 @@ from twisted_probe.routing.limits import DEFAULT_LIMITS, Limits
 from twisted_probe.routing.tempo import Tempo
 from twisted_probe.vocabulary.source import Source
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "Sites", "Slot"]
+__all__ = ["DEFAULT_LIMITS", "Limits", "Sites", "Slot", "pressed"]
 
 
 @define(eq=False)
@@ -152,6 +152,13 @@ class Sites:
             self._file(queue)
             self._serve()
 
+    def rest(self, address: str, until: float) -> None:
+        """Leave the exchanger at `address` alone until then, whatever site it is met at."""
+        key = ("address", pressed(address))
+        budget = self._budgets.setdefault(key, Budget(counted_at=self._clock.seconds()))
+        budget.next_start = max(budget.next_start, until)
+        self._fade(key)
+
     # --- Slots -------------------------------------------------------------------------------
 
     def slot(
@@ -171,7 +178,7 @@ class Sites:
         """
         named = None if source is None else source.address
         ceiling = None if source is None else source.ceiling
-        wish = _Wish(site, _pressed(address), named, bounds, ceiling, rejections)
+        wish = _Wish(site, pressed(address), named, bounds, ceiling, rejections)
         wanted = wish.deferred = Deferred(lambda _: self._leave(wish))
         queue = self._queues.setdefault(site, _Queue(site))
         queue.wishes.append(wish)
@@ -350,7 +357,7 @@ class Sites:
             self._timer = self._clock.callLater(delay, self._serve)
 
 
-def _pressed(address: str) -> str:
+def pressed(address: str) -> str:
     """What an address counts as: an IPv6 host has its whole /64."""
     ip = ip_address(address)
     if isinstance(ip, IPv6Address):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from ipaddress import ip_network
 
 from twisted_probe.routing.benches import (
     BENCH,
@@ -18,6 +19,7 @@ from twisted_probe.routing.benches import (
     Benches,
     key_of,
 )
+from twisted_probe.routing.sites import pressed
 from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
@@ -31,6 +33,8 @@ class Sources:
         self._sources = _distinct(sources)
         self._families = _families(self._sources)
         self._benches = Benches()
+        # The same by exchanger address: many sites may be one host under names of their own.
+        self._hosts = Benches()
         self._load: Counter[str] = Counter()
         # How much of its share each has had: the least goes first (stride scheduling).
         self._strides: Counter[str] = Counter()
@@ -149,9 +153,18 @@ class Sources:
         wanted = [key_of(source) for source in self._sources if wishes.allow(source)]
         return len(refused) >= MAX_REFUSED or (bool(wanted) and refused.issuperset(wanted))
 
-    def bench(self, source: Source, site: str, now: float) -> float:
-        """`site` has refused this source; until when it stays away."""
+    def is_shut_out(self, source: Source, address: str, now: float) -> bool:
+        """Whether the exchanger at `address` is to be left alone by this source, under whatever
+        name it is met."""
+        refused = self._hosts.refused(pressed(address), now)
+        return len(refused) >= MAX_REFUSED or key_of(source) in refused
+
+    def bench(self, source: Source, site: str, now: float, address: str | None = None) -> float:
+        """`site` has refused this source, at the exchanger of that `address`; until when it stays
+        away from both."""
         who = key_of(source)
+        if address is not None:
+            self._hosts.add(who, pressed(address), now, BENCH)
         until = self._benches.add(who, site, now, BENCH)
         if self._benches.is_refused_by_several(who, now):
             self._benches.add(who, EVERYWHERE, now, SEVERAL_WITHIN)
@@ -164,8 +177,9 @@ class Sources:
     def recall(self, who: str, site: str, until: float, now: float) -> None:
         """`site` has refused the source of this address (IPv6: network) before now. Nobody is
         kept away for longer than he would be if that were just now, however the clock was set
-        since."""
-        self._benches.add(who, site, now, min(until - now, BENCH))
+        since. The `site` may be the address of an exchanger instead."""
+        benches = self._hosts if _is_address(site) else self._benches
+        benches.add(who, site, now, min(until - now, BENCH))
 
     def _is_left_alone(self, site: str, now: float) -> bool:
         return len(self._benches.refused(site, now)) >= MAX_REFUSED
@@ -173,6 +187,14 @@ class Sources:
 
 #: One turn of a source of weight 1.
 _STRIDE = 1 << 20
+
+
+def _is_address(site: str) -> bool:
+    try:
+        ip_network(site)
+    except ValueError:
+        return False
+    return True
 
 
 def _families(sources: Iterable[Source]) -> frozenset[int]:
