@@ -16,9 +16,8 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock, deferLater
 
 from twisted_probe.routing import engine
-from twisted_probe.routing.engine import IDLE, WINDOW, Engine
+from twisted_probe.routing.engine import BATCH, IDLE, WINDOW, Engine
 from twisted_probe.routing.work import Task, Work
-from twisted_probe.smtp.limits import MAX_RECIPIENTS
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 
@@ -221,7 +220,7 @@ def test_what_is_taken_as_one_is_asked_in_batches() -> None:
         task(3),
         task(4, retry=RETRY),
         task(5, "b.example"),
-        *[task(100 + number, "c.example") for number in range(2 * MAX_RECIPIENTS + 1)],
+        *[task(100 + number, "c.example") for number in range(2 * BATCH + 1)],
     ]
     room = Room(due)
     room.engine.start()
@@ -230,8 +229,8 @@ def test_what_is_taken_as_one_is_asked_in_batches() -> None:
         ("a.example", 2),
         ("b.example", 2),
         ("a.example", 1),
-        ("c.example", MAX_RECIPIENTS),
-        ("c.example", MAX_RECIPIENTS),
+        ("c.example", BATCH),
+        ("c.example", BATCH),
         ("c.example", 1),
     ]
     assert room.oracle.retries[0] == [None, None]

@@ -314,3 +314,23 @@ def test_it_gets_one_only_where_it_is_needed_and_once(temper: Temper, sessions: 
     outcomes, said = asked(temper, "ann")
     assert len(said) == sessions
     assert Verdict.DELIVERABLE not in {outcome.verdict for outcome in outcomes}
+
+
+@pytest.mark.parametrize("recipients", ["ann ben carl", "carl ann", "ann", "ann nobody"])
+def test_a_plain_refusal_of_one_who_is_known_to_be_there_is_no_answer(recipients: str) -> None:
+    """Nor are those beside it: the exchanger has begun to call everybody unknown."""
+    plain = "550 5.1.1 User unknown"
+    controls = Controls(known_good=("carl@a.example",))
+    with turning(TurnsOn(plain), plain, controls=controls) as (t, _):
+        outcomes = probed(t, recipients)
+        assert set(reasons(outcomes)) == {Reason.POLICY}
+        assert not any(outcome.final for outcome in outcomes)
+        assert all(
+            "carl@a.example, who is known to be there" in str(each.text) for each in outcomes
+        )
+
+
+def test_where_one_who_is_known_to_be_there_is_accepted_others_are_dead() -> None:
+    controls = Controls(known_good=("ann@a.example",))
+    with turning(TurnsOn("", recipients=99), "550 5.1.1 User unknown", controls=controls) as (t, _):
+        assert reasons(probed(t, "nobody nemo")) == (Reason.NO_SUCH_MAILBOX,) * 2

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
-from twisted_probe.smtp.conversation import SessionReport, converse
+from twisted_probe.smtp.conversation import SessionReport, converse, room_of
 from twisted_probe.smtp.errors import (
     OutOfStep,
     ProtocolViolation,
@@ -823,3 +823,8 @@ def test_a_yes_to_something_else_is_none(code: int, answers: list[str]) -> None:
     assert report.answers == {}
     assert report.unanswered == (ANN, BOB)
     assert talk.is_cut
+
+
+@pytest.mark.parametrize(("most", "room"), [(0, 98), (100, 98), (10, 8), (9, 8), (2, 1), (1, 1)])
+def test_room_besides_the_control_and_a_witness(most: int, room: int) -> None:
+    assert room_of(most) == room

@@ -47,7 +47,7 @@ from twisted_probe.jobs.spool import Spool, SpoolError
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.pauses import Pauses
 from twisted_probe.routing.prober import Prober
-from twisted_probe.smtp.limits import MAX_RECIPIENTS
+from twisted_probe.smtp.conversation import room_of
 
 _log = Logger()
 
@@ -230,7 +230,7 @@ class ProbeService(Service):
             defuse_formulas=config.defuse_formulas, flags=config.flags
         )
         self._keeper.sources = config.sources
-        self._engine.batch = config.limits.recipients_per_session or MAX_RECIPIENTS
+        self._engine.batch = room_of(config.limits.recipients_per_session)
 
     # -- SIGHUP
 

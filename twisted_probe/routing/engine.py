@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted_probe.routing.pauses import Held
 from twisted_probe.routing.prober import Prober
 from twisted_probe.routing.work import Task, Work
-from twisted_probe.smtp.limits import MAX_RECIPIENTS
+from twisted_probe.smtp.conversation import room_of
 from twisted_probe.vocabulary.outcome import Outcome, Retry
 from twisted_probe.vocabulary.wishes import Wishes
 
@@ -25,6 +25,8 @@ _log = Logger()
 #: Recipients in hand at once: enough for every session of the machine to have some, few enough
 #: to be nothing in memory.
 WINDOW = 5000
+#: Recipients that are asked together: what a session can carry.
+BATCH = room_of(0)
 #: Recipients whose asking is begun in one turn of the reactor: some 10 ms.
 TURN = 500
 #: Seconds between two looks at the work, so that neither an empty nor a broken one is asked
@@ -50,7 +52,7 @@ class Engine:
         *,
         window: int = WINDOW,
         idle: float = IDLE,
-        batch: int = MAX_RECIPIENTS,
+        batch: int = BATCH,
     ) -> None:
         self.batch = batch
         self._clock = clock

@@ -35,6 +35,9 @@ POSTMASTER = "postmaster"
 #: complain (RFC 2142 section 2; Exim's default configuration, Postfix's guides).
 EXEMPT = frozenset((POSTMASTER, "abuse"))
 
+#: What is said of mailboxes that are not there.
+_DEAD = (Label.NO_SUCH_MAILBOX, Label.MAILBOX_DISABLED)
+
 _FLIPPED = "the exchanger refused at the end of the session whom it had accepted before"
 _SOFTENED = "the exchanger accepts a random recipient that it refused before"
 
@@ -219,8 +222,9 @@ class Evidence:
     def witnesses(self, answers: Mapping[Address, Reply], exchanger: Exchanger) -> list[Address]:
         """Who is to be asked at the end of a session that brought these answers.
 
-        Where vague refusals depend on it, or when `is_wary`, the last one who was accepted before
-        a refusal: an exchanger may have begun to refuse everybody. Where nobody was accepted,
+        Where vague refusals depend on it, when `is_wary`, or where somebody is known to be there,
+        the last one who was accepted before a refusal: an exchanger may have begun to refuse
+        everybody. Where nobody was accepted,
         somebody who is known to be there; at last, where such can explain any, one of EXEMPT who
         was accepted, or postmaster (RFC 5321 section 4.5.1). A 252 promises nothing: it explains
         no vague refusal, but can be changed as well as any yes.
@@ -243,13 +247,13 @@ class Evidence:
             for each, answer in self.answers.items()
             if self._was_accepted(each) and counts(each, answer.reply)
         ]
-        if earlier or not (vague and exchanger.best):
+        if earlier or not exchanger.best:
             return earlier[-1:]
         if self._misjudges(answers, exchanger):
             return []
         domain = order[0].domain
-        good = [each for each in self.good if each.domain == domain and each not in answers]
-        if good or not is_explained_by_exempt:
+        good = [each for each in self._good_of(domain) if each not in answers]
+        if good or not (vague and is_explained_by_exempt):
             return good[:1]
         exempt = [each for each in order if _is_exempt(each) and is_acceptance(answers[each])]
         if exempt:
@@ -287,7 +291,11 @@ class Evidence:
                 vague.append(each)
                 explained = judgement_of(evolve(basis, exempt_accepted=True), self.rules)
                 is_explained_by_exempt |= explained.reason is Reason.NO_SUCH_MAILBOX
-        return (refused if self.is_wary else vague), bool(vague), is_explained_by_exempt
+        is_wary = self.is_wary or any(self._good_of(each.domain) for each in refused[:1])
+        return (refused if is_wary else vague), bool(vague), is_explained_by_exempt
+
+    def _good_of(self, domain: str) -> list[Address]:
+        return [each for each in self.good if each.domain == domain]
 
     def _is_vague_no(self, control: Reply, exchanger: Exchanger) -> bool:
         return control.code_class == 5 and not self._classify(control, exchanger).explicit
@@ -342,6 +350,10 @@ class Evidence:
             was_accepted = recipient in self.answers and self._was_accepted(recipient)
             if reply.code_class == 5 and (was_accepted or (said is not None and said.is_positive)):
                 return _FLIPPED
+        for recipient in self.good:
+            said = report.answers.get(recipient) or report.witnesses.get(recipient)
+            if said is not None and self._is_called_dead(recipient, said, exchanger):
+                return f"the exchanger refused {recipient.text}, who is known to be there"
         known = self.known
         if known is None or known.control_reply is None or not exchanger.best:
             return None
@@ -350,6 +362,10 @@ class Evidence:
             if is_softer and not self._is_real(recipient):
                 return _SOFTENED
         return None
+
+    def _is_called_dead(self, recipient: Address, reply: Reply, exchanger: Exchanger) -> bool:
+        finding = self._classify(reply, exchanger, recipient)
+        return reply.code_class == 5 and finding.explicit and finding.label in _DEAD
 
     def _note_control(
         self, reply: Reply, finding: Finding, exchanger: Exchanger, now: float

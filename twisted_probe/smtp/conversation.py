@@ -29,7 +29,7 @@ from twisted_probe.smtp.errors import (
     SessionLost,
     TlsFailed,
 )
-from twisted_probe.smtp.limits import MAX_ERRORS, MAX_RESETS
+from twisted_probe.smtp.limits import MAX_ERRORS, MAX_RECIPIENTS, MAX_RESETS
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
 from twisted_probe.smtp.protocol import ProbeProtocol
 from twisted_probe.smtp.states import CLOSING, State, Verb
@@ -79,6 +79,15 @@ class SessionReport:
 #: Recipients of a session that has one of them set aside for a witness: of fewer it would be too
 #: great a part.
 ROOM_FOR_WITNESS = 10
+
+
+def room_of(most: int) -> int:
+    """Recipients whom a session of `most` RCPT commands (0: no limit, then MAX_RECIPIENTS) can ask
+    besides a control and a witness; one at least."""
+    most = most or MAX_RECIPIENTS
+    return max(1, most - 1 - (most >= ROOM_FOR_WITNESS))
+
+
 #: Who else is to be asked at a session's end, after these answers.
 Witnesses = Callable[[Mapping[Address, Reply]], Sequence[Address]]
 
