@@ -164,10 +164,11 @@ class Attempt:
             self._evidence.known = await self._known(source)
         self._evidence.exchangers = route.hosts
         tools.sources.begin(source, site)
+        tools.families.begin(source.family, tools.now())
         try:
             await self._walk(route, source)
             if self._open:
-                held = tools.watchdog.held()
+                held = tools.watchdog.held() or tools.families.held([source.family])
         except Held as stopped:
             held = stopped
         finally:

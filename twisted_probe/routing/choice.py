@@ -50,27 +50,33 @@ def chosen(need: Need, tools: Tools, sessions: Sessions) -> Source | None:
     that the site has not refused. None where there is none.
 
     Raises Held when that one is paused, or too many wait for the site, or when that is so of all
-    who could go.
+    who could go; or when there is no way for them. Where there is none for the one of the attempt
+    before, another goes.
     """
     now, sources, retry = tools.now(), tools.sources, need.retry
     site = site_of(need.route.exchangers[0], need.route, tools)
     families = frozenset(exchanger.family for exchanger in need.route.exchangers)
     paused, full = tools.pauses.sources, _full(need, site, tools, sessions)
+    closed = tools.families.closed(now)
+    lost = {each.address for each in sources.all if each.family in closed}
     if retry is not None and retry.source is not None:
         before = sources.named(retry.source)
         if (
             before is not None
-            and before.family in families
+            and before.family in families - closed
             and need.wishes.allow(before)
             and sources.may_go(before, site, now)
         ):
             _stop_if_it_may_not_go(before, full, need, tools)
             return evolve(before, helo=retry.helo or before.helo)
-    source = sources.choose(site, families, now, {*paused, *full}, need.wishes)
-    if source is None and (paused or full):
+    source = sources.choose(site, families, now, {*paused, *full, *lost}, need.wishes)
+    if source is None and (paused or full or lost):
         resting = sources.choose(site, families, now, wishes=need.wishes)
         if resting is not None:
             _stop_if_it_may_not_go(resting, full, need, tools)
+            held = tools.families.held([resting.family])
+            if held is not None:
+                raise held
     return source
 
 

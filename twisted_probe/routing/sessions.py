@@ -39,6 +39,10 @@ class Benched(SourceUnavailable):
     reason = Reason.BLOCKLISTED
 
 
+class Forbidden(NoRoute):
+    """The exchanger's address may not be dialled any more."""
+
+
 class Suspended(SourceUnavailable):
     """So many sites have refused the source that it stays away from all for a while, or this
     machine could not send from it just now."""
@@ -285,7 +289,7 @@ def _look_before_dialling(tools: Tools, path: Path) -> None:
         raise SessionLost(STOPPED, host=exchanger.address)
     why = tools.networks.why_forbidden(exchanger.address)
     if why is not None:
-        raise NoRoute(f"never dialled: {why}", host=exchanger.address)
+        raise Forbidden(f"never dialled: {why}", host=exchanger.address)
     if tools.sources.named(source.address) is None:
         words = f"{source.address} is not among the sources any more"
         raise SourceUnavailable(words, host=exchanger.address)
