@@ -293,7 +293,9 @@ class Attempt:
         self._stop_if_held()
         witnesses = partial(self._evidence.witnesses, exchanger=path.exchanger)
         control = self._control_to_ask(path.exchanger)
-        errand = self._errand = Errand(recipients, control, witnesses, self._held)
+        errand = self._errand = Errand(
+            recipients, control, witnesses, self._held, self._wishes.origin
+        )
         self._sessions.board(self._tools, path, errand)
         try:
             return await errand.done

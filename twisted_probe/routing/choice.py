@@ -89,7 +89,7 @@ def _path(need: Need, source: Source, tools: Tools) -> Path:
 def _full(need: Need, site: str, tools: Tools, sessions: Sessions) -> frozenset[str]:
     """The sources that would need one session more where too many wait for their turn."""
     most = tools.max_waiting
-    if most is None or tools.sites.waiting_at(site) < most:
+    if most is None or not tools.sites.is_full(site, most, need.wishes.origin):
         return frozenset()
     families = {exchanger.family for exchanger in need.route.exchangers}
     return frozenset(
@@ -114,5 +114,5 @@ def _stop_if_it_may_not_go(source: Source, full: Collection[str], need: Need, to
     # A control is rejected as a rule.
     of_errors = need.control / bounds.errors_per_session
     seconds = max(of_recipients, of_errors) / bounds.starts_per_second
-    delay = tools.appointments.make(path.site, tools.now(), seconds)
+    delay = tools.appointments.make(path.site, need.wishes.origin, tools.now(), seconds)
     raise Held(f"too many sessions wait for {path.site}", delay)

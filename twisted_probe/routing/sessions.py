@@ -67,7 +67,8 @@ class Errand:
     """Recipients of one domain, its control if that is to be asked, and whoever `witnesses` names
     at the end, who want a session.
 
-    `held` says why none may begin for them, as long as that is so. Wait for `done`; to cancel it
+    `held` says why none may begin for them, as long as that is so; `origin` is whose they are
+    (`Wishes`). Wait for `done`; to cancel it
     leaves the session, and `Sessions.left` then fires when nothing of it goes on for them.
     """
 
@@ -75,6 +76,7 @@ class Errand:
     control: Address | None
     witnesses: Witnesses
     held: Callable[[], Held | None]
+    origin: int | None = None
     done: Deferred[Answered] = field(init=False, factory=Deferred)
     _carriage: _Carriage | None = field(init=False, default=None)
 
@@ -200,6 +202,7 @@ class Sessions:
                 source=path.source,
                 bounds=bounds,
                 rejections=bounds.errors_per_session,
+                origin=carriage.errands[0].origin,
             )
             rejections: int | None = 0
             try:
