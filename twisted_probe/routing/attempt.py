@@ -328,6 +328,8 @@ class Attempt:
     async def _bench(self, source: Source, site: str) -> None:
         """Keep the source away from a site that has shut it out, and tell the operator."""
         sources, reply = self._tools.sources, self._evidence.blocked_by
+        if sources.is_refused(source, site, self._tools.now()):
+            return  # another attempt has said so: one of the same session, or just before
         until = sources.bench(source, site, self._tools.now())
         _log.warn(
             "{site} has refused {source}, which leaves it alone for {hours:.0f} h: {code} {text}",
