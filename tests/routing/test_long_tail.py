@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 
 from twisted_probe.jobs import recipients
 from twisted_probe.jobs.intake import JobKeeper
-from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.ledger import Ledger, State
 from twisted_probe.jobs.ledger_work import LedgerWork
 from twisted_probe.jobs.room import Room
 from twisted_probe.jobs.spool import Spool
@@ -25,7 +25,7 @@ from twisted_probe.sandbox.temper import residents
 from twisted_probe.vocabulary.outcome import Outcome
 from twisted_probe.vocabulary.source import Source
 
-from .town_square import Square, town
+from .town_square import Square, Town, town
 
 #: Domains of the provider, and of others behind them in the ledger's order.
 PROVIDERS, OTHERS = 4_000, 50
@@ -70,13 +70,7 @@ def test_the_provider_fills_no_window(tmp_path: Path, monkeypatch: pytest.Monkey
         for n in range(1, OTHERS + 2):
             square.settle(f"192.0.2.{n}", tempers.postfix(residents("ann")))
         ledger = _ledger(tmp_path, square, [f"ann@{domain}" for domain in provider + others])
-
-        def run(call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-            return deferLater(square, 0, call, *arguments)
-
-        work = Watched(ledger, ledger.writer(run), square, Room(str(tmp_path)))
-        engine = Engine(square, t.prober, work, window=WINDOW, idle=0.5)
-        engine.start()
+        work, engine = _at_work(t, ledger, tmp_path)
         begun = square.seconds()
         while set(others) - set(work.settled):
             square.step()
@@ -101,34 +95,94 @@ def test_the_provider_fills_no_window(tmp_path: Path, monkeypatch: pytest.Monkey
         ledger.close()
 
 
+#: Seconds after which the small job comes, and recipients of it.
+LATER, SMALL = 60.0, 20
+
+
+def test_a_small_job_does_not_wait_for_a_large_one(tmp_path: Path) -> None:
+    large = [f"a{n}.example" for n in range(PROVIDERS)]
+    small = [f"b{n}.example" for n in range(SMALL)]
+    names = {
+        **{domain: ["MX 10 mx.a.example"] for domain in large + small},
+        "mx.a.example": ["A 192.0.2.1"],
+    }
+    with town(names, sources=SOURCES, limits=Limits(), max_waiting=MAX_WAITING) as t:
+        square: Square = t.square
+        square.latency = 0.05
+        square.settle("192.0.2.1", tempers.postfix(residents("ann")))
+        ledger = _ledger(tmp_path, square, [f"ann@{domain}" for domain in large])
+        work, engine = _at_work(t, ledger, tmp_path)
+        begun = square.seconds()
+        while square.seconds() - begun < LATER:
+            square.step()
+        _add_job(ledger, tmp_path, square, "small.txt", [f"ann@{domain}" for domain in small])
+        before = len(work.settled)
+        while set(small) - set(work.settled):
+            square.step()
+        # Sixteen minutes' worth of the large one were left; the last of the small one has come a
+        # few times before it found a place.
+        assert len(work.settled) - before < 20 * SMALL
+        square.wait(engine.stop(0.0))
+        ledger.close()
+
+
+def _at_work(t: Town, ledger: Ledger, path: Path) -> tuple[Watched, Engine]:
+    def run(call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        return deferLater(t.square, 0, call, *arguments)
+
+    work = Watched(ledger, ledger.writer(run), t.square, Room(str(path)))
+    engine = Engine(t.square, t.prober, work, window=WINDOW, idle=0.5)
+    engine.start()
+    return work, engine
+
+
 def _ledger(path: Path, square: Square, addresses: Sequence[str]) -> Ledger:
     """One with a job of these."""
     spool = Spool(str(path / "spool"))
     ledger = Ledger(spool.ledger_path)
+    spool.close()
+    _add_job(ledger, path, square, "list.txt", addresses)
+    return ledger
+
+
+def _add_job(
+    ledger: Ledger, path: Path, square: Square, name: str, addresses: Sequence[str]
+) -> None:
+    spool = Spool(str(path / "spool"))
     keeper = JobKeeper(spool, ledger, execute, square)
-    (path / "spool" / "new" / "list.txt").write_text("\n".join(addresses))
-    while not any(each.pending == len(addresses) for each in ledger.progress(square.seconds())):
+    (path / "spool" / "new" / name).write_text("\n".join(addresses))
+    while name.encode() not in {each.name for each in ledger.jobs(State.OPEN)}:
         Deferred.fromCoroutine(keeper.tick())
         square.advance(1)
     spool.close()
-    return ledger
 
 
 def test_one_behind_the_other() -> None:
     book = Appointments()
-    assert [book.make("a", 100.0, 2.0) for _ in range(3)] == [SOON + 2, SOON + 4, SOON + 6]
-    assert book.make("b", 100.0, 2.0) == SOON + 2
-    assert book.make("a", 104.0, 2.0) == SOON + 4
-    assert book.make("a", 1000.0, 2.0) == SOON + 2
+    assert [book.make("a", None, 100.0, 2.0) for _ in range(3)] == [SOON + 2, SOON + 4, SOON + 6]
+    assert book.make("b", None, 100.0, 2.0) == SOON + 2
+    assert book.make("a", None, 104.0, 2.0) == SOON + 4
+    assert book.make("a", None, 1000.0, 2.0) == SOON + 2
+
+
+def test_each_origin_has_a_line_of_its_own() -> None:
+    book = Appointments()
+    for _ in range(100):
+        large = book.make("a", 1, 100.0, 2.0)
+    assert large == SOON + 200
+    assert [book.make("a", 2, 100.0, 2.0) for _ in range(2)] == [SOON + 4, SOON + 8]
+    assert book.make("a", 1, 100.0, 2.0) == SOON + 204
+    # The small one is through: the time is the large one's again.
+    assert book.make("a", 1, 200.0, 2.0) == SOON + 106
 
 
 def test_nobody_is_put_off_for_long() -> None:
     book = Appointments()
-    assert [book.make("a", 0.0, LATE / 2) for _ in range(3)] == [SOON + LATE / 2, LATE, LATE]
+    assert [book.make("a", None, 0.0, LATE / 2) for _ in range(3)] == [SOON + LATE / 2, LATE, LATE]
 
 
 def test_sites_are_forgotten() -> None:
     book = Appointments()
     for number in range(MAX_SITES + 1):
-        book.make(f"site{number}", 100.0 * number, 1.0)
+        book.make(f"site{number}", None, 100.0 * number, 1.0)
     assert len(book._last) == 1

@@ -47,3 +47,18 @@ def test_nothing_is_said_where_nothing_was_refused(events: list[LogEvent]) -> No
         t.square.wait(t.prober.probe("nobody@a.example"))
 
     assert [event for event in events if event["log_level"].name != "info"] == []
+
+
+def test_attempts_that_share_a_session_say_it_once(events: list[LogEvent]) -> None:
+    tenants = {f"d{n}.example": ["MX 10 mx.a.example"] for n in range(30)}
+    with town({**tenants, **A}, sources=[ONE, TWO]) as t:
+        t.square.latency = 0.1
+        t.square.settle("192.0.2.1", tempers.blocking(ANN, ONE.address, TWO.address))
+        t.square.wait(t.prober.probe_many([f"ann@{domain}" for domain in tenants]))
+
+    lines = [formatEvent(event) for event in events if event["log_level"].name == "warn"]
+    assert [line.partition(",")[0] for line in lines] == [
+        f"mx.a.example has refused {ONE.address}",
+        f"mx.a.example has refused {TWO.address}",
+        "mx.a.example is paused: it is left alone by all sources",
+    ]

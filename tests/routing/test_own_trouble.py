@@ -9,7 +9,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, globalLogPublisher
 
-from twisted_probe.routing.benches import BENCH, SEVERAL, UNPLUMBED
+from twisted_probe.routing.benches import BENCH, MAX_IN_VAIN, SEVERAL, UNPLUMBED
 from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.pauses import HOLD, Held
 from twisted_probe.routing.sources import Sources
@@ -60,6 +60,40 @@ def test_one_canary_goes_first() -> None:
     sources.begin(ONE, "a")
     sources.end(ONE, "a", went_well=True)
     assert sources.may_go(ONE, "a", BENCH + 1)
+
+
+def test_a_bench_ends_though_nobody_is_met() -> None:
+    sources = Sources([ONE])
+    sources.bench(ONE, "a", 0.0)
+    for _ in range(MAX_IN_VAIN):
+        sources.begin(ONE, "a")
+        assert not sources.may_go(ONE, "a", BENCH)
+        sources.end(ONE, "a", went_well=False)
+    sources.begin(ONE, "a")
+    assert sources.may_go(ONE, "a", BENCH)
+    sources.bench(ONE, "a", BENCH)
+    assert not sources.may_go(ONE, "a", BENCH + 1)
+
+
+def test_who_went_before_the_refusal_is_no_canary() -> None:
+    sources = Sources([ONE])
+    sources.begin(ONE, "a")
+    sources.bench(ONE, "a", 0.0)
+    sources.end(ONE, "a", went_well=True)
+    assert not sources.may_go(ONE, "a", 1.0)
+
+
+def test_a_site_that_was_dead_has_everybody_asked_when_it_is_back() -> None:
+    names = {f"{n}.example": ["MX 10 mx.a.example"] for n in range(10)}
+    with town({**names, **A}, sources=[ONE]) as t:
+        t.prober.sources.bench(ONE, "mx.a.example", t.square.seconds() - BENCH)
+        reasons = [
+            t.square.wait(t.prober.probe(f"ann@{n}.example")).reason for n in range(MAX_IN_VAIN)
+        ]
+        assert set(reasons) == {Reason.TIMEOUT}
+        t.square.settle("192.0.2.1", tempers.postfix(ANN))
+        outcomes = t.square.wait(t.prober.probe_many([f"ann@{n}.example" for n in range(10)]))
+        assert {each.reason for each in outcomes} == {Reason.ACCEPTED}
 
 
 def test_a_whole_64_is_benched() -> None:

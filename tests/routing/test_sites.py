@@ -370,3 +370,23 @@ def test_the_rules_hold_whatever_happens(seed: int, steps: int) -> None:
     for _ in range(steps):
         chance.step()
     chance.finish()
+
+
+def test_each_origin_has_a_share_of_the_queue() -> None:
+    street = Street(per_site=1)
+    assert not street.sites.is_full("a", 1, 1)
+    open_now, *waiting = [street.sites.slot("a", "192.0.2.1", origin=1) for _ in range(5)]
+    assert not street.sites.is_full("a", 5, 1)
+    assert street.sites.is_full("a", 4, 1)
+    for _ in range(2):
+        assert not street.sites.is_full("a", 4, 2)
+        waiting.append(street.sites.slot("a", "192.0.2.1", origin=2))
+    assert street.sites.is_full("a", 4, 2)
+    assert not street.sites.is_full("a", 4, 3)
+    for each in waiting:
+        each.addErrback(lambda failure: failure.trap(CancelledError))
+        each.cancel()
+    slot = open_now.result
+    assert isinstance(slot, Slot)
+    slot.release()
+    street.clock.advance(100)

@@ -297,7 +297,7 @@ class Figures:
             "started_at": iso_time(self._started_at),
             "now": iso_time(now),
             "paused": switchboard.is_paused,
-            "alarms": self._alarms,
+            "alarms": [*self._alarms, *self._prober.lost_families],
             "limit": limit_of(load, [one for one, _ in counted], now),
             "sessions": {"open": load.open, "most": load.most},
             "in_hand": load.in_hand,

@@ -95,7 +95,9 @@ class Recipients(Settling):
             "SELECT id, options FROM jobs WHERE state = 'open' AND settled < recipients"
             " AND paused_at IS NULL AND cancelled_at IS NULL ORDER BY id"
         )
-        self._wishes = {job: decode_job_file(options).wishes for job, options in rows}
+        self._wishes = {
+            job: evolve(decode_job_file(options).wishes, origin=job) for job, options in rows
+        }
         self._cached_wishes = {job: self._wishes_of(job) for job in self._wishes}
         turn = deque(self._wishes)
         self._turn += 1

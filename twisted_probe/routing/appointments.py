@@ -1,8 +1,9 @@
 """When to come again, for those who have found a site's queue too long.
 
-Knows one moment for each site; not how long a queue may be, nor who stands in it
+Knows one moment for each site and origin; not how long a queue may be, nor who stands in it
 (`routing.sites`). Were all told to come again at the same time, those of one large site would keep
-everybody else from being looked at.
+everybody else from being looked at; were all told so one behind the other, those of a small job
+would wait until a large one's are through.
 """
 
 from __future__ import annotations
@@ -20,14 +21,19 @@ class Appointments:
     clock."""
 
     def __init__(self) -> None:
-        self._last: dict[str, float] = {}
+        self._last: dict[str, dict[int | None, float]] = {}
 
-    def make(self, site: str, now: float, seconds: float) -> float:
+    def make(self, site: str, origin: int | None, now: float, seconds: float) -> float:
         """Seconds until whoever wants to ask `site`, and will take up `seconds` of its time, is
-        to come again: behind those who were told so before."""
+        to come again: behind those of the same `origin` who were told so before, at an equal
+        share of the time with the other origins who have some that wait."""
         if site not in self._last and len(self._last) >= MAX_SITES:
-            self._last = {each: last for each, last in self._last.items() if last > now}
+            self._last = {
+                each: lines for each, lines in self._last.items() if max(lines.values()) > now
+            }
+        lines = {each: at for each, at in self._last.get(site, {}).items() if at > now}
         soonest, latest = now + SOON, now + LATE
-        at = min(latest, max(soonest, self._last.get(site, soonest)) + seconds)
-        self._last[site] = at
+        behind = max(soonest, lines.get(origin, soonest))
+        lines[origin] = at = min(latest, behind + seconds * len({*lines, origin}))
+        self._last[site] = lines
         return at - now

@@ -165,10 +165,11 @@ class Attempt:
             self._evidence.known = await self._known(source)
         self._evidence.exchangers = route.hosts
         tools.sources.begin(source, site)
+        tools.families.begin(source.family, tools.now())
         try:
             await self._walk(route, source)
             if self._open:
-                held = tools.watchdog.held()
+                held = tools.watchdog.held() or tools.families.held([source.family])
         except Held as stopped:
             held = stopped
         finally:
@@ -300,7 +301,9 @@ class Attempt:
         self._stop_if_held()
         witnesses = partial(self._evidence.witnesses, exchanger=path.exchanger)
         control = self._control_to_ask(path.exchanger)
-        errand = self._errand = Errand(recipients, control, witnesses, self._held)
+        errand = self._errand = Errand(
+            recipients, control, witnesses, self._held, self._wishes.origin
+        )
         self._sessions.board(self._tools, path, errand)
         try:
             return await errand.done
@@ -333,6 +336,8 @@ class Attempt:
     async def _bench(self, source: Source, site: str, address: str) -> None:
         """Keep the source away from a site that has shut it out, and tell the operator."""
         sources, reply = self._tools.sources, self._evidence.blocked_by
+        if sources.is_refused(source, site, self._tools.now()):
+            return  # another attempt has said so: one of the same session, or just before
         until = sources.bench(source, site, self._tools.now(), address)
         _log.warn(
             "{site} has refused {source}, which leaves it alone for {hours:.0f} h: {code} {text}",

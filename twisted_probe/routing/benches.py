@@ -27,22 +27,28 @@ SEVERAL_WITHIN = _HOUR
 UNPLUMBED = 300.0
 #: Seconds behind its end that a bench still asks for a canary.
 TRIAL = 7 * 24 * _HOUR
+#: Canaries that meet nobody, each after the other, until a bench is over without one that went
+#: well: where only dead exchangers are left to ask, none ever would, and whoever is not the canary
+#: had no source.
+MAX_IN_VAIN = 3
 
 
 @define(eq=False)
 class _Bench:
-    """`since` and `until` when; `is_tried` while a canary is on its way."""
+    """`since` and `until` when; `is_tried` while a canary is on its way; how many came back
+    `in_vain`."""
 
     since: float
     until: float
     is_tried: bool = False
+    in_vain: int = 0
 
 
 class Benches:
     """Benches by source and site. `now` is passed in, in seconds of any one clock.
 
     An IPv6 source has its whole /64 with it. Behind its end a bench lets one session through,
-    the canary; when that went well, it is gone.
+    the canary; when that went well, or some of them have met nobody, it is gone.
     """
 
     def __init__(self) -> None:
@@ -87,10 +93,13 @@ class Benches:
         """It has been there, or has not come that far."""
         for where in (site, EVERYWHERE):
             benches = self._benches.get(where, {})
-            if went_well:
-                benches.pop(who, None)
-            elif who in benches:
-                benches[who].is_tried = False
+            bench = benches.get(who)
+            if bench is None or not bench.is_tried:
+                continue  # it went there before it was refused
+            bench.is_tried = False
+            bench.in_vain += 1
+            if went_well or bench.in_vain >= MAX_IN_VAIN:
+                del benches[who]
 
     def _of(self, who: str, site: str) -> list[_Bench]:
         found = (self._benches.get(where, {}).get(who) for where in (site, EVERYWHERE))

@@ -50,7 +50,8 @@ def chosen(need: Need, tools: Tools, sessions: Sessions) -> Source | None:
     that the site has not refused. None where there is none.
 
     Raises Held when that one is paused, or too many wait for the site, or when that is so of all
-    who could go.
+    who could go; or when there is no way for them. Where there is none for the one of the attempt
+    before, another goes.
     """
     now, sources, retry = tools.now(), tools.sources, need.retry
     site = site_of(need.route.exchangers[0], need.route, tools)
@@ -62,22 +63,28 @@ def chosen(need: Need, tools: Tools, sessions: Sessions) -> Source | None:
         if source.family in families
         and sources.is_shut_out(source, _path(need, source, tools).exchanger.address, now)
     )
+    closed = tools.families.closed(now)
+    lost = {each.address for each in sources.all if each.family in closed}
     if retry is not None and retry.source is not None:
         before = sources.named(retry.source)
         if (
             before is not None
-            and before.family in families
+            and before.family in families - closed
             and need.wishes.allow(before)
             and before.address not in shut_out
             and sources.may_go(before, site, now)
         ):
             _stop_if_it_may_not_go(before, full, need, tools)
             return evolve(before, helo=retry.helo or before.helo)
-    source = sources.choose(site, families, now, {*paused, *full, *shut_out}, need.wishes)
-    if source is None and (paused or full):
+    not_now = {*paused, *full, *lost}
+    source = sources.choose(site, families, now, not_now | shut_out, need.wishes)
+    if source is None and not_now:
         resting = sources.choose(site, families, now, shut_out, need.wishes)
         if resting is not None:
             _stop_if_it_may_not_go(resting, full, need, tools)
+            held = tools.families.held([resting.family])
+            if held is not None:
+                raise held
     return source
 
 
@@ -90,7 +97,7 @@ def _path(need: Need, source: Source, tools: Tools) -> Path:
 def _full(need: Need, site: str, tools: Tools, sessions: Sessions) -> frozenset[str]:
     """The sources that would need one session more where too many wait for their turn."""
     most = tools.max_waiting
-    if most is None or tools.sites.waiting_at(site) < most:
+    if most is None or not tools.sites.is_full(site, most, need.wishes.origin):
         return frozenset()
     families = {exchanger.family for exchanger in need.route.exchangers}
     return frozenset(
@@ -115,5 +122,5 @@ def _stop_if_it_may_not_go(source: Source, full: Collection[str], need: Need, to
     # A control is rejected as a rule.
     of_errors = need.control / bounds.errors_per_session
     seconds = max(of_recipients, of_errors) / bounds.starts_per_second
-    delay = tools.appointments.make(path.site, tools.now(), seconds)
+    delay = tools.appointments.make(path.site, need.wishes.origin, tools.now(), seconds)
     raise Held(f"too many sessions wait for {path.site}", delay)

@@ -47,7 +47,10 @@ class Lesson:
         tools, path, failure = self.tools, self.path, self.report.failure
         if failure is None or failure.stage is not Stage.CONNECT:
             tools.watchdog.worked(Trouble.CONNECT)
-        elif isinstance(failure, ConnectTimeout | Refused | NoRoute):
+            tools.families.worked(path.exchanger.family)
+        elif type(failure) is NoRoute:
+            tools.families.failed(path.exchanger.family, path.site)
+        elif isinstance(failure, ConnectTimeout | Refused):
             tools.watchdog.failed(Trouble.CONNECT, path.site)
         elif type(failure) is SourceUnavailable and not path.source.port:
             until = tools.sources.suspend(path.source, tools.now())

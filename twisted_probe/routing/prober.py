@@ -148,7 +148,17 @@ class Prober:
     def alarm(self) -> str | None:
         """What is wrong with this machine, in words: while it is so, whoever is asked about hears
         Held, but for one now and then who tries whether it has passed."""
-        return self._tools.watchdog.alarm
+        tools = self._tools
+        nowhere = tools.families.held(tools.sources.families)
+        return tools.watchdog.alarm or (None if nowhere is None else str(nowhere))
+
+    @property
+    def lost_families(self) -> list[str]:
+        """The families of the sources that there is no way to, in words: while it is so, whoever
+        can be reached over no other hears Held, but for one now and then."""
+        tools = self._tools
+        lost = tools.sources.families & tools.families.lost
+        return [tools.families.words(family) for family in sorted(lost)]
 
     @property
     def sources(self) -> Sources:

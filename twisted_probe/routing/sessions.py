@@ -39,6 +39,10 @@ class Benched(SourceUnavailable):
     reason = Reason.BLOCKLISTED
 
 
+class Forbidden(NoRoute):
+    """The exchanger's address may not be dialled any more."""
+
+
 class Suspended(SourceUnavailable):
     """So many sites have refused the source that it stays away from all for a while, or this
     machine could not send from it just now."""
@@ -63,7 +67,8 @@ class Errand:
     """Recipients of one domain, its control if that is to be asked, and whoever `witnesses` names
     at the end, who want a session.
 
-    `held` says why none may begin for them, as long as that is so. Wait for `done`; to cancel it
+    `held` says why none may begin for them, as long as that is so; `origin` is whose they are
+    (`Wishes`). Wait for `done`; to cancel it
     leaves the session, and `Sessions.left` then fires when nothing of it goes on for them.
     """
 
@@ -71,6 +76,7 @@ class Errand:
     control: Address | None
     witnesses: Witnesses
     held: Callable[[], Held | None]
+    origin: int | None = None
     done: Deferred[Answered] = field(init=False, factory=Deferred)
     _carriage: _Carriage | None = field(init=False, default=None)
 
@@ -196,6 +202,7 @@ class Sessions:
                 source=path.source,
                 bounds=bounds,
                 rejections=bounds.errors_per_session,
+                origin=carriage.errands[0].origin,
             )
             rejections: int | None = 0
             try:
@@ -286,7 +293,7 @@ def _look_before_dialling(tools: Tools, path: Path) -> None:
         raise SessionLost(STOPPED, host=exchanger.address)
     why = tools.networks.why_forbidden(exchanger.address)
     if why is not None:
-        raise NoRoute(f"never dialled: {why}", host=exchanger.address)
+        raise Forbidden(f"never dialled: {why}", host=exchanger.address)
     if tools.sources.named(source.address) is None:
         words = f"{source.address} is not among the sources any more"
         raise SourceUnavailable(words, host=exchanger.address)

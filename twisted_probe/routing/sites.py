@@ -8,7 +8,7 @@ came of it (`routing.sessions`).
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from ipaddress import IPv6Address, ip_address
@@ -55,6 +55,7 @@ class _Wish:
     bounds: Bounds | None
     source_ceiling: int | None
     rejections: int
+    origin: int | None
     deferred: Deferred[Slot] = field(init=False)
 
     @property
@@ -119,10 +120,14 @@ class Sites:
         """How many sessions wait for a slot, by site."""
         return {site: queue.waiting for site, queue in self._queues.items() if queue.waiting}
 
-    def waiting_at(self, site: str) -> int:
-        """How many sessions wait for a slot of this site."""
+    def is_full(self, site: str, most: int, origin: int | None) -> bool:
+        """Whether `most` sessions wait for a slot of this site, and of this `origin` as many as
+        are its share: there is always room for one."""
         queue = self._queues.get(site)
-        return 0 if queue is None else queue.waiting
+        if queue is None or queue.waiting < most:
+            return False
+        origins = Counter(wish.origin for wish in queue.wishes if not wish.deferred.called)
+        return origins[origin] >= max(1, most // len({*origins, origin}))
 
     def limit(self, limits: Limits) -> None:
         """Keep to these limits from now on. Sessions that are beyond them end in their own time;
@@ -169,16 +174,17 @@ class Sites:
         source: Source | None = None,
         bounds: Bounds | None = None,
         rejections: int = 0,
+        origin: int | None = None,
     ) -> Deferred[Slot]:
         """Wait for the right to open a session to `address`, an exchanger of `site`, from
         `source`; it may come to as many `rejections`. `bounds` are the site's, None those that
-        hold everywhere.
+        hold everywhere. `origin` is whose it is (`Wishes`).
 
         Fires with a Slot, which must be released. Cancelling leaves the queue.
         """
         named = None if source is None else source.address
         ceiling = None if source is None else source.ceiling
-        wish = _Wish(site, pressed(address), named, bounds, ceiling, rejections)
+        wish = _Wish(site, pressed(address), named, bounds, ceiling, rejections, origin)
         wanted = wish.deferred = Deferred(lambda _: self._leave(wish))
         queue = self._queues.setdefault(site, _Queue(site))
         queue.wishes.append(wish)

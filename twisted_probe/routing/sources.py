@@ -132,9 +132,13 @@ class Sources:
         when."""
         return self._benches.all(now)
 
+    def is_refused(self, source: Source, site: str, now: float) -> bool:
+        """Whether `site` has refused this source (IPv6: one of its network)."""
+        return key_of(source) in self._benches.refused(site, now)
+
     def is_benched(self, source: Source, site: str, now: float) -> bool:
         """Whether `site` is to be left alone by this source."""
-        return key_of(source) in self._benches.refused(site, now) or self._is_left_alone(site, now)
+        return self.is_refused(source, site, now) or self._is_left_alone(site, now)
 
     def is_suspended(self, source: Source, now: float) -> bool:
         """Whether this source stays away from everywhere."""

@@ -14,6 +14,7 @@ from attrs import field, frozen
 from twisted_probe.routing.appointments import Appointments
 from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
 from twisted_probe.routing.customs import Customs
+from twisted_probe.routing.families import Families
 from twisted_probe.routing.life import Life
 from twisted_probe.routing.limits import DEFAULT_LIMITS, Limits
 from twisted_probe.routing.memory import Memory
@@ -61,6 +62,7 @@ class Tools:
     max_waiting: int | None = None
     appointments: Appointments = field(factory=Appointments)
     watchdog: Watchdog = field(factory=Watchdog)
+    families: Families = field(factory=Families)
 
     def now(self) -> float:
         """Seconds of the reactor's clock."""

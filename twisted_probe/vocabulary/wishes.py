@@ -30,12 +30,15 @@ class Wishes:
     """What is asked for; None leaves it to the prober.
 
     `reverse_path` is said in MAIL FROM, `sources` are addresses or HELO names of sources: no
-    other source is used. `control` says whether a random recipient is asked too.
+    other source is used. `control` says whether a random recipient is asked too. `origin` is
+    whose question it is, by any number: where a site has no time for all, each origin gets its
+    share of it.
     """
 
     reverse_path: str | None = None
     sources: frozenset[str] | None = field(default=None, converter=_keys)
     control: bool | None = None
+    origin: int | None = None
 
     def allow(self, source: Source) -> bool:
         """Whether this source may be used."""

@@ -170,6 +170,7 @@ class World:
         sources: int = 6,
         limits: Limits | None = None,
         crowd: int = 0,
+        blocks: bool = True,
     ) -> None:
         self.rng = random.Random(seed)
         self.square = WatchedSquare(self)
@@ -179,6 +180,7 @@ class World:
             Source(f"203.0.113.{n}", helo=f"probe{n}.example.org", weight=1 + n % 3)
             for n in range(1, sources + 1)
         ]
+        self.blocks = blocks
         self.steps = 0
         self.most = 0
         self.addresses: dict[str, Count] = defaultdict(Count)
@@ -253,7 +255,8 @@ class World:
 
     def _temper(self) -> Temper | Exception | None:
         known, rng = residents(PEOPLE), self.rng
-        refused = [each.address for each in self.sources[: rng.randint(1, 3)]]
+        # Drawn in any case, so that the rest of the world is the same.
+        refused = [each.address for each in self.sources[: rng.randint(1, 3)] if self.blocks]
         return rng.choices(
             [
                 tempers.postfix(known),
