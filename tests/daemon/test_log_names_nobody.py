@@ -16,6 +16,7 @@ from twisted_probe.cli.client import Refused
 from twisted_probe.daemon import service
 from twisted_probe.daemon.logs import DaemonLog
 from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.ledger_work import LedgerWork
 from twisted_probe.routing.prober import Prober
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.street import House
@@ -72,7 +73,7 @@ async def test_a_job_and_its_troubles(
     monkeypatch.setattr(service, "SCAN", 0.02)
     monkeypatch.setattr(service, "IDLE", 0.02)
     once(monkeypatch, Prober, "probe_many", None)
-    once(monkeypatch, Ledger, "settle", None)
+    once(monkeypatch, LedgerWork, "report", None)
     once(monkeypatch, Ledger, "jobs_of", None)
     houses = [
         House(f"mx.{name}.example", f"127.0.1.{number}", temper)
