@@ -151,7 +151,7 @@ def test_a_bare_reply(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "--reply", "550 5.1.1 no such user"]) == 0
     out = capsys.readouterr().out
     assert "says         no_such_mailbox, explicit, about the recipient" in out
-    assert "control      not answered yet" in out
+    assert "control      no answer yet that says anything" in out
     assert main(["explain", "--reply", "550-no\\n550 really", "--stage", "mail", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["reply"], found["stage"]) == ("550 no really", "mail")

@@ -57,12 +57,12 @@ def basis(text: str, control: str | None = None, **more: Any) -> Basis:
         (basis(VAGUE, VAGUE), Reason.REJECTS_EVERYONE, "one of known_good; then"),
         (basis(VAGUE, VAGUE), Reason.REJECTS_EVERYONE, "postmaster is not enough"),
         (basis(OF_A_BOX, OF_A_BOX), Reason.REJECTS_EVERYONE, "one of known_good, or postmaster;"),
-        (basis(OF_A_BOX, OF_A_BOX, exempt_accepted=True), Reason.NO_SUCH_MAILBOX, "nobody acc"),
+        (basis(OF_A_BOX, OF_A_BOX, exempt_accepted=True), Reason.NO_SUCH_MAILBOX, "nobody else"),
         (basis(NO, NO, held_back="flipped"), Reason.POLICY, "another session"),
         (
             basis(VAGUE, VAGUE, another_accepted=True),
             Reason.NO_SUCH_MAILBOX,
-            "nobody accepted",
+            "nobody else of the domain is accepted",
         ),
         (basis("554 5.7.1 Relay access denied"), Reason.TEMPORARY, "an exchanger of the domain"),
         (

@@ -30,6 +30,8 @@ from twisted_probe.vocabulary.reply import Reply, Stage
 
 WIDTH = 80
 _LABEL = 12
+# A control's answer that tells nothing of the domain is not kept beside the reply.
+_NO_CONTROL = "no answer yet that says anything (a 4xx says nothing, nor does a refusal of us)"
 _REPLY = re.compile(r"\s*([2-5]\d\d)(?:[ -]|$)")
 
 
@@ -167,7 +169,7 @@ def _account_lines(account: dict[str, Any], width: int) -> Iterator[str]:
         words = f"{control['reply']} ({control['label']}, to {control['recipient']})"
         yield from _labelled("control", words, width)
     elif account["stage"] == "rcpt":
-        wanted = "not answered yet" if account["control_wanted"] else "not asked"
+        wanted = _NO_CONTROL if account["control_wanted"] else "not asked"
         yield from _labelled("control", wanted, width)
     witness = account["witness"]
     if witness is not None:

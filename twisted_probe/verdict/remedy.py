@@ -88,7 +88,10 @@ def _of_vague_refusal(basis: Basis, rules: Rules | None) -> Iterator[str]:
     elif judgement.reason is Reason.POLICY:
         yield "nothing that we can do: unknown recipients are refused in other words"
     elif judgement.reason is Reason.NO_SUCH_MAILBOX:
-        yield "nobody accepted: a recipient that is there shows that this refusal is meant"
+        yield (
+            "a session in which nobody else of the domain is accepted: one was, behind this "
+            "refusal, so that the refusal is of this mailbox; alone it would fit a block as well"
+        )
     else:
         explained = judgement_of(evolve(basis, exempt_accepted=True), rules)
         is_enough = explained.reason is Reason.NO_SUCH_MAILBOX
