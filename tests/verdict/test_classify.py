@@ -134,6 +134,9 @@ def test_a_local_part_does_not_speak(local: str, text: str, dead: bool) -> None:
         ("be@sub.example", "probe@sub.example", "550 5.1.1 <probe@sub.example>: user unknown"),
         ("ann@a.example", "bounce-ann@a.example", "550 <bounce-ann@a.example> does not exist"),
         ("ann@a.example", "probe@b.example", "550 invalid user 'probe'"),
+        ("ann@a.example", "probe@b.example", "550 user probe unknown"),
+        ("ann@a.example", "probe@b.example", "550 no such recipient: probe"),
+        ("ann@a.example", "probe@b.example", "550 probe... User unknown"),
     ],
 )
 def test_our_reverse_path_is_not_the_recipient(

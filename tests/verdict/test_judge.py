@@ -267,8 +267,11 @@ class TestVagueRefusal:
         ("text", "reason"),
         [
             ("550 Mailbox unavailable", Reason.NO_SUCH_MAILBOX),
-            ("550 Recipient rejected", Reason.NO_SUCH_MAILBOX),
-            ("550 5.7.1 Recipient rejected", Reason.REJECTS_EVERYONE),
+            ("550 Recipient not available", Reason.NO_SUCH_MAILBOX),
+            ("550 Recipient rejected", Reason.REJECTS_EVERYONE),
+            ("550 Recipient not accepted", Reason.REJECTS_EVERYONE),
+            ("550 Address rejected", Reason.REJECTS_EVERYONE),
+            ("550 5.7.1 Mailbox unavailable", Reason.REJECTS_EVERYONE),
             ("550 Rejected", Reason.REJECTS_EVERYONE),
             ("550", Reason.REJECTS_EVERYONE),
         ],

@@ -9,7 +9,13 @@ from __future__ import annotations
 import re
 
 from twisted_probe.verdict.rules import Rules, default_rules
-from twisted_probe.verdict.words import Context, enhanced_code, masked, without_local_part
+from twisted_probe.verdict.words import (
+    Context,
+    enhanced_code,
+    masked,
+    without_links,
+    without_local_part,
+)
 from twisted_probe.vocabulary.finding import Finding, Label
 from twisted_probe.vocabulary.reply import Reply, Stage
 
@@ -38,19 +44,24 @@ def seen(stage: Stage, reply: Reply, context: Context, rules: Rules) -> tuple[st
     """What rules see of a reply beside its code: the enhanced code, and the shape of its words.
 
     Where the recipient's local part stands alone it may be a word of the reply's or the local
-    part: unknown@example.net in "user unknown". What is dead must be so in both readings.
+    part: unknown@example.net in "user unknown". The words in a link may be a page's name:
+    "…/user-unknown". What is dead must be so in every reading.
     """
     enhanced = enhanced_code(reply)
     if reply.is_positive:
         return enhanced, ""
+
+    def is_dead(way: str, explicit: bool = False) -> bool:
+        found = _found(rules, stage, reply, enhanced, way, context.exchanger)
+        return found.label in _DEAD and (found.explicit or not explicit)
+
     text = masked(reply, context)
+    plain = without_links(text)
+    if plain != text and is_dead(text):
+        text = plain
     other = without_local_part(text, context.recipient)
-    if other != text:
-        read, read_otherwise = (
-            _found(rules, stage, reply, enhanced, way, context.exchanger) for way in (text, other)
-        )
-        if read.label in _DEAD and not (read_otherwise.label in _DEAD and read_otherwise.explicit):
-            return enhanced, other
+    if other != text and is_dead(text) and not is_dead(other, explicit=True):
+        text = other
     return enhanced, text
 
 

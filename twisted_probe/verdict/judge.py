@@ -19,6 +19,9 @@ from twisted_probe.vocabulary.reply import Reply, Stage
 
 #: Rules whose name begins so find that the address has an impossible form (RFC 3463 x.1.3).
 INVALID_ADDRESS = "invalid-address"
+#: Rules whose name begins so find no more than that a mailbox is not available: a block says
+#: "refused" or "rejected", and a mailbox that is said to be unavailable is meant itself.
+MAILBOX_UNAVAILABLE = "mailbox-unavailable"
 
 
 @frozen
@@ -245,10 +248,11 @@ def _of_vague_refusal(
 
 
 def _speaks_of_mailbox(finding: Finding, reply: Reply) -> bool:
-    """Whether a vague refusal's words name a mailbox, which a block of the source seldom does:
-    "mailbox unavailable", but not "rejected". RFC 3463 x.7.x is about security or policy."""
+    """Whether a vague refusal's words name a mailbox as no block of the source does: "mailbox
+    unavailable", but neither "rejected" nor "recipient rejected". RFC 3463 x.7.x is about
+    security or policy."""
     is_policy = (enhanced_code(reply) or "").startswith("5.7.")
-    return finding.label in _ABOUT_MAILBOX and not is_policy
+    return finding.rule.startswith(MAILBOX_UNAVAILABLE) and not is_policy
 
 
 def _of_session(finding: Finding, reply: Reply, circumstances: Circumstances) -> Judgement:

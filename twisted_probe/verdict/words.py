@@ -45,6 +45,10 @@ _NAME = re.compile(
 _LONG_ID = re.compile(r"(?=.*\d)[a-z\d-]{12,}(?:\.\d+)*|\d{6,}")
 # How a local part stands alone and is surely one.
 _QUOTES = (("<", ">"), ("'", "'"), ('"', '"'))
+# What stands before a mailbox's name.
+_BEFORE_A_NAME = r"\b((?:user|account|mailbox|recipient|address):? )"
+# A link, of which the host may tell who speaks, and the rest is a page's name.
+_LINK_PATH = re.compile(r"(https?://[^\s/?#]*)[/?#]\S*")
 # A moment, which is of an id's use.
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\d(?:t| )\d\d:\d\d(?::\d\d(?:\.\d+)?)?z?\b")
 # An IPv4 address as one of IPv6, as a dual-stack socket shows it.
@@ -120,6 +124,11 @@ def masked(reply: Reply, context: Context) -> str:
         for opened, closed in _QUOTES:
             quoted = f"{opened}{sender_local}{closed}"
             text = text.replace(quoted, f"{opened}{REVERSE_PATH}{closed}")
+        if sender_local != local and sender_local in text:
+            # Only where it must be a name: "check" and "verify" are words as well.
+            name = re.escape(sender_local)
+            text = re.sub(rf"^{name}(?=:|\.\.\.)", REVERSE_PATH, text)
+            text = re.sub(rf"{_BEFORE_A_NAME}{name}(?![\w@%+-]|\.\w)", rf"\1{REVERSE_PATH}", text)
     source = context.source.lower()
     if ":" in source:
         text = text.replace(source, SOURCE)
@@ -216,3 +225,8 @@ def without_local_part(text: str, recipient: str) -> str:
     if not local or local not in text:
         return text
     return re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", RECIPIENT, text)
+
+
+def without_links(text: str) -> str:
+    """The shape `text` with nothing of its links but their hosts."""
+    return _LINK_PATH.sub(r"\1", text) if "://" in text else text
