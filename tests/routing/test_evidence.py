@@ -270,7 +270,7 @@ def test_nobody_was_accepted_postmaster_is_asked() -> None:
     [
         (OF_A_BOX, Reason.NO_SUCH_MAILBOX),
         ("550 Requested action not taken: mailbox unavailable", Reason.NO_SUCH_MAILBOX),
-        ("550 5.0.0 Recipient not accepted", Reason.NO_SUCH_MAILBOX),
+        ("550 5.0.0 Recipient not accepted", Reason.REJECTS_EVERYONE),
         (VAGUE, Reason.REJECTS_EVERYONE),
         ("554 Denied", Reason.REJECTS_EVERYONE),
         ("550 Refused", Reason.REJECTS_EVERYONE),
