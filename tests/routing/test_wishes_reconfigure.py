@@ -21,7 +21,7 @@ from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.verdict.rules import rules_with
 from twisted_probe.vocabulary.outcome import Reason
-from twisted_probe.vocabulary.wishes import Wishes
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 from .town_square import ONE, REVERSE_PATH, THREE, TWO, town
 
@@ -98,6 +98,18 @@ def test_sessions_go_on_and_none_begins_from_a_source_that_is_gone() -> None:
         assert {(each.reason, each.source) for each in again} == {
             (Reason.NO_SUCH_MAILBOX, TWO.address)
         }
+
+
+def test_a_source_that_comes_back_is_as_good_as_it_was() -> None:
+    with town(A, limits=few()) as t:
+        record = t.square.settle("192.0.2.1", tempers.postfix(ANN))
+        asking = begun(t, record, wishes=Wishes(sources=[ONE.address]))
+        told(t, sources=[TWO], limits=few())
+        reasons = {each.reason for each in t.square.wait(asking)}
+        assert Reason.SOURCE_UNAVAILABLE in reasons
+        told(t, sources=[ONE])
+        outcome = t.square.wait(t.prober.probe("ann@a.example"))
+        assert (outcome.reason, outcome.source) == (Reason.ACCEPTED, ONE.address)
 
 
 def test_a_block_outlives_a_change_of_sources() -> None:
@@ -183,10 +195,10 @@ def asked(record: Any) -> list[str]:
     return [word for word in words if len(word.partition("@")[0]) < CONTROL_LENGTH]
 
 
-def begun(t: Any, record: Any, people: list[str] = PEOPLE) -> Any:
+def begun(t: Any, record: Any, wishes: Wishes = NO_WISHES) -> Any:
     """Ask, until the first recipient was asked; the others wait for their sessions."""
     t.square.latency = 0.1
-    asking = t.prober.probe_many(people)
+    asking = t.prober.probe_many(PEOPLE, wishes=wishes)
     while not asked(record):
         t.square.step()
     return asking

@@ -399,10 +399,11 @@ class Attempt:
 
     async def _bench(self, source: Source, site: str, address: str) -> None:
         """Keep the source away from a site that has shut it out, and tell the operator."""
-        sources, reply = self._tools.sources, self._evidence.blocked_by
-        if sources.is_refused(source, site, self._tools.now()):
+        sources, reply, now = self._tools.sources, self._evidence.blocked_by, self._tools.now()
+        if sources.is_refused(source, site, now):
             return  # another attempt has said so: one of the same session, or just before
-        until = sources.bench(source, site, self._tools.now(), address)
+        was_paused = sources.is_paused(site, now)
+        until = sources.bench(source, site, now, address)
         _log.warn(
             "{site} has refused {source}, which leaves it alone for {hours:.0f} h: {code} {text}",
             site=site,
@@ -411,7 +412,7 @@ class Attempt:
             code="" if reply is None else reply.code,
             text="" if reply is None else reply.text,
         )
-        if sources.is_paused(site, self._tools.now()):
+        if sources.is_paused(site, now) and not was_paused:
             _log.warn("{site} is paused: it is left alone by all sources", site=site)
         for where in (site, pressed(address)):
             await self._tools.memory.bench(Benched(key_of(source), where, until))
