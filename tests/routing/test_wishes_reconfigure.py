@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from attrs import evolve
 from twisted.internet.task import Clock
 
 from twisted_probe.routing.attempt import CONTROL_LENGTH
@@ -21,9 +22,9 @@ from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.verdict.rules import rules_with
 from twisted_probe.vocabulary.outcome import Reason
-from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
+from twisted_probe.vocabulary.wishes import Wishes
 
-from .town_square import ONE, REVERSE_PATH, THREE, TWO, town
+from .town_square import ONE, REFUSED, REVERSE_PATH, THREE, TWO, town
 
 ANN = residents("ann ben carl")
 A = {"a.example": ["MX 10 mx.a.example"], "mx.a.example": ["A 192.0.2.1"]}
@@ -101,14 +102,21 @@ def test_sessions_go_on_and_none_begins_from_a_source_that_is_gone() -> None:
 
 
 def test_a_source_that_comes_back_is_as_good_as_it_was() -> None:
-    with town(A, limits=few()) as t:
-        record = t.square.settle("192.0.2.1", tempers.postfix(ANN))
-        asking = begun(t, record, wishes=Wishes(sources=[ONE.address]))
-        told(t, sources=[TWO], limits=few())
-        reasons = {each.reason for each in t.square.wait(asking)}
-        assert Reason.SOURCE_UNAVAILABLE in reasons
+    source = evolve(ONE, ceiling=1)
+    names = {"a.example": ["A 192.0.2.1"], "b.example": ["A 192.0.2.2"]}
+    with town(names, sources=[source]) as t:
+        t.square.houses["192.0.2.1"] = REFUSED
+        t.square.latency = 0.1
+        asking = t.prober.probe_many(["ann@a.example", "ann@b.example"])
+        t.square.turn()
+        assert t.square.dialled == ["192.0.2.1"]
+        told(t, sources=[TWO])
+        reasons = [each.reason for each in t.square.wait(asking)]
+        assert reasons == [Reason.REFUSED, Reason.SOURCE_UNAVAILABLE]
+        assert not t.prober.sources.is_suspended(ONE, t.square.seconds())
+        t.square.settle("192.0.2.2", tempers.postfix(ANN))
         told(t, sources=[ONE])
-        outcome = t.square.wait(t.prober.probe("ann@a.example"))
+        outcome = t.square.wait(t.prober.probe("ann@b.example"))
         assert (outcome.reason, outcome.source) == (Reason.ACCEPTED, ONE.address)
 
 
@@ -195,10 +203,10 @@ def asked(record: Any) -> list[str]:
     return [word for word in words if len(word.partition("@")[0]) < CONTROL_LENGTH]
 
 
-def begun(t: Any, record: Any, wishes: Wishes = NO_WISHES) -> Any:
+def begun(t: Any, record: Any) -> Any:
     """Ask, until the first recipient was asked; the others wait for their sessions."""
     t.square.latency = 0.1
-    asking = t.prober.probe_many(PEOPLE, wishes=wishes)
+    asking = t.prober.probe_many(PEOPLE)
     while not asked(record):
         t.square.step()
     return asking

@@ -17,8 +17,9 @@ from twisted_probe.routing.choice import Need, chosen, site_of
 from twisted_probe.routing.evidence import Evidence, Request, Trouble
 from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
 from twisted_probe.routing.memory import Benched, Known
+from twisted_probe.routing.names import NoSocket
 from twisted_probe.routing.path import Path
-from twisted_probe.routing.pauses import Held
+from twisted_probe.routing.pauses import HOLD, Held
 from twisted_probe.routing.sessions import STOPPED, Answered, Errand, Sessions
 from twisted_probe.routing.sites import pressed
 from twisted_probe.routing.sources import BENCH
@@ -146,6 +147,8 @@ class Attempt:
                 tools.rng.shuffle,
                 networks.why_forbidden,
             )
+        except NoSocket as ours:
+            raise Held(str(ours), HOLD) from None
         except NoExchanger as nobody:
             self._watch_the_dns(nobody)
             return self.failed(nobody.reason, str(nobody), retry=not nobody.is_final)
