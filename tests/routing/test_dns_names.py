@@ -351,16 +351,16 @@ async def test_names_that_cannot_be_asked_are_trouble() -> None:
 
 
 async def test_no_port_to_ask_from_is_trouble() -> None:
-    class Exhausted:
+    class Forbidden:
         def __getattr__(self, name: str) -> Any:
             return getattr(reactor, name)
 
         def listenUDP(self, *args: Any, **kwargs: Any) -> Any:
-            raise OSError(24, "Too many open files")
+            raise OSError(1, "Operation not permitted")
 
-    names = DnsNames(Exhausted(), [("127.0.0.1", 53)])
+    names = DnsNames(Forbidden(), [("127.0.0.1", 53)])
     for _ in range(2):
-        with pytest.raises(NameTrouble, match=r"\(OSError\)"):
+        with pytest.raises(NameTrouble, match=r"\(PermissionError\)"):
             await names.mail_exchangers("example.net")
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from twisted.internet import error
 from twisted.internet.defer import CancelledError
 from twisted.names import dns
 
-from twisted_probe.routing.names import DnsNames, NameTrouble, NoSuchName
-from twisted_probe.routing.resolver import REST, TRIES
+from twisted_probe.routing.names import DnsNames, NameTrouble, NoSocket, NoSuchName
+from twisted_probe.routing.resolver import LOOK_AGAIN, LOOKS, REST, TRIES
 
 from .dns_wire import SERVERS, Wire, names_on, record, saying, silent, written
 
@@ -80,6 +82,52 @@ def test_no_way_to_a_server() -> None:
     assert asked_of(names_on(wire, (SECOND, FIRST)), wire) == ["192.0.2.1"]
     with pytest.raises(NameTrouble, match=r"\(OSError\)"):
         asked_of(names_on(wire, (SECOND,)), wire)
+
+
+NO_DESCRIPTOR = OSError(errno.EMFILE, "Too many open files")
+OURS = [
+    error.CannotListenError("", 0, NO_DESCRIPTOR),
+    error.CannotListenError("", 0, OSError(errno.EADDRINUSE, "Address already in use")),
+    error.ConnectBindError(errno.EMFILE, "Too many open files"),
+    OSError(errno.ENOBUFS, "No buffer space available"),
+]
+
+
+@pytest.mark.parametrize("trouble", OURS, ids=repr)
+def test_that_no_socket_is_left_is_not_the_servers_trouble(trouble: Exception) -> None:
+    wire = Wire({FIRST: trouble, SECOND: here})
+    names = names_on(wire, SERVERS)
+    found: list[Any] = []
+    names.addresses("host.example", 4).addCallback(found.append)
+    wire.pump([LOOK_AGAIN] * 3)
+    assert not found
+    wire.servers[FIRST] = here
+    wire.advance(LOOK_AGAIN)
+    assert found == [["192.0.2.1"]]
+    assert wire.order == [FIRST]
+    assert asked_of(names, wire, "later.example") == ["192.0.2.1"]
+    assert wire.order == [FIRST, FIRST]
+
+
+def test_no_socket_for_good() -> None:
+    wire = Wire({FIRST: OURS[0], SECOND: here})
+    names = names_on(wire, SERVERS)
+    with pytest.raises(NoSocket, match="no socket left"):
+        asked_of(names, wire)
+    assert wire.seconds() == LOOKS * LOOK_AGAIN
+    assert wire.order == []
+    given_up = names.addresses("other.example", 4)
+    given_up.cancel()
+    with pytest.raises(CancelledError):
+        wire.wait(given_up)
+    assert not wire.getDelayedCalls()
+
+
+def test_an_interface_that_is_not_there_is_the_servers_trouble() -> None:
+    gone = error.CannotListenError("::", 0, OSError(errno.EADDRNOTAVAIL, "not there"))
+    wire = Wire({FIRST: here, SECOND: gone})
+    assert asked_of(names_on(wire, (SECOND, FIRST)), wire) == ["192.0.2.1"]
+    assert wire.seconds() == 0
 
 
 @pytest.mark.parametrize("code", [dns.EFORMAT, dns.ESERVER, dns.ENOTIMP, dns.EREFUSED, 9])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
 import pytest
+from twisted.internet import error
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
+from twisted_probe.routing.benches import UNPLUMBED
+from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import residents
+from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.reply import Stage
 
 from .town_square import ONE, THREE, TWO, town
@@ -39,6 +44,46 @@ def test_benches_and_pauses(stage: Stage, events: list[LogEvent]) -> None:
         "mx.a.example is paused: it is left alone by all sources",
     ]
     assert {event["site"] for event in events if "site" in event} == {"mx.a.example"}
+
+
+def warnings(events: list[LogEvent]) -> list[str]:
+    return [str(formatEvent(event)) for event in events if event["log_level"].name == "warn"]
+
+
+def test_a_refusal_that_many_hear_is_told_once(events: list[LogEvent]) -> None:
+    few = Limits(starts_per_second=1000.0, first_sessions=4, recipients_per_session=5)
+    with town(A, sources=[ONE, TWO], limits=few) as t:
+        t.square.latency = 0.1
+        t.square.settle("192.0.2.1", tempers.blocking(ANN, ONE.address, TWO.address))
+        outcomes = t.square.wait(t.prober.probe_many([f"u{n}@a.example" for n in range(20)]))
+        assert {each.source for each in outcomes} == {ONE.address, TWO.address}
+        assert len(t.square.dials) > 2
+
+    told = [" ".join(line.split()[:4]) for line in warnings(events)]
+    assert sorted(told) == [
+        f"mx.a.example has refused {ONE.address},",
+        f"mx.a.example has refused {TWO.address},",
+        "mx.a.example is paused: it",
+    ]
+
+
+def test_a_source_that_cannot_be_bound_is_told_of_once_a_suspension(
+    events: list[LogEvent],
+) -> None:
+    names = {f"{n}.example": [f"A 192.0.2.{n}"] for n in range(1, 6)}
+    unplumbed = error.ConnectBindError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+    with town(names, sources=[ONE]) as t:
+        t.square.houses.update({f"192.0.2.{n}": unplumbed for n in range(1, 6)})
+        for times in (1, 2):
+            asking = t.prober.probe_many([f"ann@{n}.example" for n in range(1, 6)])
+            reasons = {each.reason for each in t.square.wait(asking)}
+            assert reasons == {Reason.SOURCE_UNAVAILABLE}
+            assert len(warnings(events)) == times
+            assert t.prober.sources.is_suspended(ONE, t.square.seconds())
+            t.square.advance(UNPLUMBED)
+        assert len(t.square.dials) > 2
+
+    assert f"{ONE.address} cannot be sent from, and is left alone for 300 s" in warnings(events)[0]
 
 
 def test_nothing_is_said_where_nothing_was_refused(events: list[LogEvent]) -> None:

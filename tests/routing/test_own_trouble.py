@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import LogEvent, globalLogPublisher
 
 from twisted_probe.routing.benches import BENCH, MAX_IN_VAIN, SEVERAL, UNPLUMBED
 from twisted_probe.routing.memory import MemoryInRam
+from twisted_probe.routing.names import NoSocket
 from twisted_probe.routing.pauses import HOLD, Held
 from twisted_probe.routing.sources import Sources
 from twisted_probe.routing.watchdog import CANARY, MAX_RUN, Trouble, Watchdog
@@ -19,7 +21,7 @@ from twisted_probe.sandbox.temper import Temper, residents
 from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.source import Source
 
-from .town_square import ONE, SIX, THREE, TWO, town
+from .town_square import ONE, SIX, THREE, TWO, Book, Square, prober_in, town
 
 ANY = frozenset((4, 6))
 ANN = residents("ann ben postmaster")
@@ -221,6 +223,38 @@ def test_no_verdict_while_port_25_is_closed(expect_errors: object) -> None:
         assert t.square.wait(t.prober.probe("ann@3.example")).reason is Reason.ACCEPTED
         assert t.prober.alarm is None
         assert t.square.wait(t.prober.probe("ann@4.example")).reason is Reason.ACCEPTED
+
+
+class Breathless(Book):
+    """Names that this machine cannot ask for; those of one type, or of all."""
+
+    types: tuple[str, ...] = ()
+
+    def _answer(self, name: str, type_: str, of_words: Any) -> Deferred[Any]:
+        if type_ in self.types:
+            return fail(NoSocket("no socket left"))
+        return super()._answer(name, type_, of_words)
+
+
+@pytest.mark.parametrize("type_", ["MX", "A"])
+def test_that_no_socket_is_left_says_nothing_of_the_dns(type_: str) -> None:
+    number = 2 * MAX_RUN
+    names = {f"{n}.example": [f"MX 10 mx{n}.example"] for n in range(number)}
+    hosts = {f"mx{n}.example": [f"A 192.0.2.{n + 1}"] for n in range(number)}
+    square, book = Square(), Breathless({**names, **hosts})
+    prober = prober_in(square, book)
+    for n in range(number):
+        square.settle(f"192.0.2.{n + 1}", tempers.postfix(ANN))
+    people = [f"ann@{n}.example" for n in range(number)]
+    book.types = (type_,)
+    with pytest.raises(Held, match="no socket left") as held:
+        square.wait(prober.probe_many(people))
+    assert [*held.value.outcomes] == [None] * number
+    assert held.value.delay == HOLD
+    assert prober.alarm is None
+    book.types = ()
+    outcomes = square.wait(prober.probe_many(people))
+    assert {each.reason for each in outcomes} == {Reason.ACCEPTED}
 
 
 # --- Witnesses --------------------------------------------------------------------------------

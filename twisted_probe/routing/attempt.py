@@ -17,8 +17,9 @@ from twisted_probe.routing.choice import Need, chosen, site_of
 from twisted_probe.routing.evidence import Evidence, Request, Trouble
 from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
 from twisted_probe.routing.memory import Benched, Known
+from twisted_probe.routing.names import NoSocket
 from twisted_probe.routing.path import Path
-from twisted_probe.routing.pauses import Held
+from twisted_probe.routing.pauses import HOLD, Held
 from twisted_probe.routing.sessions import STOPPED, Answered, Errand, Sessions
 from twisted_probe.routing.sites import pressed
 from twisted_probe.routing.sources import BENCH
@@ -41,7 +42,13 @@ MAX_TROUBLED_SESSIONS = 2
 #: Letters and digits of a control's local part: more than anybody has by chance.
 CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+#: Why some are never asked, in words.
+OPTED_OUT = "it is opted out"
 _CATCH_ALL = "not asked: the domain accepts a random recipient"
+
+
+class _Barred(Held):
+    """What is told now forbids to ask some of those who wait for the session."""
 
 
 class Attempt:
@@ -77,9 +84,10 @@ class Attempt:
         self._open = {request.address for request in requests}
         self._site: str | None = None
         self._hosts: frozenset[str] = frozenset()
+        self._networks = tools.networks  # by which the route was found
         self._errand: Errand | None = None
         self._recalled: Held | None = None
-        self._is_taken_back = False
+        self._taken_back: Held | None = None
 
     async def run(self) -> list[Outcome]:
         """Ask, and give an outcome for each request, in order.
@@ -102,11 +110,13 @@ class Attempt:
         self._recalled = Held("taken back")
 
     def recheck(self) -> None:
-        """Something was paused: wait for a session no longer if none may begin any more."""
+        """Something was paused or forbidden: wait no longer for a session that may not begin
+        any more."""
         errand = self._errand
-        if errand is not None and errand.is_waiting and self._held() is not None:
-            self._is_taken_back = True
-            errand.done.cancel()
+        if errand is not None and errand.is_waiting and self._taken_back is None:
+            self._taken_back = errand.held()
+            if self._taken_back is not None:
+                errand.done.cancel()
 
     def _held(self) -> Held | None:
         if self._recalled is not None:
@@ -128,14 +138,17 @@ class Attempt:
         held = tools.watchdog.may_not_begin(tools.now())
         if held is not None:
             raise held
+        networks = self._networks = tools.networks
         try:
             route = await find_route(
                 tools.names,
                 self._domain,
                 tools.sources.families_for(self._wishes),
                 tools.rng.shuffle,
-                tools.networks.why_forbidden,
+                networks.why_forbidden,
             )
+        except NoSocket as ours:
+            raise Held(str(ours), HOLD) from None
         except NoExchanger as nobody:
             self._watch_the_dns(nobody)
             return self.failed(nobody.reason, str(nobody), retry=not nobody.is_final)
@@ -143,10 +156,9 @@ class Attempt:
         site = self._site = site_of(route.exchangers[0], route, tools)
         self._hosts = route.hosts
         self._stop_if_held()
-        skipped = next((host for host in sorted(route.hosts) if tools.customs.at(host).skip), None)
+        skipped = self._skipped()
         if skipped is not None:
-            words = f"{skipped} is never asked ([[site]] skip)"
-            return self.failed(Reason.SKIPPED, words, retry=False)
+            return self.failed(Reason.SKIPPED, skipped, retry=False)
         wished = self._wishes.control
         wants_control = tools.control if wished is None else wished
         need = Need(
@@ -264,10 +276,15 @@ class Attempt:
                     left = []
                     break
                 path = Path(site, exchanger, source, self._evidence.reverse_path, manner, failed)
-                answered = await self._ask(path, left)
+                try:
+                    answered = await self._ask(path, left)
+                except _Barred:
+                    left = self._bar(left)
+                    if self._is_forbidden(exchanger, left):
+                        break
+                    continue
                 report, before = answered.report, answered.manner
-                if answered.dialogue is not None:
-                    self._evidence.listen(answered.dialogue)
+                self._evidence.listen(answered.dialogue)
                 noted = self._evidence.note(report, exchanger, self._tools.now())
                 # The others are recipients of whoever shared the session.
                 elsewhere += [each for each in noted if each in left]
@@ -301,19 +318,69 @@ class Attempt:
         self._stop_if_held()
         witnesses = partial(self._evidence.witnesses, exchanger=path.exchanger)
         control = self._control_to_ask(path.exchanger)
-        errand = self._errand = Errand(
-            recipients, control, witnesses, self._held, self._wishes.origin
-        )
+        held = partial(self._held_from, recipients, path.exchanger)
+        errand = self._errand = Errand(recipients, control, witnesses, held, self._wishes.origin)
         self._sessions.board(self._tools, path, errand)
         try:
             return await errand.done
         except CancelledError:
             await self._sessions.left(errand)
-            if self._is_taken_back:
-                self._stop_if_held()
+            taken_back, self._taken_back = self._taken_back, None
+            if taken_back is not None:
+                raise taken_back from None
             raise
         finally:
             self._errand = None
+
+    def _held_from(self, recipients: Sequence[Address], exchanger: Exchanger) -> Held | None:
+        """Why no session with this exchanger may begin for these recipients now, or None."""
+        held = self._held()
+        if held is None and (self._barred(recipients) or self._why_forbidden(exchanger)):
+            return _Barred("told anew")
+        return held
+
+    def _skipped(self) -> str | None:
+        """Why nobody of the domain is ever asked, in words."""
+        customs = self._tools.customs
+        skipped = next((host for host in sorted(self._hosts) if customs.at(host).skip), None)
+        return None if skipped is None else f"{skipped} is never asked ([[site]] skip)"
+
+    def _barred(self, recipients: Sequence[Address]) -> dict[Address, str]:
+        """Who of them is never asked, as is told now, and why."""
+        skipped = self._skipped()
+        if skipped is not None:
+            return dict.fromkeys(recipients, skipped)
+        return {each: OPTED_OUT for each in recipients if self._tools.opt_out.has(each)}
+
+    def _bar(self, left: Sequence[Address]) -> list[Address]:
+        """Settle those who are never asked, and give the others."""
+        barred = self._barred(left)
+        for each, why in barred.items():
+            trouble = Trouble(reason=Reason.SKIPPED, retry=False, text=why)
+            self._evidence.troubles[each] = trouble
+        self._open.difference_update(barred)
+        return [each for each in left if each not in barred]
+
+    def _why_forbidden(self, exchanger: Exchanger) -> str | None:
+        """What forbids the exchanger since the route was found; what comes between this look and
+        the dialling is seen there."""
+        networks = self._tools.networks
+        return None if networks is self._networks else networks.why_forbidden(exchanger.address)
+
+    def _is_forbidden(self, exchanger: Exchanger, left: Sequence[Address]) -> bool:
+        """Whether the exchanger is; those who have no other trouble are told so."""
+        why = self._why_forbidden(exchanger)
+        if why is None:
+            return False
+        trouble = Trouble(
+            reason=Reason.FORBIDDEN_EXCHANGER,
+            retry=False,
+            text=f"never dialled: {exchanger.name} at {exchanger.address} ({why})",
+            exchanger=exchanger,
+        )
+        for each in left:
+            self._evidence.troubles.setdefault(each, trouble)
+        return True
 
     def _is_catch_all(self, exchanger: Exchanger) -> bool:
         """Whether nobody need be asked: the domain is known to accept everybody, and the operator
@@ -335,10 +402,11 @@ class Attempt:
 
     async def _bench(self, source: Source, site: str, address: str) -> None:
         """Keep the source away from a site that has shut it out, and tell the operator."""
-        sources, reply = self._tools.sources, self._evidence.blocked_by
-        if sources.is_refused(source, site, self._tools.now()):
+        sources, reply, now = self._tools.sources, self._evidence.blocked_by, self._tools.now()
+        if sources.is_refused(source, site, now):
             return  # another attempt has said so: one of the same session, or just before
-        until = sources.bench(source, site, self._tools.now(), address)
+        was_paused = sources.is_paused(site, now)
+        until = sources.bench(source, site, now, address)
         _log.warn(
             "{site} has refused {source}, which leaves it alone for {hours:.0f} h: {code} {text}",
             site=site,
@@ -347,7 +415,7 @@ class Attempt:
             code="" if reply is None else reply.code,
             text="" if reply is None else reply.text,
         )
-        if sources.is_paused(site, self._tools.now()):
+        if sources.is_paused(site, now) and not was_paused:
             _log.warn("{site} is paused: it is left alone by all sources", site=site)
         for where in (site, pressed(address)):
             await self._tools.memory.bench(Benched(key_of(source), where, until))

@@ -97,6 +97,8 @@ class Customs:
         self._overrides = {override.name: override for override in overrides}
         known = default_providers() if providers is None else providers
         self._providers = {suffix: each for each in known for suffix in each.suffixes}
+        # Those of each pair of a provider and an override; the operator's files bound them.
+        self._bounds: dict[tuple[str | None, ...], Bounds] = {}
 
     def provider(self, exchanger: str) -> Provider | None:
         """Whose exchanger it is, by its name in lower case and without the final dot."""
@@ -113,12 +115,15 @@ class Customs:
 
     def at(self, exchanger: str) -> Bounds:
         """What holds at an exchanger, by its name."""
-        told = asdict(self._everywhere)
-        for terms in (self.provider(exchanger), self.override(exchanger)):
-            if terms is not None:
+        whose = self.provider(exchanger), self.override(exchanger)
+        pair = tuple(None if terms is None else terms.name for terms in whose)
+        if pair not in self._bounds:
+            told = asdict(self._everywhere)
+            for terms in filter(None, whose):
                 said = asdict(terms)
                 told |= {name: said[name] for name in told if said.get(name) is not None}
-        return Bounds(**told)
+            self._bounds[pair] = Bounds(**told)
+        return self._bounds[pair]
 
 
 def _longest(named: Mapping[str, _T], exchanger: str) -> _T | None:

@@ -132,9 +132,9 @@ class Evidence:
     # --- What a session brought --------------------------------------------------------------
 
     def listen(self, dialogue: Dialogue | None) -> None:
-        """Keep a session as it was spoken; what it amounts to is noted afterwards."""
-        assert self.dialogues is not None
-        if dialogue is not None:
+        """Keep a session as it was spoken, if that is wanted; what it amounts to is noted
+        afterwards."""
+        if self.dialogues is not None and dialogue is not None:
             self.dialogues.append(dialogue)
 
     def note(self, report: SessionReport, exchanger: Exchanger, now: float) -> list[Address]:

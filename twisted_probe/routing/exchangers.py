@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from twisted_probe.routing.names import MailExchanger, Names, NameTrouble, NoSuchName
+from twisted_probe.routing.names import MailExchanger, Names, NameTrouble, NoSocket, NoSuchName
 from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.outcome import Reason, Verdict
 
@@ -72,7 +72,8 @@ async def find_route(
 
     Raises NoExchanger: no_such_domain (NXDOMAIN, or neither MX nor address), no_mail (null MX),
     dns_error (trouble; never taken for "no MX"), forbidden_exchanger (no address that may be
-    dialled), source_unavailable (addresses, but none of a family that we have).
+    dialled), source_unavailable (addresses, but none of a family that we have). Raises NoSocket
+    when it could not be asked, for want of a socket of our own.
     """
     if domain.startswith("["):
         exchanger = Exchanger(domain, domain[1:-1].removeprefix("IPv6:"))
@@ -86,6 +87,8 @@ async def find_route(
         records = list(await names.mail_exchangers(domain))
     except NoSuchName:
         raise NoExchanger(Reason.NO_SUCH_DOMAIN, "the domain does not exist") from None
+    except NoSocket:
+        raise
     except NameTrouble as trouble:
         raise NoExchanger(Reason.DNS_ERROR, str(trouble)) from None
     targets = _targets(records, shuffle)
@@ -226,6 +229,8 @@ async def _addresses(
     for family in sorted(families):
         try:
             found = list((await names.addresses(name, family))[:MAX_RECORDS])
+        except NoSocket:
+            raise
         except NameTrouble as error:
             trouble = error
         else:

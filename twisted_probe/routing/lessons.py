@@ -53,12 +53,17 @@ class Lesson:
         elif isinstance(failure, ConnectTimeout | Refused):
             tools.watchdog.failed(Trouble.CONNECT, path.site)
         elif type(failure) is SourceUnavailable and not path.source.port:
-            until = tools.sources.suspend(path.source, tools.now())
+            self._suspend(failure.text)
+
+    def _suspend(self, why: str) -> None:
+        """Leave a source alone that cannot be bound; others of its sessions may have shown it."""
+        sources, source, now = self.tools.sources, self.path.source, self.tools.now()
+        if not sources.is_suspended(source, now):
             _log.warn(
                 "{source} cannot be sent from, and is left alone for {seconds:.0f} s: {why}",
-                source=path.source.address,
-                seconds=until - tools.now(),
-                why=failure.text,
+                source=source.address,
+                seconds=sources.suspend(source, now) - now,
+                why=why,
             )
 
     async def keep_manner(self, known: Manner, before: Manner) -> None:

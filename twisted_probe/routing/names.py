@@ -21,6 +21,7 @@ from twisted_probe.routing.name_servers import NameServer
 from twisted_probe.routing.resolver import Resolver, trouble
 from twisted_probe.vocabulary.dns import MailExchanger as MailExchanger
 from twisted_probe.vocabulary.dns import NameTrouble as NameTrouble
+from twisted_probe.vocabulary.dns import NoSocket as NoSocket
 from twisted_probe.vocabulary.dns import NoSuchName as NoSuchName
 
 #: CNAMEs followed from the name that was asked about; a longer chain is a loop, or as good as one.

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from twisted_probe.routing.attempt import Attempt
+from twisted_probe.routing.attempt import OPTED_OUT, Attempt
 from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
 from twisted_probe.routing.customs import Customs, Override
 from twisted_probe.routing.evidence import Request
@@ -202,9 +202,11 @@ class Prober:
     ) -> None:
         """Be told everything anew, as by the constructor; what is left out has its default.
 
-        Sessions go on as they began; what begins from now on is as told here, and no session
-        begins any more from a source that is not named. What is known of sites and domains stays.
-        Names that were given to the constructor stay too.
+        Sessions go on as they began. All that begin from now on are as told here, also for those
+        who were asked about before: nobody is asked any more whom that forbids, and no session
+        begins from a source that is not named. Who is in hand keeps the reverse-path and control
+        that the attempt began with. What is known of sites and domains stays. Names that were
+        given to the constructor stay too.
 
         Raises ValueError as the constructor does; nothing is changed then.
         """
@@ -218,25 +220,24 @@ class Prober:
             if wanted != self._resolvers:
                 names = DnsNames(self._clock, wanted)
         self._resolvers = wanted
-        self._tools.sources.replace(pool)
-        self._tools = evolve(
-            self._tools,
-            names=names,
-            networks=networks,
-            reverse_path=reverse_path,
-            port=port,
-            control=control,
-            timeouts=timeouts,
-            ladder=ladder,
-            limits=limits,
-            rules=rules,
-            tls=self._tools.tls if tls == self._tools.tls.tls else TlsClient(tls),
-            customs=Customs(limits, sites),
-            controls=controls,
-            evidence=evidence,
-            opt_out=opt_out,
-        )
-        self._tools.sites.limit(limits)
+        tools = self._tools
+        tools.sources.replace(pool)
+        tools.names = names
+        tools.networks = networks
+        tools.reverse_path = reverse_path
+        tools.port = port
+        tools.control = control
+        tools.timeouts = timeouts
+        tools.ladder = ladder
+        tools.limits = limits
+        tools.rules = rules
+        tools.tls = tools.tls if tls == tools.tls.tls else TlsClient(tls)
+        tools.customs = Customs(limits, sites)
+        tools.controls = controls
+        tools.evidence = evidence
+        tools.opt_out = opt_out
+        tools.sites.limit(limits)
+        self.recheck()
 
     def probe(
         self,
@@ -278,7 +279,7 @@ class Prober:
                 outcomes[place] = self._invalid(str(address), error)
                 continue
             if self._tools.opt_out.has(parsed):
-                outcomes[place] = self._unasked(parsed.text, Reason.SKIPPED, "it is opted out")
+                outcomes[place] = self._unasked(parsed.text, Reason.SKIPPED, OPTED_OUT)
             else:
                 requests[place] = Request(parsed, retries[place] if retries else None, wishes)
         size = self._tools.limits.recipients_per_session or MAX_RECIPIENTS
@@ -331,8 +332,8 @@ class Prober:
         self.recheck()
 
     def recheck(self) -> None:
-        """Something was paused: those who wait for it wait no longer. Sessions that are open go
-        on to their end."""
+        """Something was paused or forbidden: those who wait for it wait no longer. Sessions that
+        are open go on to their end."""
         for attempts in list(self._running.values()):
             for attempt in attempts:
                 attempt.recheck()

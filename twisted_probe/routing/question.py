@@ -9,6 +9,7 @@ open and timers running.
 
 from __future__ import annotations
 
+import errno
 from struct import Struct
 from typing import Any
 
@@ -22,6 +23,7 @@ from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
 
 from twisted_probe.routing.name_servers import NameServer, is_ipv6
+from twisted_probe.smtp.factory import EXHAUSTED
 
 #: RFC 1035 section 4.1.1: the number, the flags, and how many records each part has.
 _HEADER = Struct("!6H")
@@ -29,6 +31,15 @@ _HEADER = Struct("!6H")
 
 class Garbage(Exception):
     """What came as a stream is no answer to the question."""
+
+
+def is_exhaustion(trouble: Exception) -> bool:
+    """Whether it came to no question, because this machine has no socket or port left."""
+    if isinstance(trouble, error.CannotListenError):
+        number = getattr(trouble.socketError, "errno", None)
+        return number in EXHAUSTED or number == errno.EADDRINUSE
+    number = trouble.osError if isinstance(trouble, error.ConnectError) else None
+    return (number or getattr(trouble, "errno", None)) in EXHAUSTED
 
 
 @frozen

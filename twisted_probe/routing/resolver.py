@@ -13,11 +13,15 @@ from typing import Any
 
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
 from twisted.names import dns
 
 from twisted_probe.routing.name_servers import NameServer
-from twisted_probe.routing.question import Question, by_datagram, by_stream
-from twisted_probe.vocabulary.dns import NameTrouble
+from twisted_probe.routing.question import Question, by_datagram, by_stream, is_exhaustion
+from twisted_probe.vocabulary.dns import NameTrouble, NoSocket
+
+_log = Logger()
 
 #: Seconds for each try of one question; all servers are asked in turn before the next one.
 TRIES = (2.0, 4.0, 6.0)
@@ -28,6 +32,10 @@ TCP_TIME = 6.0
 MAX_ASKED = 100
 #: Seconds for which a server that did not answer is asked last; an answer ends them.
 REST = 30.0
+#: Seconds until another look whether this machine has a socket left, and how many looks: sessions
+#: end meanwhile, and their sockets come free.
+LOOK_AGAIN = 1.0
+LOOKS = 30
 
 #: Codes that answer a question; all others are about the server or the moment.
 _ANSWERS = (dns.OK, dns.ENAME)
@@ -52,13 +60,15 @@ class Resolver:
         self._servers = tuple(servers)
         self._rng = rng
         self._resting: dict[NameServer, float] = {}
+        self._warned_until = 0.0
         self._places = DeferredSemaphore(MAX_ASKED)
 
     def ask(self, name: str, kind: int) -> Deferred[dns.Message]:
         """Fires with an answer, which says OK or NXDOMAIN.
 
         Errbacks with NameTrouble: a name that cannot be asked about, servers that fail, are
-        silent or speak garbage, a network that is not there. Cancelling gives the question up.
+        silent or speak garbage, a network that is not there; NoSocket where this machine has had
+        no socket left for `LOOKS` looks. Cancelling gives the question up.
         """
         return self._places.run(lambda: Deferred.fromCoroutine(self._answer(name, kind)))
 
@@ -71,8 +81,8 @@ class Resolver:
             is_answered = False
             for server in self._in_turn():
                 try:
-                    message = await self._ask(server, query, seconds)
-                except CancelledError:
+                    message = await self._ask_in_time(server, query, seconds)
+                except (CancelledError, NoSocket):
                     raise
                 except Exception as error:
                     # Whatever the network can raise: this server is none for the moment.
@@ -92,6 +102,28 @@ class Resolver:
     def _in_turn(self) -> list[NameServer]:
         now = self._reactor.seconds()
         return sorted(self._servers, key=lambda server: self._resting.get(server, 0.0) > now)
+
+    async def _ask_in_time(
+        self, server: NameServer, query: dns.Query, seconds: float
+    ) -> dns.Message:
+        """Ask, as soon as this machine has a socket for it: that it has none is not the server's
+        trouble."""
+        for _ in range(LOOKS):
+            try:
+                return await self._ask(server, query, seconds)
+            except Exception as error:
+                if not is_exhaustion(error):
+                    raise
+                self._warn(error)
+            await deferLater(self._reactor, LOOK_AGAIN)
+        raise NoSocket("this machine has no socket left to ask the DNS with")
+
+    def _warn(self, error: Exception) -> None:
+        """Tell the operator, once in a while."""
+        now = self._reactor.seconds()
+        if now >= self._warned_until:
+            self._warned_until = now + REST
+            _log.warn("no socket is left to ask the DNS with: {why}", why=error)
 
     async def _ask(self, server: NameServer, query: dns.Query, seconds: float) -> dns.Message:
         question = Question(self._rng.getrandbits(16), query)

@@ -43,6 +43,10 @@ class Forbidden(NoRoute):
     """The exchanger's address may not be dialled any more."""
 
 
+class Removed(SourceUnavailable):
+    """The source is not among the sources any more, whatever this machine could send from."""
+
+
 class Suspended(SourceUnavailable):
     """So many sites have refused the source that it stays away from all for a while, or this
     machine could not send from it just now."""
@@ -114,17 +118,21 @@ class _Carriage:
 
     path: Path
     tools: Tools
-    bounds: Bounds
     errands: list[Errand] = field(factory=list)
     is_boarding: bool = True
     running: Deferred[None] = field(init=False, factory=Deferred)
     ended: Deferred[None] = field(init=False, factory=Deferred)
 
+    def bounds(self) -> Bounds:
+        """What holds at the exchanger now."""
+        return self.tools.customs.at(self.path.exchanger.name)
+
     def has_room(self, places: int) -> bool:
-        if self.bounds.one_domain and len(self.errands) > MAX_RESETS:
+        bounds = self.bounds()
+        if bounds.one_domain and len(self.errands) > MAX_RESETS:
             return False
         taken = sum(each.places for each in self.errands)
-        most = self.bounds.recipients_per_session or MAX_RECIPIENTS
+        most = bounds.recipients_per_session or MAX_RECIPIENTS
         return taken + places <= most
 
     def board(self, errand: Errand) -> None:
@@ -151,7 +159,7 @@ class Sessions:
         or errbacks Held."""
         carriage = self._boarding.get(path)
         if carriage is None or not carriage.has_room(errand.places):
-            carriage = _Carriage(path, tools, tools.customs.at(path.exchanger.name))
+            carriage = _Carriage(path, tools)
             self._boarding[path] = carriage
             carriage.board(errand)
             carriage.running = Deferred.fromCoroutine(self._run(carriage))
@@ -190,7 +198,7 @@ class Sessions:
     # --- One session -------------------------------------------------------------------------
 
     async def _run(self, carriage: _Carriage) -> None:
-        tools, path, bounds = carriage.tools, carriage.path, carriage.bounds
+        tools, path = carriage.tools, carriage.path
         async with tools.ports.held(path.source, path.exchanger.address):
             if not tools.sites.knows(path.site):
                 first, now = float(tools.limits.first_sessions), tools.now()
@@ -200,22 +208,23 @@ class Sessions:
                 path.site,
                 path.exchanger.address,
                 source=path.source,
-                bounds=bounds,
-                rejections=bounds.errors_per_session,
+                bounds=carriage.bounds,
+                rejections=carriage.bounds().errors_per_session,
                 origin=carriage.errands[0].origin,
             )
             rejections: int | None = 0
             try:
                 self._close_doors(carriage)
+                learned = await tools.memory.learned(path.exchanger.address)
                 _send_back_the_held(carriage)
                 if not carriage.errands:
                     return
-                learned = await tools.memory.learned(path.exchanger.address)
+                bounds = carriage.bounds()
                 known = UNKNOWN_MANNER if learned is None else learned.fresh(tools.now())
                 manner = known if path.manner is None else path.manner
                 scribe = Scribe(path.exchanger, tools.now()) if tools.evidence else None
                 rejections = None
-                report = await _session(carriage, manner, scribe)
+                report = await _session(carriage, bounds, manner, scribe)
                 rejections = report.errors
                 lesson = Lesson(tools, path, bounds, report)
                 lesson.watch()
@@ -250,8 +259,10 @@ def _send_back_the_held(carriage: _Carriage) -> None:
             errand.done.errback(held)
 
 
-async def _session(carriage: _Carriage, manner: Manner, scribe: Scribe | None) -> SessionReport:
-    tools, path, bounds = carriage.tools, carriage.path, carriage.bounds
+async def _session(
+    carriage: _Carriage, bounds: Bounds, manner: Manner, scribe: Scribe | None
+) -> SessionReport:
+    tools, path = carriage.tools, carriage.path
     exchanger, source = path.exchanger, path.source
     parties = carriage.parties()
     # Nothing is dialled for one that cannot be said.
@@ -296,7 +307,7 @@ def _look_before_dialling(tools: Tools, path: Path) -> None:
         raise Forbidden(f"never dialled: {why}", host=exchanger.address)
     if tools.sources.named(source.address) is None:
         words = f"{source.address} is not among the sources any more"
-        raise SourceUnavailable(words, host=exchanger.address)
+        raise Removed(words, host=exchanger.address)
     if tools.sources.is_suspended(source, tools.now()):
         words = f"{source.address} stays away from everywhere for now"
         raise Suspended(words, host=exchanger.address)

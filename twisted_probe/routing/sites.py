@@ -9,7 +9,7 @@ came of it (`routing.sessions`).
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from ipaddress import IPv6Address, ip_address
 from itertools import count
@@ -52,7 +52,7 @@ class _Wish:
     site: str
     address: str
     source: str | None
-    bounds: Bounds | None
+    bounds: Callable[[], Bounds] | None
     source_ceiling: int | None
     rejections: int
     origin: int | None
@@ -172,13 +172,13 @@ class Sites:
         address: str,
         *,
         source: Source | None = None,
-        bounds: Bounds | None = None,
+        bounds: Callable[[], Bounds] | None = None,
         rejections: int = 0,
         origin: int | None = None,
     ) -> Deferred[Slot]:
         """Wait for the right to open a session to `address`, an exchanger of `site`, from
-        `source`; it may come to as many `rejections`. `bounds` are the site's, None those that
-        hold everywhere. `origin` is whose it is (`Wishes`).
+        `source`; it may come to as many `rejections`. `bounds` tells the site's at any moment,
+        None are those that hold everywhere. `origin` is whose it is (`Wishes`).
 
         Fires with a Slot, which must be released. Cancelling leaves the queue.
         """
@@ -334,11 +334,11 @@ class Sites:
         return self._ceiling(wish)
 
     def _ceiling(self, wish: _Wish) -> int:
-        return self._limits.per_site if wish.bounds is None else wish.bounds.sessions
+        return self._limits.per_site if wish.bounds is None else wish.bounds().sessions
 
     def _take(self, wish: _Wish, now: float) -> None:
         self._active += 1
-        limits, bounds = self._limits, wish.bounds
+        limits, bounds = self._limits, None if wish.bounds is None else wish.bounds()
         per_second = limits.starts_per_second if bounds is None else bounds.starts_per_second
         starts = {
             "site": self.tempo(wish.site).starts(self._ceiling(wish), per_second),

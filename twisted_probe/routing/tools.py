@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from typing import Any
 
-from attrs import field, frozen
+from attrs import define, field
 
 from twisted_probe.routing.appointments import Appointments
 from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
@@ -32,9 +32,10 @@ from twisted_probe.verdict.ladder import Ladder
 from twisted_probe.verdict.rules import Rules
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False)
 class Tools:
-    """What those attempts share that begin between two of a prober's reconfigurations."""
+    """What the attempts of one prober share, as it is in force now: a reconfiguration changes it
+    in place, so that it binds those too that have begun. To be looked up, and never kept."""
 
     reactor: Any
     names: Names

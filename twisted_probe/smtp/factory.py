@@ -48,7 +48,8 @@ _NO_ROUTE = frozenset(
         errno.EINVAL,
     )
 )
-_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN))
+#: What a machine says that has no file descriptor or memory left for another socket.
+EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN))
 
 #: What may be no time at all.
 _MAY_BE_ZERO = ("quit", "recipient")
@@ -168,7 +169,7 @@ class ProbeFactory(ClientFactory):
         kind: type[SessionError]
         if isinstance(trouble, ConnectTimedOut) or number == errno.ETIMEDOUT:
             kind, words = ConnectTimeout, f"no connection within {self.timeouts.connect:g} s"
-        elif number in _EXHAUSTED:
+        elif number in EXHAUSTED:
             kind = LocalExhaustion
         elif isinstance(trouble, ConnectBindError):
             kind, words = self._unbindable(number), f"{self._who}: {words}"

@@ -1,4 +1,4 @@
-"""What the DNS says of mail, as values, and the two ways in which it says nothing.
+"""What the DNS says of mail, as values, and the ways in which it says nothing.
 
 Knows no question; `routing.names` puts them.
 """
@@ -14,6 +14,10 @@ class NoSuchName(Exception):
 
 class NameTrouble(Exception):
     """No answer that can be trusted: SERVFAIL, REFUSED, a timeout, garbage, a CNAME loop."""
+
+
+class NoSocket(NameTrouble):
+    """This machine had no socket or port left to ask with; it says nothing of the DNS."""
 
 
 @frozen(order=True)
