@@ -10,12 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted_probe.routing.benches import BENCH
 from twisted_probe.routing.limits import Limits
 from twisted_probe.routing.memory import MemoryInRam
+from twisted_probe.routing.sites import pressed
 from twisted_probe.routing.sources import Sources
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.reply import Stage
 from twisted_probe.vocabulary.source import Source
+from twisted_probe.vocabulary.wishes import Wishes
 
 from .town_square import town
 
@@ -70,6 +72,35 @@ def test_another_source_goes_to_another_name_of_it() -> None:
         assert {(each.reason, each.source) for each in others} == {
             (Reason.ACCEPTED, ADDRESSES[1]),
         }
+
+
+def test_a_second_host_of_a_site_is_kept_in_mind_too() -> None:
+    """The site had refused the source at another address, just before."""
+    memory = MemoryInRam()
+    with town(NAMES, sources=SOURCES[:1], memory=memory) as t:
+        t.square.settle(HOST, tempers.blocking(ANN, *ADDRESSES))
+        t.square.latency = 1.0
+        asking = t.prober.probe("ann@d1.example")
+        while not t.square.dials:
+            t.square.step()
+        site = "mx.d1.example"
+        t.prober.sources.bench(SOURCES[0], site, t.square.seconds(), "192.0.2.2")
+        assert t.square.wait(asking).reason is Reason.BLOCKLISTED
+        assert t.prober.sources.is_shut_out(SOURCES[0], HOST, t.square.seconds())
+        benched = t.square.wait(memory.benches(t.square.seconds()))
+        assert [each.site for each in benched] == [site, pressed(HOST)]
+
+
+def test_a_source_that_is_not_wished_for_says_nothing_of_the_site() -> None:
+    refused, unplumbed = SOURCES[:2]
+    with town(NAMES, sources=[refused, unplumbed]) as t:
+        sources, now = t.prober.sources, t.square.seconds()
+        sources.bench(refused, "mx.d9.example", now, HOST)
+        sources.suspend(unplumbed, now)
+        sources.begin(unplumbed, "mx.elsewhere.example")  # which tries whether it works again
+        wishes = Wishes(sources=frozenset({unplumbed.address}))
+        outcome = t.square.wait(t.prober.probe("ann@d1.example", wishes=wishes))
+        assert outcome.reason is Reason.SOURCE_UNAVAILABLE
 
 
 def test_a_complaint_is_made_by_the_host() -> None:

@@ -238,7 +238,7 @@ class Attempt:
             sources.is_shut_out(source, exchanger.address, now)
             for exchanger in route.exchangers
             for source in sources.all
-            if source.family == exchanger.family
+            if source.family == exchanger.family and self._wishes.allow(source)
         )
         if is_refused:
             return self.failed(
@@ -403,18 +403,23 @@ class Attempt:
     async def _bench(self, source: Source, site: str, address: str) -> None:
         """Keep the source away from a site that has shut it out, and tell the operator."""
         sources, reply, now = self._tools.sources, self._evidence.blocked_by, self._tools.now()
-        if sources.is_refused(source, site, now):
-            return  # another attempt has said so: one of the same session, or just before
-        was_paused = sources.is_paused(site, now)
-        until = sources.bench(source, site, now, address)
-        _log.warn(
-            "{site} has refused {source}, which leaves it alone for {hours:.0f} h: {code} {text}",
-            site=site,
-            source=source.address,
-            hours=BENCH / 3600,
-            code="" if reply is None else reply.code,
-            text="" if reply is None else reply.text,
+        was_refused, was_paused = (
+            sources.is_refused(source, site, now),
+            sources.is_paused(site, now),
         )
+        if was_refused and sources.is_shut_out(source, address, now):
+            return  # another attempt has said so: one of the same session, or just before
+        until = sources.bench(source, site, now, address)
+        if not was_refused:
+            _log.warn(
+                "{site} has refused {source}, which leaves it alone for {hours:.0f} h: "
+                "{code} {text}",
+                site=site,
+                source=source.address,
+                hours=BENCH / 3600,
+                code="" if reply is None else reply.code,
+                text="" if reply is None else reply.text,
+            )
         if sources.is_paused(site, now) and not was_paused:
             _log.warn("{site} is paused: it is left alone by all sources", site=site)
         for where in (site, pressed(address)):

@@ -33,7 +33,8 @@ from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
 from twisted_probe.routing.sources import Sources
 from twisted_probe.routing.stream import WINDOW, stream
 from twisted_probe.routing.tools import Tools
-from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, MAX_RECIPIENTS, Timeouts
+from twisted_probe.smtp.conversation import room_of
+from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, Timeouts
 from twisted_probe.smtp.tls import DEFAULT_TLS, Tls, TlsClient
 from twisted_probe.verdict.ladder import DEFAULT_LADDER, Ladder
 from twisted_probe.verdict.rules import Rules, default_rules
@@ -282,7 +283,7 @@ class Prober:
                 outcomes[place] = self._unasked(parsed.text, Reason.SKIPPED, OPTED_OUT)
             else:
                 requests[place] = Request(parsed, retries[place] if retries else None, wishes)
-        size = self._tools.limits.recipients_per_session or MAX_RECIPIENTS
+        size = room_of(self._tools.limits.recipients_per_session)
         attempts = [(batch, self._attempt(batch)) for batch in _batches(requests, size)]
         stops: list[Held] = []
 
