@@ -44,7 +44,10 @@ _CATCH_ALL = "not asked: the domain accepts a random recipient"
 
 
 class Attempt:
-    """One attempt for `requests`, all of `domain`, of the same `retry` and the same `wishes`."""
+    """One attempt for `requests`, all of `domain`, of the same `retry` and the same `wishes`.
+
+    One that goes `anyway` is made, and ends, as if this machine had no trouble of its own.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Attempt:
         retry: Retry | None,
         requests: Sequence[Request],
         wishes: Wishes = NO_WISHES,
+        anyway: bool = False,
     ) -> None:
         self._tools = tools
         self._sessions = sessions
@@ -61,6 +65,7 @@ class Attempt:
         self._retry = retry
         self._requests = requests
         self._wishes = wishes
+        self._goes_anyway = anyway
         self._started = tools.now()
         self._evidence = Evidence(
             source=None,
@@ -124,7 +129,7 @@ class Attempt:
         self._stop_if_held()
         if tools.is_over:
             return self.failed(Reason.CONNECTION_LOST, STOPPED)
-        held = tools.watchdog.may_not_begin(tools.now())
+        held = None if self._goes_anyway else tools.watchdog.may_not_begin(tools.now())
         if held is not None:
             raise held
         try:
@@ -166,7 +171,7 @@ class Attempt:
         tools.sources.begin(source, site)
         try:
             await self._walk(route, source)
-            if self._open:
+            if self._open and not self._goes_anyway:
                 held = tools.watchdog.held()
         except Held as stopped:
             held = stopped
@@ -186,7 +191,7 @@ class Attempt:
             watchdog.worked(OurTrouble.DNS)
             return
         watchdog.failed(OurTrouble.DNS, self._domain)
-        held = watchdog.held()
+        held = None if self._goes_anyway else watchdog.held()
         if held is not None:
             raise held
 

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from twisted_probe.routing.exchangers import Route
 from twisted_probe.routing.path import Path
-from twisted_probe.routing.pauses import Held
+from twisted_probe.routing.pauses import Crowded
 from twisted_probe.routing.sessions import Sessions
 from twisted_probe.routing.tools import Tools
 from twisted_probe.smtp.limits import MAX_RECIPIENTS
@@ -109,4 +109,4 @@ def _stop_if_it_may_not_go(source: Source, full: Collection[str], need: Need, to
     of_errors = need.control / bounds.errors_per_session
     seconds = max(of_recipients, of_errors) / bounds.starts_per_second
     delay = tools.appointments.make(path.site, tools.now(), seconds)
-    raise Held(f"too many sessions wait for {path.site}", delay)
+    raise Crowded(f"too many sessions wait for {path.site}", delay)
