@@ -365,7 +365,7 @@ class Prober:
         """Begin no more sessions for what `ask` has returned; each errbacks Held as soon as none
         is open, if somebody is left unanswered."""
         for whole in wholes:
-            for attempt in self._running.get(whole, ()):
+            for attempt in list(self._running.get(whole, ())):
                 attempt.recall()
         self.recheck()
 
@@ -373,7 +373,7 @@ class Prober:
         """Something was paused: those who wait for it wait no longer. Sessions that are open go
         on to their end."""
         for attempts in list(self._running.values()):
-            for attempt in attempts:
+            for attempt in list(attempts):
                 attempt.recheck()
 
     def close(self) -> Deferred[None]:
