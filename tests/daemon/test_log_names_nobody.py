@@ -72,7 +72,7 @@ async def test_a_job_and_its_troubles(
     observer, sink = log
     monkeypatch.setattr(service, "SCAN", 0.02)
     monkeypatch.setattr(service, "IDLE", 0.02)
-    once(monkeypatch, Prober, "probe_many", None)
+    once(monkeypatch, Prober, "ask", None)
     once(monkeypatch, LedgerWork, "report", None)
     once(monkeypatch, Ledger, "jobs_of", None)
     houses = [

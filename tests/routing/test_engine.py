@@ -89,7 +89,7 @@ class Oracle:
     asking: list[Deferred[list[Outcome]]] = field(factory=list)
     recalled: list[Deferred[list[Outcome]]] = field(factory=list)
 
-    def probe_many(
+    def ask(
         self, addresses: Sequence[Address], retries: Sequence[Retry | None], wishes: Any = None
     ) -> Deferred[list[Outcome]]:
         self.batches.append(list(addresses))
@@ -580,7 +580,7 @@ class Chance:
     def recall(self, wholes: Iterable[Deferred[list[Outcome]]]) -> None:
         """Those who are asked are asked to the end."""
 
-    def probe_many(
+    def ask(
         self, addresses: Sequence[Address], retries: Any, wishes: Any = None
     ) -> Deferred[list[Outcome]]:
         def answers() -> list[Outcome]:

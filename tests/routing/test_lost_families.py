@@ -9,10 +9,11 @@ from twisted.internet import error
 
 from twisted_probe.routing.families import Families
 from twisted_probe.routing.pauses import HOLD, Held
-from twisted_probe.routing.watchdog import CANARY, MAX_RUN
+from twisted_probe.routing.watchdog import CANARY, MAX_RUN, PATIENCE
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.vocabulary.outcome import Outcome, Reason
+from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.wishes import Wishes
 
 from .town_square import ONE, SIX, Town, town
@@ -45,7 +46,7 @@ def lose_six(t: Town) -> list[Outcome]:
         t.square.houses[f"2001:db8:25::{n + 1:x}"] = NO_ROUTE
     t.square.houses["2001:db8:25::b07"] = NO_ROUTE
     with pytest.raises(Held) as held:
-        t.square.wait(t.prober.probe_many(people(NUMBER)))
+        t.square.wait(t.prober.ask(people(NUMBER)))
     assert held.value.delay == HOLD
     return [each for each in held.value.outcomes if each is not None]
 
@@ -96,7 +97,7 @@ def test_those_of_a_lost_family_wait_and_the_others_go_on(expect_errors: object)
         for _ in range(3):
             t.square.advance(CANARY)
             before = len(t.square.dials)
-            asking = [t.prober.probe(one) for one in people(5)]
+            asking = [t.prober.ask([one]) for one in people(5)]
             for one in asking:
                 with pytest.raises(Held):
                     t.square.wait(one)
@@ -110,7 +111,7 @@ def test_the_canary_that_gets_through_ends_it(expect_errors: object) -> None:
         for n in range(NUMBER):
             t.square.settle(f"2001:db8:25::{n + 1:x}", ANN)
         with pytest.raises(Held):
-            t.square.wait(t.prober.probe("ann@3.six.example"))
+            t.square.wait(t.prober.ask(["ann@3.six.example"]))
         t.square.advance(CANARY)
         assert accepted(t, "ann@3.six.example") == SIX.address
         assert t.prober.lost_families == []
@@ -138,7 +139,7 @@ def test_a_job_that_wants_only_the_lost_family_waits(expect_errors: object) -> N
         lose_six(t)
         wishes = Wishes(sources=frozenset((SIX.address,)))
         with pytest.raises(Held):
-            t.square.wait(t.prober.probe("ann@both.example", None, wishes))
+            t.square.wait(t.prober.ask(["ann@both.example"], None, wishes))
 
 
 def test_no_family_at_all_is_an_alarm(expect_errors: object) -> None:
@@ -147,3 +148,26 @@ def test_no_family_at_all_is_an_alarm(expect_errors: object) -> None:
         lose_six(t)
         assert t.prober.alarm is not None
         assert t.prober.lost_families == [t.prober.alarm]
+
+
+def test_the_way_is_waited_for(expect_errors: object) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    with town(NAMES, sources=[ONE, SIX]) as t:
+        lose_six(t)
+        asking = t.prober.probe_many(people(NUMBER))
+        t.square.advance(2 * CANARY)
+        assert not asking.called
+        for n in range(NUMBER):
+            t.square.settle(f"2001:db8:25::{n + 1:x}", ANN)
+        assert {each.reason for each in t.square.wait(asking)} == {Reason.ACCEPTED}
+
+
+@pytest.mark.parametrize("sources", [[ONE, SIX], [SIX]], ids=["both", "six"])
+def test_a_way_that_never_opens_is_told(sources: list[Source], expect_errors: object) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    with town(NAMES, sources=sources) as t:
+        lose_six(t)
+        begun = t.square.seconds()
+        outcomes = t.square.wait(t.prober.probe_many(people(NUMBER)))
+        assert {(each.reason, each.final) for each in outcomes} == {(Reason.NO_ROUTE, False)}
+        assert t.square.seconds() - begun < PATIENCE + 3 * HOLD

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import LogEvent, globalLogPublisher
 
 from twisted_probe.routing.benches import BENCH, MAX_IN_VAIN, SEVERAL, UNPLUMBED
@@ -15,10 +15,12 @@ from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.names import NoSocket
 from twisted_probe.routing.pauses import HOLD, Held
 from twisted_probe.routing.sources import Sources
-from twisted_probe.routing.watchdog import CANARY, MAX_RUN, Trouble, Watchdog
+from twisted_probe.routing.watchdog import CANARY, MAX_RUN, PATIENCE, Trouble, Watchdog
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import Temper, residents
-from twisted_probe.vocabulary.outcome import Reason
+from twisted_probe.sandbox.zone import Names
+from twisted_probe.sandbox.zone import Trouble as BadTrouble
+from twisted_probe.vocabulary.outcome import Outcome, Reason
 from twisted_probe.vocabulary.source import Source
 
 from .town_square import ONE, SIX, THREE, TWO, Book, Square, prober_in, town
@@ -186,7 +188,7 @@ def test_a_run_of_failures_is_our_own(critical: list[LogEvent], expect_errors: o
     assert dog.may_not_begin(1000.0) is None  # the canary
     held = dog.may_not_begin(1000.0 + CANARY - 1)
     assert held is not None
-    assert held.delay == HOLD
+    assert held.delay == CANARY
     assert dog.may_not_begin(1000.0 + CANARY) is None
     dog.worked(Trouble.DNS)
     assert dog.alarm is not None
@@ -204,13 +206,35 @@ def test_one_that_works_ends_the_run() -> None:
     assert dog.alarm is None
 
 
+def test_the_next_canary_is_called(expect_errors: object) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    dog = Watchdog()
+    for number in range(MAX_RUN):
+        dog.failed(Trouble.CONNECT, f"site{number}")
+    delays = [held.delay for held in (dog.held(), dog.held(), dog.held()) if held is not None]
+    assert delays == [CANARY, HOLD, HOLD]
+    assert dog.may_not_begin(1000.0) is None  # the canary
+    waiting = [dog.may_not_begin(1000.0 + number) for number in range(3)]
+    assert [held.delay for held in waiting if held is not None] == [CANARY, HOLD, HOLD]
+    assert dog.may_not_begin(1000.0 + CANARY) is None  # the one called
+    assert not dog.has_lasted(1000.0 + PATIENCE - 1)
+    assert dog.has_lasted(1000.0 + PATIENCE)
+    dog.worked(Trouble.CONNECT)
+    assert not dog.has_lasted(1000.0 + PATIENCE)
+
+
+NUMBER = MAX_RUN + 20
+MANY = {
+    **{f"{n}.example": [f"MX 10 mx{n}.example"] for n in range(NUMBER)},
+    **{f"mx{n}.example": [f"A 192.0.2.{n + 1}"] for n in range(NUMBER)},
+}
+PEOPLE = [f"ann@{n}.example" for n in range(NUMBER)]
+
+
 def test_no_verdict_while_port_25_is_closed(expect_errors: object) -> None:
     expect_errors(1)  # type: ignore[operator]
-    number = MAX_RUN + 20
-    names = {f"{n}.example": [f"MX 10 mx{n}.example"] for n in range(number)}
-    hosts = {f"mx{n}.example": [f"A 192.0.2.{n + 1}"] for n in range(number)}
-    with town({**names, **hosts}) as t:
-        asking = t.prober.probe_many([f"ann@{n}.example" for n in range(number)])
+    with town(MANY) as t:
+        asking = t.prober.ask(PEOPLE)
         with pytest.raises(Held) as held:
             t.square.wait(asking)
         assert t.prober.alarm is not None
@@ -218,7 +242,7 @@ def test_no_verdict_while_port_25_is_closed(expect_errors: object) -> None:
         assert len(answered) == MAX_RUN - 1
         assert {each.final for each in answered} == {False}
         # Somebody answers again: the canary gets through, and then the others.
-        for n in range(number):
+        for n in range(NUMBER):
             t.square.settle(f"192.0.2.{n + 1}", tempers.postfix(ANN))
         assert t.square.wait(t.prober.probe("ann@3.example")).reason is Reason.ACCEPTED
         assert t.prober.alarm is None
@@ -248,13 +272,65 @@ def test_that_no_socket_is_left_says_nothing_of_the_dns(type_: str) -> None:
     people = [f"ann@{n}.example" for n in range(number)]
     book.types = (type_,)
     with pytest.raises(Held, match="no socket left") as held:
-        square.wait(prober.probe_many(people))
+        square.wait(prober.ask(people))
     assert [*held.value.outcomes] == [None] * number
     assert held.value.delay == HOLD
     assert prober.alarm is None
     book.types = ()
-    outcomes = square.wait(prober.probe_many(people))
+    outcomes = square.wait(prober.ask(people))
     assert {each.reason for each in outcomes} == {Reason.ACCEPTED}
+
+
+def test_the_end_of_our_trouble_is_waited_for(expect_errors: object) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    with town(MANY) as t:
+        asking = t.prober.probe_many(PEOPLE)
+        while t.prober.alarm is None:
+            t.square.step()
+        for n in range(NUMBER):
+            t.square.settle(f"192.0.2.{n + 1}", tempers.postfix(ANN))
+        begun = t.square.seconds()
+        outcomes = t.square.wait(asking)
+        reasons = [each.reason for each in outcomes]
+        assert reasons.count(Reason.ACCEPTED) == NUMBER - MAX_RUN + 1
+        assert reasons.count(Reason.TIMEOUT) == MAX_RUN - 1
+        assert t.square.seconds() - begun < 2 * HOLD
+
+
+@pytest.mark.parametrize("names", [MANY, {}], ids=["connect", "dns"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["many", "stream"])
+def test_trouble_that_never_ends_is_told(
+    names: dict[str, list[str]], is_stream: bool, expect_errors: object
+) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    dead: Names = {f"{n}.example": BadTrouble.SERVFAIL for n in range(NUMBER)}
+    with town(names or dead) as t:
+        begun = t.square.seconds()
+
+        async def listen() -> list[Outcome]:
+            return [each async for each in t.prober.stream(PEOPLE, window=NUMBER)]
+
+        asking = Deferred.fromCoroutine(listen()) if is_stream else t.prober.probe_many(PEOPLE)
+        outcomes = t.square.wait(asking)
+        assert sorted(each.address for each in outcomes) == sorted(PEOPLE)
+        assert {each.reason for each in outcomes} == {Reason.TIMEOUT if names else Reason.DNS_ERROR}
+        assert not any(each.final for each in outcomes)
+        assert t.square.seconds() - begun < PATIENCE + 3 * HOLD
+
+
+@pytest.mark.parametrize("ends", ["cancel", "close"])
+def test_whoever_waits_for_the_end_of_trouble_can_leave(ends: str, expect_errors: object) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    with town(MANY) as t:
+        asking = t.prober.probe_many(PEOPLE)
+        while t.prober.alarm is None:
+            t.square.step()
+        if ends == "cancel":
+            asking.cancel()
+        else:
+            t.prober.close()
+        with pytest.raises(CancelledError):
+            t.square.wait(asking)
 
 
 # --- Witnesses --------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class Stage:
     def probe(self, *texts: str, again: Retry | None = None) -> list[Any]:
         """What comes of it, in a list that is empty until then."""
         results: list[Any] = []
-        asking = self.prober.probe_many(list(texts), [again] * len(texts))
+        asking = self.prober.ask(list(texts), [again] * len(texts))
         asking.addBoth(results.append)
         self.asking = asking
         return results
@@ -406,7 +406,7 @@ async def test_those_who_were_answered_keep_their_answers() -> None:
     texts = [f"nobody{number}@orchard.example" for number in range(20)]
     try:
         with pytest.raises(Held) as caught:
-            await prober.probe_many(texts)
+            await prober.ask(texts)
     finally:
         await prober.close()
         await town.stop()

@@ -98,7 +98,7 @@ def test_a_source_wished_for_that_is_paused_is_waited_for() -> None:
     with town(A, pauses=pauses) as t:
         t.square.settle("192.0.2.1", tempers.postfix(ANN))
         with pytest.raises(Held, match=f"the source {TWO.address} is paused"):
-            t.square.wait(t.prober.probe("ann@a.example", wishes=Wishes(sources=[TWO.address])))
+            t.square.wait(t.prober.ask(["ann@a.example"], wishes=Wishes(sources=[TWO.address])))
         wishes = Wishes(sources=[TWO.address, ONE.address])
         assert t.square.wait(t.prober.probe("ann@a.example", wishes=wishes)).source == ONE.address
         assert t.square.sources == [ONE.address]
@@ -149,7 +149,7 @@ def test_recipients_of_different_wishes_share_no_session() -> None:
     asked: list[tuple[list[str], Wishes]] = []
 
     class Oracle(_Oracle):
-        def probe_many(self, addresses: Any, retries: Any, wishes: Wishes) -> Any:
+        def ask(self, addresses: Any, retries: Any, wishes: Wishes) -> Any:
             asked.append(([address.text for address in addresses], wishes))
             return _answered(addresses)
 
@@ -172,7 +172,7 @@ def test_the_size_of_a_batch() -> None:
     sizes: list[int] = []
 
     class Oracle(_Oracle):
-        def probe_many(self, addresses: Any, retries: Any, wishes: Wishes) -> Any:
+        def ask(self, addresses: Any, retries: Any, wishes: Wishes) -> Any:
             sizes.append(len(addresses))
             return _answered(addresses)
 

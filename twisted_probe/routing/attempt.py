@@ -52,7 +52,11 @@ class _Barred(Held):
 
 
 class Attempt:
-    """One attempt for `requests`, all of `domain`, of the same `retry` and the same `wishes`."""
+    """One attempt for `requests`, all of `domain`, of the same `retry` and the same `wishes`.
+
+    Where `max_waiting` sessions wait for the site, or as many as the tools say, it is not made.
+    One that goes `anyway` is made, and ends, as if this machine had no trouble of its own.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,9 @@ class Attempt:
         retry: Retry | None,
         requests: Sequence[Request],
         wishes: Wishes = NO_WISHES,
+        *,
+        max_waiting: int | None = None,
+        anyway: bool = False,
     ) -> None:
         self._tools = tools
         self._sessions = sessions
@@ -69,6 +76,8 @@ class Attempt:
         self._retry = retry
         self._requests = requests
         self._wishes = wishes
+        self._max_waiting = max_waiting
+        self._goes_anyway = anyway
         self._started = tools.now()
         self._evidence = Evidence(
             source=None,
@@ -135,7 +144,7 @@ class Attempt:
         self._stop_if_held()
         if tools.is_over:
             return self.failed(Reason.CONNECTION_LOST, STOPPED)
-        held = tools.watchdog.may_not_begin(tools.now())
+        held = None if self._goes_anyway else tools.watchdog.may_not_begin(tools.now())
         if held is not None:
             raise held
         networks = self._networks = tools.networks
@@ -168,6 +177,8 @@ class Attempt:
             wishes=self._wishes,
             recipients=len(self._requests),
             control=wants_control,
+            max_waiting=tools.max_waiting if self._max_waiting is None else self._max_waiting,
+            anyway=self._goes_anyway,
         )
         source = chosen(need, tools, self._sessions)
         if source is None:
@@ -180,7 +191,7 @@ class Attempt:
         tools.families.begin(source.family, tools.now())
         try:
             await self._walk(route, source)
-            if self._open:
+            if self._open and not self._goes_anyway:
                 held = tools.watchdog.held() or tools.families.held([source.family])
         except Held as stopped:
             held = stopped
@@ -200,7 +211,7 @@ class Attempt:
             watchdog.worked(OurTrouble.DNS)
             return
         watchdog.failed(OurTrouble.DNS, self._domain)
-        held = watchdog.held()
+        held = None if self._goes_anyway else watchdog.held()
         if held is not None:
             raise held
 

@@ -116,7 +116,6 @@ class Benches:
 
 def key_of(source: Source) -> str:
     """What a source is benched as: its address, or the /64 of an IPv6 one."""
-    ip = source.ip
-    if isinstance(ip, IPv6Address):
-        return f"{IPv6Address(int(ip) >> 64 << 64)}/64"
-    return source.address
+    if source.family == 4:
+        return source.address
+    return f"{IPv6Address(int(source.ip) >> 64 << 64)}/64"

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from twisted_probe.routing.exchangers import Route
 from twisted_probe.routing.path import Path
-from twisted_probe.routing.pauses import Held
+from twisted_probe.routing.pauses import Crowded
 from twisted_probe.routing.sessions import Sessions
 from twisted_probe.routing.tools import Tools
 from twisted_probe.smtp.limits import MAX_RECIPIENTS
@@ -25,7 +25,9 @@ from twisted_probe.vocabulary.wishes import Wishes
 @frozen(kw_only=True)
 class Need:
     """What an attempt needs a source for: whom to ask on which `route`, as the attempt before
-    did, as somebody wishes, how many `recipients`, and whether their `control` too."""
+    did, as somebody wishes, how many `recipients`, and whether their `control` too. It may wait
+    where fewer than `max_waiting` do (None: any number), and go `anyway` over a way that is lost.
+    """
 
     route: Route
     reverse_path: str
@@ -33,6 +35,8 @@ class Need:
     wishes: Wishes
     recipients: int
     control: bool
+    max_waiting: int | None
+    anyway: bool
 
     @property
     def places(self) -> int:
@@ -63,7 +67,7 @@ def chosen(need: Need, tools: Tools, sessions: Sessions) -> Source | None:
         if source.family in families
         and sources.is_shut_out(source, _path(need, source, tools).exchanger.address, now)
     )
-    closed = tools.families.closed(now)
+    closed = frozenset() if need.anyway else tools.families.closed(now)
     lost = {each.address for each in sources.all if each.family in closed}
     if retry is not None and retry.source is not None:
         before = sources.named(retry.source)
@@ -96,7 +100,7 @@ def _path(need: Need, source: Source, tools: Tools) -> Path:
 
 def _full(need: Need, site: str, tools: Tools, sessions: Sessions) -> frozenset[str]:
     """The sources that would need one session more where too many wait for their turn."""
-    most = tools.max_waiting
+    most = need.max_waiting
     if most is None or not tools.sites.is_full(site, most, need.wishes.origin):
         return frozenset()
     families = {exchanger.family for exchanger in need.route.exchangers}
@@ -123,4 +127,4 @@ def _stop_if_it_may_not_go(source: Source, full: Collection[str], need: Need, to
     of_errors = need.control / bounds.errors_per_session
     seconds = max(of_recipients, of_errors) / bounds.starts_per_second
     delay = tools.appointments.make(path.site, need.wishes.origin, tools.now(), seconds)
-    raise Held(f"too many sessions wait for {path.site}", delay)
+    raise Crowded(f"too many sessions wait for {path.site}", delay)

@@ -153,7 +153,7 @@ class Engine:
         """One batch, from the question to the commit."""
         pairs: list[tuple[Task, Outcome]]
         try:
-            asking = self._prober.probe_many(
+            asking = self._prober.ask(
                 [task.address for task in batch],
                 [task.retry for task in batch],
                 batch[0].wishes,

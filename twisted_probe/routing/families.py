@@ -12,18 +12,19 @@ from attrs import define, field
 from twisted.logger import Logger
 
 from twisted_probe.routing.pauses import HOLD, Held
-from twisted_probe.routing.watchdog import CANARY, MAX_RUN
+from twisted_probe.routing.watchdog import CANARY, MAX_RUN, PATIENCE
 
 _log = Logger()
 
 
 @define(eq=False)
 class _Family:
-    """The sites in a row that there was no route to; whether the way is lost, and who may try
-    again when."""
+    """The sites in a row that there was no route to; whether the way is lost, when the first
+    canary went, and when the next may."""
 
     run: set[str] = field(factory=set)
     is_lost: bool = False
+    since: float | None = None
     next_canary: float = 0.0
 
 
@@ -52,7 +53,7 @@ class Families:
         each = self._families[family]
         each.run.clear()
         if each.is_lost:
-            each.is_lost = False
+            each.is_lost, each.since = False, None
             _log.warn("IPv{family} works again; probing over it goes on", family=family)
 
     def failed(self, family: int, site: str) -> None:
@@ -77,7 +78,17 @@ class Families:
 
     def begin(self, family: int, now: float) -> None:
         """Somebody goes over it: as the canary, where it is lost."""
-        self._families[family].next_canary = now + CANARY
+        each = self._families[family]
+        each.next_canary = now + CANARY
+        if each.is_lost and each.since is None:
+            each.since = now
+
+    def has_lasted(self, now: float) -> bool:
+        """Whether canaries over one have failed for so long that nobody need wait for its way."""
+        return any(
+            each.since is not None and now - each.since >= PATIENCE
+            for each in self._families.values()
+        )
 
     def held(self, families: Collection[int]) -> Held | None:
         """Why no verdict may be given on what failed over these, or None where there is a way

@@ -31,6 +31,10 @@ class Held(Exception):
         self.outcomes = outcomes
 
 
+class Crowded(Held):
+    """Too many sessions wait for the site already; nothing is paused."""
+
+
 class Pauses:
     """What is paused, to be changed at any time; nothing is at first.
 

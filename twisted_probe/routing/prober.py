@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -27,11 +27,11 @@ from twisted_probe.routing.names import DnsNames, Names
 from twisted_probe.routing.networks import Networks
 from twisted_probe.routing.opt_out import NOBODY, OptOut
 from twisted_probe.routing.own_addresses import is_own
-from twisted_probe.routing.pauses import Held, Pauses
+from twisted_probe.routing.pauses import Crowded, Held, Pauses
 from twisted_probe.routing.sessions import Sessions
 from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
 from twisted_probe.routing.sources import Sources
-from twisted_probe.routing.stream import WINDOW, stream
+from twisted_probe.routing.stream import MAX_WAITING, WINDOW, Stream
 from twisted_probe.routing.tools import Tools
 from twisted_probe.smtp.conversation import room_of
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, Timeouts
@@ -52,6 +52,12 @@ from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 _log = Logger()
 
+#: Seconds until somebody looks again whether what the operator paused goes on.
+LOOK_AGAIN = 10.0
+
+#: Which of those who are held are told so, and do not wait.
+_Told = type[Held] | tuple[()]
+
 
 @frozen
 class _Batch:
@@ -62,6 +68,12 @@ class _Batch:
     wishes: Wishes
     places: tuple[int, ...]
     requests: tuple[Request, ...]
+
+    def without_the_answered(self, answers: Sequence[Outcome | None]) -> _Batch:
+        """Those who have no outcome yet."""
+        left = [number for number, outcome in enumerate(answers) if outcome is None]
+        places = tuple(self.places[number] for number in left)
+        return evolve(self, places=places, requests=tuple(self.requests[n] for n in left))
 
 
 class Prober:
@@ -77,7 +89,7 @@ class Prober:
     holds at some exchangers otherwise. `controls` says what is asked beside the recipients. With
     `evidence` every outcome has the `hearing` that it rests on. Nobody on the `opt_out` list is
     ever asked. Where `max_waiting` sessions wait for their turn at a site, others who want one
-    there hear Held at once (None: they wait too).
+    there are held at once (None: they wait too).
 
     Raises ValueError for a source, reverse-path, resolver, network or file of authorities that is
     none, and OSError for such a file that cannot be read.
@@ -116,7 +128,9 @@ class Prober:
             names = DnsNames(reactor, self._resolvers)
         self._clock = reactor
         self._sessions = Sessions()
-        self._running: dict[Deferred[list[Outcome]], list[Attempt]] = {}
+        # The attempts of each question, in order.
+        self._running: dict[Deferred[list[Outcome]], dict[Attempt, None]] = {}
+        self._resting: set[Deferred[None]] = set()
         self._batches: set[Deferred[None]] = set()
         self._waiting_for_the_end: list[Deferred[None]] = []
         self._closed = False
@@ -147,8 +161,8 @@ class Prober:
 
     @property
     def alarm(self) -> str | None:
-        """What is wrong with this machine, in words: while it is so, whoever is asked about hears
-        Held, but for one now and then who tries whether it has passed."""
+        """What is wrong with this machine, in words: while it is so, whoever is asked about is
+        held, but for one now and then who tries whether it has passed."""
         tools = self._tools
         nowhere = tools.families.held(tools.sources.families)
         return tools.watchdog.alarm or (None if nowhere is None else str(nowhere))
@@ -156,7 +170,7 @@ class Prober:
     @property
     def lost_families(self) -> list[str]:
         """The families of the sources that there is no way to, in words: while it is so, whoever
-        can be reached over no other hears Held, but for one now and then."""
+        can be reached over no other is held, but for one now and then."""
         tools = self._tools
         lost = tools.sources.families & tools.families.lost
         return [tools.families.words(family) for family in sorted(lost)]
@@ -266,9 +280,32 @@ class Prober:
         """Ask about many; fires with an Outcome for each, in order. Recipients of one domain
         share sessions. Wishes, cancelling and closing as in `probe`.
 
-        Errbacks Held, with the outcomes that there are, when something is paused that the others
-        need, or after `recall`.
+        Those who need something that is paused wait until it goes on. Those who are held because
+        this machine has trouble wait too, but after three minutes of it they are asked all the
+        same, and their outcomes say what came of that.
         """
+        return self._ask(addresses, retries, wishes, ())
+
+    def ask(
+        self,
+        addresses: Sequence[str | Address],
+        retries: Sequence[Retry | None] | None = None,
+        wishes: Wishes = NO_WISHES,
+    ) -> Deferred[list[Outcome]]:
+        """As `probe_many`, for callers who keep by themselves who cannot be asked now.
+
+        Errbacks Held, with the outcomes that there are, when something is paused that the others
+        need, or this machine has trouble, or after `recall`.
+        """
+        return self._ask(addresses, retries, wishes, Held)
+
+    def _ask(
+        self,
+        addresses: Sequence[str | Address],
+        retries: Sequence[Retry | None] | None,
+        wishes: Wishes,
+        told: _Told,
+    ) -> Deferred[list[Outcome]]:
         if self._closed:
             raise RuntimeError("the prober is closed")
         outcomes: dict[int, Outcome] = {}
@@ -284,20 +321,23 @@ class Prober:
             else:
                 requests[place] = Request(parsed, retries[place] if retries else None, wishes)
         size = room_of(self._tools.limits.recipients_per_session)
-        attempts = [(batch, self._attempt(batch)) for batch in _batches(requests, size)]
+        attempts: dict[Attempt, None] = {}
         stops: list[Held] = []
 
         def together(_: object) -> list[Outcome]:
             if stops:
                 every = [outcomes.get(place) for place in range(len(addresses))]
-                raise Held(str(stops[0]), max(held.delay for held in stops), every)
+                raise type(stops[0])(str(stops[0]), max(held.delay for held in stops), every)
             return [outcomes[place] for place in range(len(addresses))]
 
         whole: Deferred[list[Outcome]] = gatherResults(
-            [self._probe_batch(batch, attempt, outcomes, stops) for batch, attempt in attempts],
+            [
+                self._probe_batch(batch, attempts, outcomes, stops, told)
+                for batch in _batches(requests, size)
+            ],
             consumeErrors=True,
         ).addCallbacks(together, _first_error)
-        self._running[whole] = [attempt for _, attempt in attempts]
+        self._running[whole] = attempts
         return whole.addBoth(self._ended, whole)
 
     def stream(
@@ -308,8 +348,17 @@ class Prober:
     ) -> AsyncIterator[Outcome]:
         """The outcomes of many, one after the other in the order in which they come, `window` of
         them asked at once: for lists that are too long to be held. To be used with `async for`;
-        to leave it before its end cuts the sessions."""
-        return stream(lambda address: self.probe(address, None, wishes), addresses, window)
+        to leave it before its end cuts the sessions. Pauses, trouble and closing as in
+        `probe_many`.
+
+        Those of a site at which many sessions wait are put aside (`routing.stream.AHEAD` of them
+        at most) and hold up nobody of another site."""
+
+        def ask(address: str | Address) -> Deferred[Outcome]:
+            asking = self._ask([address], None, wishes, Crowded)
+            return asking.addCallback(lambda outcomes: outcomes[0])
+
+        return Stream(ask, addresses, self._clock, self._rest, window).outcomes()
 
     @property
     def is_held(self) -> bool:
@@ -325,10 +374,10 @@ class Prober:
             self.sources.recall(each.source, each.site, each.until, now)
 
     def recall(self, wholes: Iterable[Deferred[list[Outcome]]]) -> None:
-        """Begin no more sessions for what `probe_many` has returned; each errbacks Held as soon
-        as none is open, if somebody is left unanswered."""
+        """Begin no more sessions for what `ask` has returned; each errbacks Held as soon as none
+        is open, if somebody is left unanswered."""
         for whole in wholes:
-            for attempt in self._running.get(whole, ()):
+            for attempt in list(self._running.get(whole, ())):
                 attempt.recall()
         self.recheck()
 
@@ -336,7 +385,7 @@ class Prober:
         """Something was paused or forbidden: those who wait for it wait no longer. Sessions that
         are open go on to their end."""
         for attempts in list(self._running.values()):
-            for attempt in attempts:
+            for attempt in list(attempts):
                 attempt.recheck()
 
     def close(self) -> Deferred[None]:
@@ -347,6 +396,8 @@ class Prober:
         self._closed = True
         for whole in list(self._running):
             whole.cancel()
+        for rest in list(self._resting):
+            rest.cancel()
         return Deferred.fromCoroutine(self._emptied())
 
     async def _emptied(self) -> None:
@@ -371,32 +422,76 @@ class Prober:
         self._running.pop(whole, None)
         return result
 
-    def _attempt(self, batch: _Batch) -> Attempt:
+    def _rest(self, seconds: float) -> Deferred[None]:
+        """Fires after so many seconds; to close the prober ends it with CancelledError."""
+        rest: Deferred[None] = deferLater(self._clock, seconds)
+        self._resting.add(rest)
+
+        def over(result: Any) -> Any:
+            self._resting.discard(rest)
+            return result
+
+        return rest.addBoth(over)
+
+    def _attempt(self, batch: _Batch, told: _Told) -> Attempt:
+        """Whoever is not told to come again goes anyway in the end."""
+        tools = self._tools
+        now = tools.now()
+        has_lasted = tools.watchdog.has_lasted(now) or tools.families.has_lasted(now)
         return Attempt(
-            self._tools, self._sessions, batch.domain, batch.retry, batch.requests, batch.wishes
+            tools,
+            self._sessions,
+            batch.domain,
+            batch.retry,
+            batch.requests,
+            batch.wishes,
+            max_waiting=MAX_WAITING if told is Crowded else None,
+            anyway=told is not Held and has_lasted,
         )
 
     def _probe_batch(
-        self, batch: _Batch, attempt: Attempt, outcomes: dict[int, Outcome], stops: list[Held]
+        self,
+        batch: _Batch,
+        attempts: dict[Attempt, None],
+        outcomes: dict[int, Outcome],
+        stops: list[Held],
+        told: _Told,
     ) -> Deferred[None]:
         async def run() -> None:
-            answered: Sequence[Outcome | None]
-            try:
-                answered = await attempt.run()
-            except CancelledError:
-                raise
-            except Held as held:
-                stops.append(held)
-                answered = held.outcomes
-            except Exception:
-                _log.failure("internal error while asking about {domain}", domain=batch.domain)
-                answered = attempt.failed(Reason.INTERNAL_ERROR, "a fault of the prober")
-            pairs = zip(batch.places, answered, strict=True)
-            outcomes.update((place, outcome) for place, outcome in pairs if outcome is not None)
+            left = batch
+            while True:
+                held, answers = await self._answers(left, attempts, told)
+                pairs = zip(left.places, answers, strict=True)
+                outcomes.update((place, outcome) for place, outcome in pairs if outcome is not None)
+                if held is None:
+                    return
+                if isinstance(held, told):
+                    stops.append(held)
+                    return
+                left = left.without_the_answered(answers)
+                await deferLater(self._clock, held.delay or LOOK_AGAIN)
 
         running = Deferred.fromCoroutine(run())
         self._batches.add(running)
         return running.addBoth(self._batch_ended, running)
+
+    async def _answers(
+        self, batch: _Batch, attempts: dict[Attempt, None], told: _Told
+    ) -> tuple[Held | None, Sequence[Outcome | None]]:
+        """The outcomes of one attempt, and why some have none."""
+        attempt = self._attempt(batch, told)
+        attempts[attempt] = None
+        try:
+            return None, await attempt.run()
+        except CancelledError:
+            raise
+        except Held as held:
+            return held, held.outcomes
+        except Exception:
+            _log.failure("internal error while asking about {domain}", domain=batch.domain)
+            return None, attempt.failed(Reason.INTERNAL_ERROR, "a fault of the prober")
+        finally:
+            del attempts[attempt]
 
     def _invalid(self, text: str, error: AddressError) -> Outcome:
         return self._unasked(escaped(text), Reason.INVALID_ADDRESS, str(error))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from heapq import heappop, heappush
 from ipaddress import IPv6Address, ip_address
 from itertools import count
@@ -363,6 +364,7 @@ class Sites:
             self._timer = self._clock.callLater(delay, self._serve)
 
 
+@lru_cache(maxsize=4096)  # it is asked for every source before every attempt
 def pressed(address: str) -> str:
     """What an address counts as: an IPv6 host has its whole /64."""
     ip = ip_address(address)

@@ -19,6 +19,9 @@ _log = Logger()
 MAX_RUN = 30
 #: Seconds between two canaries while nobody else is asked.
 CANARY = 10.0
+#: Seconds of an alarm after which those who are not kept anywhere are asked all the same: a list
+#: may end in dead domains with nothing wrong here, and whoever waits for it must come to an end.
+PATIENCE = 3 * HOLD
 
 
 class Trouble(Enum):
@@ -36,6 +39,9 @@ class Watchdog:
         self._runs: dict[Trouble, set[str]] = {trouble: set() for trouble in Trouble}
         self._alarm: Trouble | None = None
         self._next_canary = 0.0
+        # Since when nobody may begin, and whether somebody was told to come as the next canary.
+        self._since: float | None = None
+        self._has_called = False
 
     @property
     def alarm(self) -> str | None:
@@ -46,7 +52,8 @@ class Watchdog:
         """It worked at some site."""
         self._runs[what].clear()
         if self._alarm is what:
-            self._alarm = None
+            self._alarm = self._since = None
+            self._has_called = False
             _log.warn("{what} works again; probing goes on", what=what.name.lower())
 
     def failed(self, what: Trouble, site: str) -> None:
@@ -63,15 +70,29 @@ class Watchdog:
             )
 
     def held(self) -> Held | None:
-        """Why no verdict may be given on what failed, or None."""
-        return None if self._alarm is None else Held(self._alarm.value, HOLD)
+        """Why no verdict may be given on what failed, or None.
+
+        The first who hears it behind a canary is told to come again as the next one; the others
+        have time."""
+        if self._alarm is None:
+            return None
+        delay = HOLD if self._has_called else CANARY
+        self._has_called = True
+        return Held(self._alarm.value, delay)
+
+    def has_lasted(self, now: float) -> bool:
+        """Whether nobody could begin for so long that none need wait for the alarm's end."""
+        return self._since is not None and now - self._since >= PATIENCE
 
     def may_not_begin(self, now: float) -> Held | None:
         """Why nobody may be asked now, or None; while there is an alarm, None makes whoever asks
         the canary."""
         if self._alarm is None:
             return None
+        if self._since is None:
+            self._since = now
         if now >= self._next_canary:
             self._next_canary = now + CANARY
+            self._has_called = False
             return None
         return self.held()

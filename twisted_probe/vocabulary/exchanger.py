@@ -34,4 +34,4 @@ class Exchanger:
     @property
     def family(self) -> int:
         """4 or 6."""
-        return ip_address(self.address).version
+        return 6 if ":" in self.address else 4
