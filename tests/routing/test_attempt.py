@@ -15,6 +15,7 @@ from twisted_probe.routing.sessions import Sessions
 from twisted_probe.routing.sites import Sites
 from twisted_probe.routing.sources import Sources
 from twisted_probe.routing.tools import Tools
+from twisted_probe.routing.watchdog import Watchdog
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS
@@ -50,6 +51,7 @@ def run(square: Square, book: Book, networks: Any) -> list[Outcome]:
         timeouts=DEFAULT_TIMEOUTS,
         ladder=DEFAULT_LADDER,
         rng=random.Random(1),
+        watchdog=Watchdog(square, lambda _: None),
     )
     requests = [Request(parse_address("ann@a.example"))]
     attempt = Attempt(tools, Sessions(), "a.example", None, requests)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 
 from twisted_probe.routing.benches import BENCH, MAX_IN_VAIN, SEVERAL, UNPLUMBED
@@ -173,23 +174,30 @@ def test_a_ceiling_is_kept() -> None:
 # --- The watchdog -----------------------------------------------------------------------------
 
 
+def nothing(what: Trouble) -> None:
+    """Nothing has worked before."""
+
+
 def test_a_run_of_failures_is_our_own(critical: list[LogEvent], expect_errors: object) -> None:
     expect_errors(1)  # type: ignore[operator]
-    dog = Watchdog()
+    clock = Clock()
+    dog = Watchdog(clock, nothing)
     for number in range(MAX_RUN - 1):
         dog.failed(Trouble.CONNECT, f"site{number}")
         dog.failed(Trouble.CONNECT, "site0")
     assert dog.alarm is None
-    assert dog.may_not_begin(0.0) is None
+    assert dog.may_not_begin() is None
     dog.failed(Trouble.CONNECT, "one more")
     dog.failed(Trouble.CONNECT, "and one more")
     assert dog.alarm is not None
     assert len(critical) == 1
-    assert dog.may_not_begin(1000.0) is None  # the canary
-    held = dog.may_not_begin(1000.0 + CANARY - 1)
+    assert dog.may_not_begin() is None  # the canary
+    clock.advance(CANARY - 1)
+    held = dog.may_not_begin()
     assert held is not None
     assert held.delay == CANARY
-    assert dog.may_not_begin(1000.0 + CANARY) is None
+    clock.advance(1)
+    assert dog.may_not_begin() is None
     dog.worked(Trouble.DNS)
     assert dog.alarm is not None
     dog.worked(Trouble.CONNECT)
@@ -198,7 +206,8 @@ def test_a_run_of_failures_is_our_own(critical: list[LogEvent], expect_errors: o
 
 
 def test_one_that_works_ends_the_run() -> None:
-    dog = Watchdog()
+    clock = Clock()
+    dog = Watchdog(clock, nothing)
     for number in range(10 * MAX_RUN):
         dog.failed(Trouble.DNS, f"d{number}.example")
         if number % (MAX_RUN - 1) == 0:
@@ -208,19 +217,23 @@ def test_one_that_works_ends_the_run() -> None:
 
 def test_the_next_canary_is_called(expect_errors: object) -> None:
     expect_errors(1)  # type: ignore[operator]
-    dog = Watchdog()
+    clock = Clock()
+    dog = Watchdog(clock, nothing)
     for number in range(MAX_RUN):
         dog.failed(Trouble.CONNECT, f"site{number}")
     delays = [held.delay for held in (dog.held(), dog.held(), dog.held()) if held is not None]
     assert delays == [CANARY, HOLD, HOLD]
-    assert dog.may_not_begin(1000.0) is None  # the canary
-    waiting = [dog.may_not_begin(1000.0 + number) for number in range(3)]
+    assert dog.may_not_begin() is None  # the canary
+    waiting = [dog.may_not_begin() for _ in range(3)]
     assert [held.delay for held in waiting if held is not None] == [CANARY, HOLD, HOLD]
-    assert dog.may_not_begin(1000.0 + CANARY) is None  # the one called
-    assert not dog.has_lasted(1000.0 + PATIENCE - 1)
-    assert dog.has_lasted(1000.0 + PATIENCE)
+    clock.advance(CANARY)
+    assert dog.may_not_begin() is None  # the one called
+    clock.advance(PATIENCE - CANARY - 1)
+    assert not dog.has_lasted()
+    clock.advance(1)
+    assert dog.has_lasted()
     dog.worked(Trouble.CONNECT)
-    assert not dog.has_lasted(1000.0 + PATIENCE)
+    assert not dog.has_lasted()
 
 
 NUMBER = MAX_RUN + 20

@@ -20,6 +20,7 @@ from twisted_probe.routing.attempt import OPTED_OUT, Attempt
 from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
 from twisted_probe.routing.customs import Customs, Override
 from twisted_probe.routing.evidence import Request
+from twisted_probe.routing.landmarks import Landmarks
 from twisted_probe.routing.life import Life
 from twisted_probe.routing.memory import Memory, MemoryInRam
 from twisted_probe.routing.name_servers import system_resolvers
@@ -33,6 +34,7 @@ from twisted_probe.routing.sites import DEFAULT_LIMITS, Limits, Sites
 from twisted_probe.routing.sources import Sources
 from twisted_probe.routing.stream import MAX_WAITING, WINDOW, Stream
 from twisted_probe.routing.tools import Tools
+from twisted_probe.routing.watchdog import Trouble, Watchdog
 from twisted_probe.smtp.conversation import room_of
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS, Timeouts
 from twisted_probe.smtp.tls import DEFAULT_TLS, Tls, TlsClient
@@ -130,7 +132,8 @@ class Prober:
         self._sessions = Sessions()
         # The attempts of each question, in order.
         self._running: dict[Deferred[list[Outcome]], dict[Attempt, None]] = {}
-        self._resting: set[Deferred[None]] = set()
+        # What goes on beside the questions, and ends when the prober is closed.
+        self._beside: set[Deferred[None]] = set()
         self._batches: set[Deferred[None]] = set()
         self._waiting_for_the_end: list[Deferred[None]] = []
         self._closed = False
@@ -147,6 +150,7 @@ class Prober:
             timeouts=timeouts,
             ladder=ladder,
             rng=random.SystemRandom() if rng is None else rng,
+            watchdog=Watchdog(reactor, self._look),
             pauses=Pauses() if pauses is None else pauses,
             life=Life(reactor),
             limits=limits,
@@ -158,6 +162,7 @@ class Prober:
             opt_out=opt_out,
             max_waiting=max_waiting,
         )
+        self._landmarks = Landmarks(self._tools, self._sessions)
 
     @property
     def alarm(self) -> str | None:
@@ -396,8 +401,8 @@ class Prober:
         self._closed = True
         for whole in list(self._running):
             whole.cancel()
-        for rest in list(self._resting):
-            rest.cancel()
+        for one in list(self._beside):
+            one.cancel()
         return Deferred.fromCoroutine(self._emptied())
 
     async def _emptied(self) -> None:
@@ -424,20 +429,29 @@ class Prober:
 
     def _rest(self, seconds: float) -> Deferred[None]:
         """Fires after so many seconds; to close the prober ends it with CancelledError."""
-        rest: Deferred[None] = deferLater(self._clock, seconds)
-        self._resting.add(rest)
+        return self._besides(deferLater(self._clock, seconds))
+
+    def _look(self, what: Trouble) -> Deferred[None] | None:
+        """Look whether `what` fails where it has worked; to close the prober ends it, too."""
+        looking = self._landmarks.look(what)
+        if looking is None:
+            return None
+        self._batches.add(looking)
+        return self._besides(looking).addBoth(self._batch_ended, looking)
+
+    def _besides(self, one: Deferred[None]) -> Deferred[None]:
+        self._beside.add(one)
 
         def over(result: Any) -> Any:
-            self._resting.discard(rest)
+            self._beside.discard(one)
             return result
 
-        return rest.addBoth(over)
+        return one.addBoth(over)
 
     def _attempt(self, batch: _Batch, told: _Told) -> Attempt:
         """Whoever is not told to come again goes anyway in the end."""
         tools = self._tools
-        now = tools.now()
-        has_lasted = tools.watchdog.has_lasted(now) or tools.families.has_lasted(now)
+        has_lasted = tools.watchdog.has_lasted() or tools.families.has_lasted(tools.now())
         return Attempt(
             tools,
             self._sessions,

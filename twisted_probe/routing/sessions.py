@@ -30,6 +30,8 @@ from twisted_probe.vocabulary.hearing import Dialogue
 from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.reply import Reply
 
+#: Sites that are kept in mind as such that answer.
+MAX_TRODDEN = 16
 STOPPED = "the reactor has stopped"
 
 
@@ -69,11 +71,11 @@ class Answered:
 @define(eq=False)
 class Errand:
     """Recipients of one domain, its control if that is to be asked, and whoever `witnesses` names
-    at the end, who want a session.
+    at the end, who want a session; without any of them it is to see whether there can be one.
 
     `held` says why none may begin for them, as long as that is so; `origin` is whose they are
-    (`Wishes`). Wait for `done`; to cancel it
-    leaves the session, and `Sessions.left` then fires when nothing of it goes on for them.
+    (`Wishes`). Wait for `done`; to cancel it leaves the session, and `Sessions.left` then fires
+    when nothing of it goes on for them.
     """
 
     recipients: Sequence[Address]
@@ -91,8 +93,8 @@ class Errand:
 
     @property
     def domain(self) -> str:
-        """The one of all its recipients."""
-        return self.recipients[0].domain
+        """The one of all its recipients, "" where there are none."""
+        return self.recipients[0].domain if self.recipients else ""
 
     @property
     def places(self) -> int:
@@ -152,6 +154,18 @@ class Sessions:
 
     def __init__(self) -> None:
         self._boarding: dict[Path, _Carriage] = {}
+        self._trodden: dict[str, Path] = {}
+
+    @property
+    def trodden(self) -> Sequence[Path]:
+        """The paths on which answers came last, one of each site, the latest first."""
+        return tuple(reversed(self._trodden.values()))
+
+    def _keep_in_mind(self, path: Path) -> None:
+        self._trodden.pop(path.site, None)
+        self._trodden[path.site] = path
+        if len(self._trodden) > MAX_TRODDEN:
+            del self._trodden[next(iter(self._trodden))]
 
     def board(self, tools: Tools, path: Path, errand: Errand) -> None:
         """Have a session with the path's exchanger begin as soon as it may, or share one that
@@ -228,6 +242,8 @@ class Sessions:
                 rejections = report.errors
                 lesson = Lesson(tools, path, bounds, report)
                 lesson.watch()
+                if report.answers:
+                    self._keep_in_mind(path)
                 await lesson.keep_tempo(slot.granted_at)
                 await lesson.keep_manner(known, manner)
                 dialogue = None if scribe is None else scribe.dialogue

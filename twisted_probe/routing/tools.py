@@ -49,6 +49,7 @@ class Tools:
     timeouts: Timeouts
     ladder: Ladder
     rng: random.Random
+    watchdog: Watchdog
     ports: Ports = field(factory=Ports)
     pauses: Pauses = field(factory=Pauses)
     life: Life | None = None
@@ -62,7 +63,6 @@ class Tools:
     opt_out: OptOut = NOBODY
     max_waiting: int | None = None
     appointments: Appointments = field(factory=Appointments)
-    watchdog: Watchdog = field(factory=Watchdog)
     families: Families = field(factory=Families)
 
     def now(self) -> float:

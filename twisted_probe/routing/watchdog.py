@@ -6,19 +6,26 @@ means for one of them (`routing.evidence`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_probe.routing.pauses import HOLD, Held
 
 _log = Logger()
 
-#: Sites that fail one after the other, without one that does not, until it is our own doing: a
-#: list of dead domains has some in a row, but hardly so many.
+#: Sites that fail one after the other, without one that does not, until it may be our own doing.
 MAX_RUN = 30
 #: Seconds between two canaries while nobody else is asked.
 CANARY = 10.0
+#: What those hear who come while there is a look at what has worked.
+LOOKING = "site after site fails; a look at others shows whether the trouble is here"
+#: Seconds for which failures are others' trouble, when a site that had worked was seen to work.
+SURE = 60.0
 #: Seconds of an alarm after which those who are not kept anywhere are asked all the same: a list
 #: may end in dead domains with nothing wrong here, and whoever waits for it must come to an end.
 PATIENCE = 3 * HOLD
@@ -31,13 +38,27 @@ class Trouble(Enum):
     DNS = "the DNS answers nothing any more; look at the resolvers"
 
 
-class Watchdog:
-    """Watches the failures of one prober. While there is an `alarm`, only a canary is asked now
-    and then; the first that gets through ends it."""
+#: Looks at what has worked before, tells the watchdog what still does, and fires when that is
+#: over; errbacks when it is broken off, and is None where there is nothing to look at.
+Look = Callable[[Trouble], "Deferred[None] | None"]
 
-    def __init__(self) -> None:
+
+class Watchdog:
+    """Watches the failures of one prober, on its clock.
+
+    Many in a row may be the end of a list of dead domains, so there is a `look` first at what has
+    worked before; nobody else is asked meanwhile. While there is an `alarm`, only a canary is
+    asked now and then, and looks go on; the first that gets through ends it.
+    """
+
+    def __init__(self, clock: IReactorTime, look: Look) -> None:
+        self._clock = clock
+        self._look = look
         self._runs: dict[Trouble, set[str]] = {trouble: set() for trouble in Trouble}
         self._alarm: Trouble | None = None
+        self._suspected: Trouble | None = None
+        self._is_looking = False
+        self._sure_until = 0.0
         self._next_canary = 0.0
         # Since when nobody may begin, and whether somebody was told to come as the next canary.
         self._since: float | None = None
@@ -51,6 +72,9 @@ class Watchdog:
     def worked(self, what: Trouble) -> None:
         """It worked at some site."""
         self._runs[what].clear()
+        if self._suspected is what:
+            self._suspected = None
+            self._sure_until = self._clock.seconds() + SURE
         if self._alarm is what:
             self._alarm = self._since = None
             self._has_called = False
@@ -59,15 +83,37 @@ class Watchdog:
     def failed(self, what: Trouble, site: str) -> None:
         """It failed at a site."""
         run = self._runs[what]
+        if self._clock.seconds() < self._sure_until:
+            return
         if len(run) < MAX_RUN:
             run.add(site)
-        if len(run) >= MAX_RUN and self._alarm is None:
-            self._alarm = what
-            _log.critical(
-                "probing is held: {why} ({number} sites in a row have failed)",
-                why=what.value,
-                number=len(run),
-            )
+        if len(run) >= MAX_RUN and self._alarm is None and self._suspected is None:
+            self._suspected = what
+            self._look_out(what)
+
+    def _look_out(self, what: Trouble) -> None:
+        """Have a look, unless there is one."""
+        if self._is_looking:
+            return
+        self._is_looking = True
+        looking = self._look(what)
+        if looking is None:
+            self._looked()
+        else:
+            looking.addBoth(self._looked)
+
+    def _looked(self, result: object = None) -> None:
+        """What still fails is our own, unless the look was broken off."""
+        self._is_looking = False
+        what, self._suspected = self._suspected, None
+        if what is None or isinstance(result, Failure):
+            return
+        self._alarm = what
+        _log.critical(
+            "probing is held: {why} ({number} sites in a row have failed)",
+            why=what.value,
+            number=len(self._runs[what]),
+        )
 
     def held(self) -> Held | None:
         """Why no verdict may be given on what failed, or None.
@@ -75,24 +121,26 @@ class Watchdog:
         The first who hears it behind a canary is told to come again as the next one; the others
         have time."""
         if self._alarm is None:
-            return None
+            return None if self._suspected is None else Held(LOOKING, CANARY)
         delay = HOLD if self._has_called else CANARY
         self._has_called = True
         return Held(self._alarm.value, delay)
 
-    def has_lasted(self, now: float) -> bool:
+    def has_lasted(self) -> bool:
         """Whether nobody could begin for so long that none need wait for the alarm's end."""
-        return self._since is not None and now - self._since >= PATIENCE
+        return self._since is not None and self._clock.seconds() - self._since >= PATIENCE
 
-    def may_not_begin(self, now: float) -> Held | None:
+    def may_not_begin(self) -> Held | None:
         """Why nobody may be asked now, or None; while there is an alarm, None makes whoever asks
         the canary."""
         if self._alarm is None:
-            return None
+            return self.held()
+        now = self._clock.seconds()
         if self._since is None:
             self._since = now
         if now >= self._next_canary:
             self._next_canary = now + CANARY
             self._has_called = False
+            self._look_out(self._alarm)
             return None
         return self.held()

@@ -1,0 +1,108 @@
+"""Sites that have worked, and a look whether they still do.
+
+Knows how to see what works from here; not when that is of interest (`routing.watchdog`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import TimeoutError as TookTooLong
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_probe.routing.names import NameTrouble, NoSuchName
+from twisted_probe.routing.path import Path
+from twisted_probe.routing.pauses import Held
+from twisted_probe.routing.sessions import Errand, Sessions
+from twisted_probe.routing.tools import Tools
+from twisted_probe.routing.watchdog import Trouble
+
+_log = Logger()
+
+#: Sites looked at together: it takes one that works.
+TOGETHER = 3
+#: Seconds until one that has not shown itself counts as gone: Postfix smtp_connect_timeout.
+LOOK = 30.0
+#: Hexadecimal digits of a name that nobody has, so that no cache has it either.
+_DIGITS = 16
+
+
+class Landmarks:
+    """The looks of one prober at sites where it was answered.
+
+    A look at the network is a session like any other, with its turn and all that may forbid it,
+    in which nobody is asked. One at the DNS asks for a name below the exchanger's that there is
+    not.
+    """
+
+    def __init__(self, tools: Tools, sessions: Sessions) -> None:
+        self._tools = tools
+        self._sessions = sessions
+
+    def look(self, what: Trouble) -> Deferred[None] | None:
+        """Look whether `what` fails at these too; the watchdog hears what works. Fires when that
+        is over, LOOK seconds from now at the latest, or errbacks CancelledError when nothing of it
+        is left. None where there is nothing to look at."""
+        see = self._visit if what is Trouble.CONNECT else self._ask_for_nobody
+        paths = self._paths()[:TOGETHER]
+        if not paths:
+            return None
+        looks = [Deferred.fromCoroutine(see(path)) for path in paths]
+        for each in looks:
+            each.addTimeout(LOOK, self._tools.reactor)
+            each.addErrback(_took_too_long)
+        return DeferredList(looks, consumeErrors=True).addCallback(_cancelled)
+
+    def _paths(self) -> Sequence[Path]:
+        """Those that may be gone now, the latest first."""
+        named, customs = self._tools.sources.named, self._tools.customs
+        return [
+            evolve(path, source=source, manner=None, failed=None)
+            for path in self._sessions.trodden
+            for source in [named(path.source.address)]
+            if source is not None and not customs.at(path.exchanger.name).skip
+        ]
+
+    async def _visit(self, path: Path) -> None:
+        # The session itself tells the watchdog what it has shown.
+        def held() -> Held | None:
+            return self._tools.pauses.held(path.site, path.source.address, [path.exchanger.name])
+
+        if held() is not None:
+            return
+        errand = Errand((), None, lambda _: (), held)
+        self._sessions.board(self._tools, path, errand)
+        try:
+            await errand.done
+        except Held:
+            return
+        except CancelledError:
+            await self._sessions.left(errand)
+            raise
+
+    async def _ask_for_nobody(self, path: Path) -> None:
+        label = f"{self._tools.rng.getrandbits(4 * _DIGITS):0{_DIGITS}x}"
+        try:
+            await self._tools.names.mail_exchangers(f"{label}.{path.exchanger.name}")
+        except NameTrouble:
+            return
+        except NoSuchName:
+            pass
+        self._tools.watchdog.worked(Trouble.DNS)
+
+
+def _took_too_long(failure: Failure) -> Failure | None:
+    if failure.check(CancelledError):
+        return failure
+    if not failure.check(TookTooLong):
+        _log.failure("a look at a site that has worked failed", failure)
+    return None
+
+
+def _cancelled(results: Sequence[tuple[bool, Any]]) -> Any:
+    """The failure of one who was, or None."""
+    return next((result for went_well, result in results if not went_well), None)
