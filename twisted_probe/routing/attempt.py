@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from twisted_probe.routing.benches import key_of
@@ -39,6 +40,8 @@ _log = Logger()
 
 #: Sessions of one attempt that may end in trouble; Postfix smtp_mx_session_limit.
 MAX_TROUBLED_SESSIONS = 2
+#: Seconds that answers are kept until a session begins for those who have none yet.
+AWAITED = 10.0
 #: Letters and digits of a control's local part: more than anybody has by chance.
 CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -91,6 +94,7 @@ class Attempt:
         )
         # Those whom nobody has answered for good.
         self._open = {request.address for request in requests}
+        self._number = len(self._open)
         self._site: str | None = None
         self._hosts: frozenset[str] = frozenset()
         self._networks = tools.networks  # by which the route was found
@@ -287,8 +291,9 @@ class Attempt:
                     left = []
                     break
                 path = Path(site, exchanger, source, self._evidence.reverse_path, manner, failed)
+                is_sound = not troubled
                 try:
-                    answered = await self._ask(path, left)
+                    answered = await self._ask(path, left, is_sound)
                 except _Barred:
                     left = self._bar(left)
                     if self._is_forbidden(exchanger, left):
@@ -324,14 +329,18 @@ class Attempt:
                         return
             left = elsewhere + left
 
-    async def _ask(self, path: Path, recipients: Sequence[Address]) -> Answered:
-        """One session, or a part of one; as long as nothing is paused that it needs."""
+    async def _ask(self, path: Path, recipients: Sequence[Address], is_sound: bool) -> Answered:
+        """One session, or a part of one; as long as nothing is paused that it needs, and, where no
+        session had trouble (`is_sound`), answers are not kept waiting for it."""
         self._stop_if_held()
         witnesses = partial(self._evidence.witnesses, exchanger=path.exchanger)
         control = self._control_to_ask(path.exchanger)
         held = partial(self._held_from, recipients, path.exchanger)
         errand = self._errand = Errand(recipients, control, witnesses, held, self._wishes.origin)
         self._sessions.board(self._tools, path, errand)
+        leaving: IDelayedCall | None = None
+        if is_sound and 0 < len(self._open) < self._number:
+            leaving = self._tools.reactor.callLater(AWAITED, self._leave_the_queue)
         try:
             return await errand.done
         except CancelledError:
@@ -342,6 +351,15 @@ class Attempt:
             raise
         finally:
             self._errand = None
+            if leaving is not None and leaving.active():
+                leaving.cancel()
+
+    def _leave_the_queue(self) -> None:
+        """Let those go who have their answers; the others are asked in an attempt of their own."""
+        errand = self._errand
+        if errand is not None and errand.is_waiting and self._taken_back is None:
+            self._taken_back = Held("the others have their answers")
+            errand.done.cancel()
 
     def _held_from(self, recipients: Sequence[Address], exchanger: Exchanger) -> Held | None:
         """Why no session with this exchanger may begin for these recipients now, or None."""
