@@ -1,7 +1,8 @@
 """The curve of the ledger: what a line costs at 10^5, 10^6 and 10^7 of them, and what it needs.
 
-Knows the way of a list through spool, ledger, engine and result file, in a reactor of its own;
-the prober answers at once and asks nobody. Run: `python -m benchmarks.ledger_curve 100000 …`
+Knows the way of a list through spool, ledger, engine and result file, in a reactor of its own.
+The prober answers at once and asks nobody; with `--wire` it is the real one, over sockets, and
+asks the sink, which takes everybody. Run: `python -m benchmarks.ledger_curve 100000 …`
 """
 
 from __future__ import annotations
@@ -17,29 +18,41 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from attrs import define
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from benchmarks.errand import HELO, REVERSE_PATH, SOURCES
+from benchmarks.sink import Running, find_sink
+from twisted_probe.daemon.service import MAX_WAITING
 from twisted_probe.jobs.intake import JobKeeper
 from twisted_probe.jobs.ledger import Job, Ledger, State
+from twisted_probe.jobs.ledger_memory import LedgerMemory
 from twisted_probe.jobs.ledger_work import LedgerWork
 from twisted_probe.jobs.spool import Spool
 from twisted_probe.routing.engine import Engine
+from twisted_probe.routing.names import MailExchanger
+from twisted_probe.routing.prober import Prober
+from twisted_probe.routing.sites import Limits
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 from twisted_probe.vocabulary.reply import Stage
+from twisted_probe.vocabulary.source import Source
 
 reactor: Any = _reactor
 
+#: The sink's, each an exchanger's.
+HOSTS = tuple(f"127.1.0.{number}" for number in range(1, 201))
 #: Seconds between two looks of the probe that measures how long the reactor was kept.
 PROBE = 0.01
 #: Of a list's lines: the share of the ten biggest domains, and of lines that repeat another.
@@ -74,7 +87,7 @@ class InstantProber:
     def recall(self, wholes: object) -> None:
         """Nothing is under way that could be called back."""
 
-    def probe_many(
+    def ask(
         self, addresses: Sequence[Address], retries: object, wishes: object
     ) -> Deferred[list[Outcome]]:
         self.asked += len(addresses)
@@ -99,6 +112,33 @@ class InstantProber:
             for address in addresses
         ]
         return deferLater(reactor, 0, lambda: outcomes)
+
+
+class EveryName:
+    """Names in which each domain has an exchanger of its own name, at one of HOSTS."""
+
+    def mail_exchangers(self, domain: str) -> Deferred[Sequence[MailExchanger]]:
+        """See `Names`."""
+        return succeed([MailExchanger(10, f"mx.{domain}")])
+
+    def addresses(self, name: str, family: int) -> Deferred[Sequence[str]]:
+        """See `Names`."""
+        return succeed([HOSTS[crc32(name.encode()) % len(HOSTS)]])
+
+
+def real_prober(port: int, ledger: Ledger, write: Any) -> Prober:
+    """As the daemon has it, but that the sink's hosts bear as much as any may be asked to."""
+    return Prober(
+        reactor,
+        sources=[Source(address, helo=HELO) for address in SOURCES],
+        reverse_path=REVERSE_PATH,
+        names=EveryName(),
+        port=port,
+        allow_networks=["127.0.0.0/8"],
+        limits=Limits(per_site=50, first_sessions=50, starts_per_second=50.0),
+        memory=LedgerMemory(ledger, write, reactor),
+        max_waiting=MAX_WAITING,
+    )
 
 
 @define
@@ -154,7 +194,7 @@ async def _moved(keeper: JobKeeper, latest: Callable[[], Deferred[list[Job]]], s
         await deferLater(reactor, 0.05)
 
 
-async def measure(lines: int, directory: Path) -> dict[str, Any]:
+async def measure(lines: int, directory: Path, sink: Running | None) -> dict[str, Any]:
     """One list, from the drop to its results."""
     spool = Spool(directory / "spool", settle=0.0)
     write_list(directory / "spool" / "new" / "list.txt", lines)
@@ -164,8 +204,10 @@ async def measure(lines: int, directory: Path) -> dict[str, Any]:
     run: Callable[..., Deferred[Any]] = partial(deferToThreadPool, reactor, pool)
     ledger = await run(Ledger, spool.ledger_path)
     keeper = JobKeeper(spool, ledger, run, reactor)
-    prober: Any = InstantProber()
-    work = LedgerWork(ledger, ledger.writer(run), reactor, spool.room)
+    write = ledger.writer(run)
+    instant = InstantProber()
+    prober: Any = instant if sink is None else real_prober(sink.port, ledger, write)
+    work = LedgerWork(ledger, write, reactor, spool.room)
     engine = Engine(reactor, prober, work, idle=0.02)
     lag, watch = Lag(), Stopwatch(directory / "spool" / "state")
     probe, disk = LoopingCall(lag.look), LoopingCall(watch.look)
@@ -182,12 +224,16 @@ async def measure(lines: int, directory: Path) -> dict[str, Any]:
     watch.lap("work")
     await _moved(keeper, partial(run, ledger.latest, 1), State.DONE)
     watch.lap("results")
-    assert prober.asked == job.recipients
+    # A control is asked of each domain too.
+    asked = instant.asked if sink is None else sink.counts()["recipients"]
+    assert asked >= job.recipients
     results = directory / "spool" / "done" / "list.txt.results.csv"
     with results.open("rb") as file:
         assert sum(1 for _ in file) == lines + 1
     disk.stop()
     probe.stop()
+    if sink is not None:
+        await prober.close()
     await run(ledger.close)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
@@ -207,12 +253,13 @@ async def measure(lines: int, directory: Path) -> dict[str, Any]:
     }
 
 
-def one(lines: int, directory: Path) -> None:
+def one(lines: int, directory: Path, *, wire: bool) -> None:
     """Measure one size in this process."""
 
     async def run() -> None:
         try:
-            print(json.dumps(await measure(lines, directory)), flush=True)
+            with find_sink(directory, HOSTS)() if wire else nullcontext() as sink:
+                print(json.dumps(await measure(lines, directory, sink)), flush=True)
         finally:
             reactor.stop()
 
@@ -229,16 +276,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("sizes", metavar="LINES", type=int, nargs="+")
     parser.add_argument("--directory", metavar="DIR", help="where the spool is made, and removed")
+    parser.add_argument("--wire", action="store_true", help="ask over sockets")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.here:
-        one(told.sizes[0], Path(told.directory))
+        one(told.sizes[0], Path(told.directory), wire=told.wire)
         return
     for lines in told.sizes:
         directory = Path(tempfile.mkdtemp(prefix="curve-", dir=told.directory))
         try:
             subprocess.run(
-                [sys.executable, __file__, str(lines), "--here", "--directory", str(directory)],
+                [sys.executable, __file__, str(lines), "--here", "--directory", str(directory)]
+                + ["--wire"] * told.wire,
                 check=True,
             )
         finally:

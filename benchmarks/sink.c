@@ -1,8 +1,8 @@
 /* The sink: an SMTP server that takes every recipient, as fast as can be, and counts.
  *
- *     sink [ADDRESS]                       (127.0.0.1 unless told otherwise; loopback only)
+ *     sink [ADDRESS]...                    (127.0.0.1 unless told otherwise; loopback only)
  *
- * It binds a port that the kernel picks and prints "port=N". Each line that it reads from its
+ * It binds a port that the kernel picks, the same at each address, and prints "port=N". Each line that it reads from its
  * standard input is answered with one line of counts; at the end of the input it prints them once
  * more and exits, so that it never outlives who started it.
  *
@@ -28,6 +28,7 @@
 #define MAX_OUTPUT 16384  /* octets of replies held for a visit */
 #define MAX_COMMAND 2048  /* octets of a line; a longer one ends the visit */
 #define MAX_EVENTS 256
+#define MAX_ADDRESSES 256
 
 #define GREETING "220 sink.example ESMTP\r\n"
 #define CAPABILITIES "250-sink.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
@@ -253,9 +254,10 @@ static bool asked(void)
     return true;
 }
 
-static int listen_at(const char *address)
+/* `port` is in network byte order; where it is 0 the kernel picks one. */
+static int listen_at(const char *address, in_port_t *port)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = *port};
     socklen_t size = sizeof at;
     if (inet_pton(AF_INET, address, &at.sin_addr) != 1 || ntohl(at.sin_addr.s_addr) >> 24 != 127) {
         fprintf(stderr, "%s is no IPv4 loopback address\n", address);
@@ -266,20 +268,35 @@ static int listen_at(const char *address)
         || listen(listener, MAX_VISITS) < 0
         || getsockname(listener, (struct sockaddr *)&at, &size) < 0)
         die(address);
-    printf("port=%d\n", ntohs(at.sin_port));
-    fflush(stdout);
+    *port = at.sin_port;
     return listener;
 }
 
 int main(int argc, char **argv)
 {
-    int listener = listen_at(argc > 1 ? argv[1] : "127.0.0.1");
+    static char *nowhere_else[] = {"127.0.0.1"};
+    char **addresses = argc > 1 ? argv + 1 : nowhere_else;
+    int number = argc > 1 ? argc - 1 : 1;
+    if (number > MAX_ADDRESSES) {
+        fprintf(stderr, "more than %d addresses\n", MAX_ADDRESSES);
+        return 2;
+    }
     poller = epoll_create1(EPOLL_CLOEXEC);
-    /* Two that are no visits, told apart by their own addresses. */
-    static char new_visits, questions;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &new_visits};
-    if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event) < 0)
+    if (poller < 0)
         die("epoll");
+    /* What is no visit is told by its own address: the listeners, and who started us. */
+    static int listeners[MAX_ADDRESSES];
+    static char questions;
+    in_port_t port = 0;
+    struct epoll_event event = {.events = EPOLLIN};
+    for (int i = 0; i < number; i++) {
+        listeners[i] = listen_at(addresses[i], &port);
+        event.data.ptr = &listeners[i];
+        if (epoll_ctl(poller, EPOLL_CTL_ADD, listeners[i], &event) < 0)
+            die("epoll");
+    }
+    printf("port=%d\n", ntohs(port));
+    fflush(stdout);
     event.data.ptr = &questions;
     if (epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &event) < 0)
         die("standard input");
@@ -290,8 +307,9 @@ int main(int argc, char **argv)
             die("epoll_wait");
         for (int i = 0; i < n; i++) {
             struct visit *visit = events[i].data.ptr;
-            if (events[i].data.ptr == &new_visits) {
-                welcome(listener);
+            int *listener = events[i].data.ptr;
+            if (listener >= listeners && listener < listeners + number) {
+                welcome(*listener);
             } else if (events[i].data.ptr == &questions) {
                 if (!asked()) {
                     tell_counts();

@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -34,7 +34,8 @@ Counts = Mapping[str, float]
 
 
 class NoSink(Exception):
-    """There is neither a C compiler nor Postfix's smtp-sink: one of the two is needed."""
+    """There is neither a C compiler nor Postfix's smtp-sink: one of the two is needed; the first
+    for several addresses."""
 
 
 @frozen
@@ -49,8 +50,9 @@ class Running:
 Sink = Callable[[], AbstractContextManager[Running]]
 
 
-def find_sink(directory: Path) -> Sink:
-    """The fastest sink that there is; what has to be compiled goes into `directory`.
+def find_sink(directory: Path, addresses: Sequence[str] = (HOST,)) -> Sink:
+    """The fastest sink that there is; what has to be compiled goes into `directory`. At several
+    `addresses` it has the same port.
 
     Raises NoSink.
     """
@@ -59,17 +61,17 @@ def find_sink(directory: Path) -> Sink:
         if (path := shutil.which(compiler, path=search)) is not None:
             program = directory / "sink"
             subprocess.run([path, "-O2", "-o", program, _SOURCE], check=True, timeout=PATIENCE)
-            return lambda: _own(program)
-    if (path := shutil.which("smtp-sink", path=search)) is not None:
+            return lambda: _own(program, addresses)
+    if addresses == (HOST,) and (path := shutil.which("smtp-sink", path=search)) is not None:
         postfix = path
         return lambda: _postfix(postfix)
     raise NoSink(NoSink.__doc__)
 
 
 @contextmanager
-def _own(program: Path) -> Iterator[Running]:
+def _own(program: Path, addresses: Sequence[str]) -> Iterator[Running]:
     with subprocess.Popen(
-        [program, HOST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        [program, *addresses], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -20,6 +20,7 @@ from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.smtp.limits import DEFAULT_TIMEOUTS
 from twisted_probe.verdict.ladder import DEFAULT_LADDER
+from twisted_probe.verdict.rules import default_rules
 from twisted_probe.vocabulary.address import parse_address
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 
@@ -51,6 +52,7 @@ def run(square: Square, book: Book, networks: Any) -> list[Outcome]:
         timeouts=DEFAULT_TIMEOUTS,
         ladder=DEFAULT_LADDER,
         rng=random.Random(1),
+        rules=default_rules(),
         watchdog=Watchdog(square, lambda _: None),
     )
     requests = [Request(parse_address("ann@a.example"))]

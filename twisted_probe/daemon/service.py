@@ -251,17 +251,21 @@ class ProbeService(Service):
             return
         self._notifier.reloading("reads the configuration again")
         try:
-            self._take_over(self._reread)
+            await self._take_over(self._reread)
         finally:
             self._notifier.ready(f"works on {self._config.spool}")
 
-    def _take_over(self, reread: Callable[[], Config]) -> None:
-        assert self._prober is not None
+    async def _take_over(self, reread: Callable[[], Config]) -> None:
         self._readings += 1
         # Each is worth a line in the log, however soon it comes after the one before.
         what = f"reading {self._readings}"
         try:
-            new = reloaded(self._config, reread())
+            # In the thread: rules take longer to read than the reactor may wait.
+            wanted = await self._run(reread)
+            if not self.running:
+                return
+            new = reloaded(self._config, wanted)
+            assert self._prober is not None
             self._prober.reconfigure(**new.config.probing)
         except (ConfigError, ValueError) as error:
             _log.error(

@@ -154,7 +154,7 @@ class Prober:
             pauses=Pauses() if pauses is None else pauses,
             life=Life(reactor),
             limits=limits,
-            rules=rules,
+            rules=default_rules() if rules is None else rules,
             tls=TlsClient(tls),
             customs=Customs(limits, sites),
             controls=controls,
@@ -193,7 +193,7 @@ class Prober:
     @property
     def rules(self) -> Rules:
         """The rules in force."""
-        return default_rules() if self._tools.rules is None else self._tools.rules
+        return self._tools.rules
 
     @property
     def rule_hits(self) -> Counter[str]:
@@ -250,7 +250,7 @@ class Prober:
         tools.timeouts = timeouts
         tools.ladder = ladder
         tools.limits = limits
-        tools.rules = rules
+        tools.rules = default_rules() if rules is None else rules
         tools.tls = tools.tls if tls == tools.tls.tls else TlsClient(tls)
         tools.customs = Customs(limits, sites)
         tools.controls = controls

@@ -49,12 +49,12 @@ class Tools:
     timeouts: Timeouts
     ladder: Ladder
     rng: random.Random
+    rules: Rules
     watchdog: Watchdog
     ports: Ports = field(factory=Ports)
     pauses: Pauses = field(factory=Pauses)
     life: Life | None = None
     limits: Limits = DEFAULT_LIMITS
-    rules: Rules | None = None
     tls: TlsClient = field(factory=TlsClient)
     customs: Customs = field(factory=Customs)
     controls: Controls = DEFAULT_CONTROLS

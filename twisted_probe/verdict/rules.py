@@ -117,8 +117,15 @@ class Rules:
     """Rules in order; the first that matches decides."""
 
     rows: tuple[Rule, ...]
+    # Made at once: it takes longer than a reactor may be kept from its work.
+    _sieve: Sieve = field(init=False, repr=False)
     # The suffixes that any rule names: exchangers without one of them share what is memoised.
     _suffixes: frozenset[str] = field(init=False)
+
+    @_sieve.default
+    def _made(self) -> Sieve:
+        wanted = (rule.words or rule.echoes for rule in self.rows)
+        return Sieve([None if one is None else one.pattern for one in wanted])
 
     @_suffixes.default
     def _named(self) -> frozenset[str]:
@@ -151,7 +158,7 @@ def _matching(
     text: str,
     suffixes: frozenset[str],
 ) -> Iterator[Rule]:
-    possible = _sieve(rules).may_match(text)
+    possible = rules._sieve.may_match(text)
     for bit, rule in _concerned(rules, stage, code, suffixes):
         if possible & bit and rule.matches(enhanced, text):
             yield rule
@@ -182,13 +189,6 @@ def _concerned(
         for number, rule in enumerate(rules)
         if rule.concerns(stage, code, suffixes)
     )
-
-
-# The package's rules, an operator's, and those that a reload puts in their place.
-@lru_cache(maxsize=4)
-def _sieve(rules: Rules) -> Sieve:
-    wanted = (rule.words or rule.echoes for rule in rules)
-    return Sieve([None if one is None else one.pattern for one in wanted])
 
 
 @lru_cache(maxsize=1)
