@@ -301,6 +301,22 @@ def test_the_engine_gets_its_turn(daemon: Daemon, monkeypatch: pytest.MonkeyPatc
     assert daemon.ledger.job(2).settled == 9
 
 
+def test_nobody_looks_again_where_the_disk_has_no_room(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a look before has answered is none of this one's affair."""
+    lines = [f"p{number}@a.example" for number in range(9)]
+    ask(daemon, "one", "\n".join(lines), **OK)
+    daemon.drop("two", "\n".join([*lines, "zoe@z.example"]))
+    daemon.tick(2)
+    assert [task.address.text for task in daemon.take()] == ["zoe@z.example"]
+    assert daemon.ledger.answered == 9
+    looks: list[float] = []
+    monkeypatch.setattr(daemon.spool.room, "look", looks.append)
+    assert list(daemon.take()) == []
+    assert len(looks) == 1
+
+
 def test_one_look_for_all(daemon: Daemon) -> None:
     """However many are taken, the cache is asked once."""
     ask(daemon, "one", "ann@a.example\n", **OK)

@@ -55,13 +55,16 @@ class LedgerWork:
     async def _take(self, limit: int) -> Sequence[Task]:
         tasks: Sequence[Task] = ()
         for _ in range(MAX_LOOKS):
-            tasks = await self._write.alone(self._look, limit, self._clock.seconds())
-            if tasks or not self._ledger.answered:
+            tasks, answered = await self._write.alone(self._look, limit, self._clock.seconds())
+            if tasks or not answered:
                 break
         return tasks
 
-    def _look(self, limit: int, now: float) -> Sequence[Task]:
-        return self._ledger.take(limit, now) if self._room.look(now) else ()
+    def _look(self, limit: int, now: float) -> tuple[Sequence[Task], int]:
+        """Who is handed out, and how many were answered instead."""
+        if not self._room.look(now):
+            return (), 0
+        return self._ledger.take(limit, now), self._ledger.answered
 
     def report(self, settled: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:
         """Keep final outcomes; one that comes late, or twice, changes nothing.
