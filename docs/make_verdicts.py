@@ -40,7 +40,9 @@ Verdicts and their reasons
 .. Made by make_verdicts.py out of twisted_probe/vocabulary/outcome.py and verdicts.toml.
 
 Every address gets one of four verdicts, with the reason for it. Nothing else is ever printed in
-their place. ``code``, ``enhanced`` and ``text`` have what the exchanger said.
+their place. ``code``, ``enhanced`` and ``text`` have what the exchanger said; where the source of
+earlier attempts is not configured any more and another had to go on, the ``text`` ends with *(the
+source of the attempts before, ADDRESS, is gone)*.
 
 Below a reason stand replies that come to it, in our own words; where nothing else is said, they
 answer RCPT. A reason without any comes without a reply, and its ``text`` says what happened.

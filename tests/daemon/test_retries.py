@@ -86,3 +86,5 @@ async def test_a_source_that_is_not_in_the_configuration_any_more(spool: Path) -
     assert said(row) == ("deliverable", "accepted")
     assert (row["probe_source"], row["probe_helo"]) == (stays.address, stays.helo)
     assert row["probe_attempts"] == "3"
+    words = f" (the source of the attempts before, {gone.address}, is gone)"
+    assert row["probe_text"].endswith(words)

@@ -13,11 +13,22 @@ import pytest
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from tests.daemon.running import answered, drop, reactor, said, town_of, until, up
+from tests.daemon.running import (
+    answered,
+    drop,
+    progress_until,
+    reactor,
+    said,
+    town_of,
+    until,
+    up,
+)
 from twisted_probe.daemon.config import Config, ConfigError, read_config
 from twisted_probe.daemon.preparation import prepare
 from twisted_probe.daemon.reload import Hangup, reloaded
 from twisted_probe.daemon.service import ProbeService
+from twisted_probe.jobs.explaining import explained
+from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.habits import Tarpits
 from twisted_probe.sandbox.street import House
@@ -148,6 +159,28 @@ async def test_sessions_go_on(tmp_path: Path) -> None:
             (session,) = record.sessions
             assert session.verbs[-1] == "QUIT"
             assert None not in [exchange.reply for exchange in session.exchanges]
+
+
+async def test_a_source_that_is_gone_makes_its_retries_move(tmp_path: Path) -> None:
+    house = House("mx.shy.example", "127.0.1.1", tempers.greylisting(residents("ann"), 0.001))
+    async with up(town_of(house)) as town:
+        daemon = Daemon(town, tmp_path)
+        daemon.write("[retry]\ngreylist = [2, 1]\n")
+        record = town.exchangers["mx.shy.example"].record
+        async with at_work(daemon) as service:
+            drop(daemon.spool, "list.txt", ["ann@shy.example"])
+            await until(record.asked, "the first question")
+            await progress_until(service, lambda job: job.waiting == 1, "one who waits")
+            daemon.write("[retry]\ngreylist = [2, 1]\n", TWO)
+            await service.reload()
+            (row,) = await answered(daemon.spool, "list.txt")
+    assert [each.client for each in record.sessions] == ["127.0.0.21", *["127.0.0.22"] * 2]
+    assert said(row) == ("deliverable", "accepted")
+    words = "(the source of the attempts before, 127.0.0.21, is gone)"
+    assert row["probe_text"].endswith(words)
+    ledger = Ledger(daemon.spool / "state" / "ledger.sqlite", read_only=True)
+    assert explained(ledger, "ann@shy.example")["outcome"]["text"].endswith(words)
+    ledger.close()
 
 
 async def test_limits_and_timeouts(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.outcome import FLAT_FIELDS, Outcome, Reason, Retry, Verdict
 from twisted_probe.vocabulary.reply import Stage
 from twisted_probe.vocabulary.source import Source
+from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 from .town_square import (
     NETWORKS,
@@ -308,6 +309,59 @@ def test_a_retry_whose_source_is_gone_takes_another() -> None:
     assert outcome.reason is Reason.ACCEPTED
     # And that source's own control: the other one is another source's secret.
     assert controls(record) != ["x" * 18 + "@a.example"]
+    assert outcome.text == "Ok (the source of the attempts before, 198.51.100.77, is gone)"
+
+
+def test_that_a_source_is_gone_is_said_to_the_end() -> None:
+    with town(A) as t:
+        t.square.settle("192.0.2.1", tempers.greylisting(ANN, 300.0))
+        retry = Retry("198.51.100.77", "gone.example.org", REVERSE_PATH, "x" * 18, 1, START)
+        waits = t.square.wait(t.prober.probe("ann@a.example", retry=retry))
+        assert waits.reason is Reason.GREYLISTED
+        assert waits.retry is not None
+        assert (waits.retry.source, waits.retry.gone) == (ONE.address, retry.source)
+        t.square.advance(300.0)
+        outcome = t.square.wait(t.prober.probe("ann@a.example", retry=waits.retry))
+        for each in (waits, outcome):
+            assert str(each.text).count("(the source of the attempts before, 198.51.100.77,") == 1
+        assert outcome.reason is Reason.ACCEPTED
+
+
+def test_a_source_that_goes_in_the_midst_of_its_retry_is_not_gone_before() -> None:
+    with town(A) as t:
+        t.square.settle("192.0.2.1", tempers.greylisting(ANN, 300.0))
+        first = t.square.wait(t.prober.probe("ann@a.example"))
+        t.square.advance(300.0)
+        asking = t.prober.probe("ann@a.example", retry=first.retry)
+        while not t.square.dials[1:]:
+            t.square.step()
+        t.prober.reconfigure(sources=[TWO], reverse_path=REVERSE_PATH, allow_networks=NETWORKS)
+        outcome = t.square.wait(asking)
+        assert (outcome.reason, outcome.source) == (Reason.ACCEPTED, ONE.address)
+        assert "is gone" not in str(outcome.text)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        (
+            NO_WISHES,
+            "a.example is reached over IPv4, and no source that may go has such an address",
+        ),
+        (
+            Wishes(sources=["192.0.2.77"]),
+            "none of the sources that it may be asked from is there any more",
+        ),
+    ],
+)
+def test_none_is_left_where_the_source_is_gone(wishes: Wishes, words: str) -> None:
+    retry = Retry("192.0.2.77", "gone.example.org", REVERSE_PATH, "x" * 18, 1, START)
+    with town(A, sources=[SIX]) as t:
+        outcome = t.square.wait(t.prober.probe("ann@a.example", retry, wishes))
+        assert (outcome.reason, outcome.final) == (Reason.SOURCE_UNAVAILABLE, False)
+        assert outcome.text == f"{words} (the source of the attempts before, 192.0.2.77, is gone)"
+        # Where it comes back, it is the one that is known there.
+        assert outcome.retry == evolve(retry, attempts=2)
 
 
 def test_a_retry_whose_source_is_of_the_other_family_takes_another() -> None:

@@ -235,7 +235,14 @@ class Attempt:
             now=self._tools.now(),
             started=self._started,
             ladder=self._tools.ladder,
+            gone=self._gone(),
         )
+
+    def _gone(self) -> str | None:
+        """The source of the attempt before, where that is none any more."""
+        before = None if self._retry is None else self._retry.source
+        is_there = before is None or self._tools.sources.named(before) is not None
+        return None if is_there else before
 
     # --- Whom, and from where ----------------------------------------------------------------
 

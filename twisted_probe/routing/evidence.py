@@ -440,8 +440,17 @@ class Evidence:
 
     # --- The outcomes ------------------------------------------------------------------------
 
-    def outcome(self, request: Request, *, now: float, started: float, ladder: Ladder) -> Outcome:
-        """What to say about one recipient, and when to ask again if it is not the last word."""
+    def outcome(
+        self,
+        request: Request,
+        *,
+        now: float,
+        started: float,
+        ladder: Ladder,
+        gone: str | None = None,
+    ) -> Outcome:
+        """What to say about one recipient, and when to ask again if it is not the last word.
+        `gone` is the source of the attempt before, where that is none any more."""
         recipient = request.address
         answer = self.answers.get(recipient)
         trouble = self.troubles.get(recipient)
@@ -462,7 +471,7 @@ class Evidence:
         else:
             assert trouble is not None
             said = trouble
-        return self._settled(request, said, now, started, ladder)
+        return self._settled(request, said, now, started, ladder, gone)
 
     def _control_finding(self, exchanger: Exchanger) -> Finding | None:
         """What the control's reply says, which is the same for all recipients."""
@@ -552,6 +561,7 @@ class Evidence:
         now: float,
         started: float,
         ladder: Ladder,
+        gone: str | None,
     ) -> Outcome:
         before = request.retry
         attempts = 1 if before is None else before.attempts + 1
@@ -559,6 +569,8 @@ class Evidence:
         hint = None if said.reply is None else retry_hint(said.reply)
         delay = ladder.delay(said.reason, attempts, hint) if said.retry else None
         source = self.source
+        if gone is None or (source is not None and source.address == gone):
+            gone = None if before is None else before.gone
         if source is None and before is not None:
             # Nobody was asked: the triplet of the attempt before is still the one that is known.
             again = evolve(before, attempts=attempts)
@@ -573,6 +585,7 @@ class Evidence:
                 attempts=attempts,
                 first_attempt_at=first_at,
                 evidence=None if before is None else before.evidence,
+                gone=gone,
             )
         return Outcome(
             address=request.address.text,
@@ -582,7 +595,7 @@ class Evidence:
             stage=said.stage,
             code=None if said.reply is None else said.reply.code,
             enhanced=None if said.reply is None else said.reply.enhanced,
-            text=said.text,
+            text=said.text if gone is None else _with_gone(said.text, gone),
             exchanger=None if said.exchanger is None else said.exchanger.name,
             exchanger_address=None if said.exchanger is None else said.exchanger.address,
             source=None if source is None else source.address,
@@ -596,6 +609,11 @@ class Evidence:
             evidence=None if before is None else before.evidence,
             hearing=self._heard(request.address, said.basis, attempts),
         )
+
+
+def _with_gone(text: str | None, gone: str) -> str:
+    words = f"(the source of the attempts before, {gone}, is gone)"
+    return f"{text} {words}" if text else words
 
 
 def _hangs_on_control(answer: Answer) -> bool:

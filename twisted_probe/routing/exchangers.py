@@ -78,7 +78,7 @@ async def find_route(
     if domain.startswith("["):
         exchanger = Exchanger(domain, domain[1:-1].removeprefix("IPv6:"))
         if exchanger.family not in families:
-            raise _unreachable(domain)
+            raise _unreachable(domain, families)
         why = why_forbidden(exchanger.address)
         if why is not None:
             raise _forbidden([f"{domain} ({why})"])
@@ -107,7 +107,7 @@ async def find_route(
     if found.forbidden:
         raise _forbidden(found.forbidden)
     if found.hosts:
-        raise _unreachable(domain)
+        raise _unreachable(domain, families)
     words = "no exchanger of the domain has an address" if targets else "neither MX nor address"
     raise NoExchanger(Reason.NO_SUCH_DOMAIN, words)
 
@@ -118,11 +118,14 @@ def _forbidden(addresses: list[str]) -> NoExchanger:
     )
 
 
-def _unreachable(domain: str) -> NoExchanger:
-    return NoExchanger(
-        Reason.SOURCE_UNAVAILABLE,
-        f"no source has an address of the family that {domain} is reached over",
-    )
+def _unreachable(domain: str, families: Collection[int]) -> NoExchanger:
+    words = "none of the sources that it may be asked from is there any more"
+    if families:
+        (missing,) = _FAMILIES - {*families}
+        words = (
+            f"{domain} is reached over IPv{missing}, and no source that may go has such an address"
+        )
+    return NoExchanger(Reason.SOURCE_UNAVAILABLE, words)
 
 
 def _targets(records: list[MailExchanger], shuffle: Shuffle) -> list[MailExchanger]:

@@ -261,7 +261,8 @@ class Retry:
 
     `source` and `helo` are None when the attempt before came to nobody whom a source could have
     asked. `attempts` counts what was tried so far, `first_attempt_at` is when (POSIX seconds).
-    `evidence` is the ledger's number for the hearing of the attempt before.
+    `evidence` is the ledger's number for the hearing of the attempt before. `gone` is the source
+    that an earlier attempt had, and that was none any more when the next one went from another.
     """
 
     source: str | None
@@ -271,6 +272,7 @@ class Retry:
     attempts: int
     first_attempt_at: float
     evidence: int | None = field(default=None, repr=False)
+    gone: str | None = None
 
 
 def _optional_time(moment: float | None) -> str | None:
@@ -286,6 +288,9 @@ def iso_time(moment: float) -> str:
 @frozen(kw_only=True)
 class Outcome:
     """What we say about one address. Times are POSIX seconds; `record` has them as ISO 8601.
+
+    `text` is what was said: the reply's text, or our own words where there is none; behind it, in
+    parentheses, stands which source of the attempts before is gone.
 
     `final` is false while another attempt is worth its while: `next_attempt_at` says when and
     `retry` what it has to repeat. `catch_all` is None while nobody knows.
