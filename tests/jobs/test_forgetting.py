@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -257,10 +258,20 @@ def test_what_cannot_be_read_is_named(daemon: Daemon) -> None:
     path = daemon.path / "done" / "list.txt.results.csv"
     path.write_text(f"{ADDRESS}\n")
     (daemon.path / "done" / "dir.txt.results.csv").mkdir()
+    (daemon.path / "done" / "odd.pdf.results.csv").write_text(f"{ADDRESS}\n")
     left = forget(daemon).left
-    assert len(left) == 2
-    assert left[0].startswith("done/dir.txt cannot be looked through: ")
-    assert left[1].startswith("done/list.txt cannot be looked through: ")
+    assert left[0].startswith("done/dir.txt.results.csv cannot be looked through: ")
+    assert left[1].startswith("done/list.txt.results.csv cannot be looked through: ")
+    # And again as long as it is so, though the ledger knows of nothing any more.
+    assert (
+        left[2:]
+        == forget(daemon).left[1:]
+        == [
+            "it stands where nothing is erased, in done/list.txt.results.csv, "
+            "done/odd.pdf.results.csv: look there yourself"
+        ]
+    )
+    assert SECRET not in daemon.read("done", "list.txt")
 
 
 def test_jobs_that_are_not_over_keep_it_and_are_named(daemon: Daemon) -> None:
@@ -281,13 +292,25 @@ def test_jobs_that_are_not_over_keep_it_and_are_named(daemon: Daemon) -> None:
 def test_lists_that_nobody_has_read_are_named(daemon: Daemon) -> None:
     daemon.drop("bad.csv", f"name,other\n{ADDRESS},x\n")
     daemon.drop("good.csv", "name,other\nx,x\n")
-    daemon.drop("packed.csv.gz", gzip.compress(b"name,other\n"))
+    daemon.drop("packed.csv.gz", gzip.compress(f"name,other\nx,{ADDRESS.upper()}\n".encode()))
+    daemon.drop("other.csv.gz", gzip.compress(b"name,other\n"))
+    daemon.drop("cut.csv.gz", gzip.compress(b"name,other\n")[:-9])
+    daemon.drop("header.csv", f"{ADDRESS};Gwen\nann@a.example;Ann\n")
+    daemon.drop("wide.csv", f"name,{ADDRESS}\n".encode("utf-16-be"))
+    daemon.drop("latin.csv", f"J\u00f6rg,J\u00f6rg\n{ADDRESS},x\n".encode("latin-1"))
+    daemon.drop(f"{ADDRESS}.csv", "name,other\n")
     daemon.tick(3)
     daemon.drop("fresh", ADDRESS)
-    assert forget(daemon).left == [
-        "lists in new/ are not looked into: fresh",
-        "lists in failed/ are not looked into: bad.csv, packed.csv.gz",
+    assert ADDRESS in daemon.read("failed", "header.csv.error.txt")
+    stands = [
+        *("bad.csv", f"{ADDRESS}.csv", f"{ADDRESS}.csv.error.txt", "header.csv"),
+        *("header.csv.error.txt", "latin.csv", "packed.csv.gz", "wide.csv"),
     ]
+    left = forget(daemon).left
+    assert left[0] == "lists in new/ are not looked into: fresh"
+    assert left[1].startswith("failed/cut.csv.gz cannot be looked through: the gzip ends here")
+    places = ", ".join(f"failed/{name}" for name in stands)
+    assert left[2:] == [f"it stands where nothing is erased, in {places}: look there yourself"]
 
 
 def test_ledgers_that_are_kept_aside_are_named(daemon: Daemon) -> None:
@@ -320,6 +343,107 @@ def test_what_is_neither(daemon: Daemon) -> None:
     assert forget(daemon, "nobody@a.example") == Forgotten()
 
 
+MEANT = (
+    f"Gwendolen@a.example\n{ADDRESS.upper()}\n'{ADDRESS}'\n <{ADDRESS}> junk\n{ADDRESS};\n"
+    f"{ADDRESS}, ben@a.example\nmailto:{ADDRESS}\n{SECRET} @a.example.\n"
+    f'"{SECRET}"@A.Example\n{ADDRESS} {"x" * 5000}\n'
+)
+OTHERS = (
+    f"x{ADDRESS}\nx.{ADDRESS};\nx+{ADDRESS};\n{ADDRESS}.org\n{ADDRESS}.org;\n{ADDRESS}-x;\n"
+    f"{SECRET}@b.example\n{SECRET}\n"
+)
+
+
+def test_it_is_meant_in_any_case_and_in_lines_that_are_no_address(daemon: Daemon) -> None:
+    settled(daemon, "list.txt", MEANT + OTHERS)
+    backup(daemon, daemon.path / "copy")
+    asked = {key for (key,) in daemon.ledger._database.execute("SELECT local FROM verdicts")}
+    assert {"Gwendolen", "GWENDOLEN", SECRET} <= asked
+    found = forget(daemon)
+    assert found.left == []
+    assert daemon.read("done", "list.txt") == "\n" * 10 + OTHERS
+    lines = [str(number) for number in range(11, 19)]
+    assert [row["probe_line"] for row in daemon.table("list.txt")] == lines
+    assert forget_in_backups(os.fspath(daemon.path / "state"), ADDRESS.title()).left == []
+    copy = Ledger(daemon.path / "copy")
+    for ledger in (daemon.ledger, copy):
+        assert [str(one.line) for one in ledger.outcomes(1)] == lines
+        for table in ("recipients", "verdicts"):
+            rows = ledger._database.execute(f"SELECT local, domain FROM {table}")
+            kept = {f"{local}@{domain}" for local, domain in rows}
+            assert kept == {f"x{ADDRESS}", f"{ADDRESS}.org", f"{SECRET}@b.example"}
+    copy.close()
+    assert f"x{ADDRESS}" in heard(daemon)
+    assert f"<{ADDRESS}>" not in heard(daemon).lower()
+    assert forget(daemon) == Forgotten()
+    assert daemon.ledger.job(1).digest == sha256(("\n" * 10 + OTHERS).encode()).digest()
+
+
+def test_other_forms_of_lists_with_lines_that_are_no_address(daemon: Daemon) -> None:
+    settled(daemon, "list.csv", f"email,n\n<{ADDRESS}> junk,1\nann@a.example,2\n")
+    settled(daemon, "list.jsonl", f'not JSON: {ADDRESS.title()}\n{{"email":"{ADDRESS};"}}\n{{}}\n')
+    assert forget(daemon).left == []
+    assert daemon.read("done", "list.csv") == "email,n\n\nann@a.example,2\n"
+    assert daemon.read("done", "list.jsonl") == "\n\n{}\n"
+    assert places(daemon.path) == []
+
+
+def test_a_domain_in_letters_of_its_own(daemon: Daemon) -> None:
+    settled(
+        daemon, "list.txt", "j\u00f6rg@b\u00fccher.example;\nJo\u0308rg@xn--bcher-kva.example\n"
+    )
+    assert forget(daemon, "J\u00d6RG@B\u00dcCHER.example").left == []
+    assert daemon.read("done", "list.txt") == "\n\n"
+    assert daemon.table("list.txt") == []
+
+
+def test_a_job_that_is_not_over_has_it_in_no_address_only(daemon: Daemon) -> None:
+    daemon.drop("open.txt", f"{ADDRESS};\ndora@a.example\n")
+    daemon.tick(2)
+    assert forget(daemon).left == ["open.txt is not over: cancel it or wait, and say it again then"]
+
+
+def test_where_nothing_is_erased_it_is_named(daemon: Daemon) -> None:
+    """Other columns, and a text that begins too far behind in its line."""
+    settled(daemon, "list.csv", f"email,friend\nann@a.example,{ADDRESS}\n")
+    settled(daemon, "far.txt", f"{'x' * 5000} {ADDRESS}\n")
+    settled(daemon, "mac.csv", f"email,n\rben@a.example,{'x' * 70_000} {ADDRESS}\r")
+    daemon.drop("none.txt", f"{ADDRESS}.org {'y' * 200_000} x{ADDRESS}\n" * 30)
+    daemon.tick(3)
+    assert forget(daemon).left == [
+        "it stands where nothing is erased, in done/far.txt, done/list.csv, "
+        "done/list.csv.results.csv, done/mac.csv, done/mac.csv.results.csv: look there yourself"
+    ]
+
+
+def test_files_that_are_partly_gone(daemon: Daemon) -> None:
+    for name in ("one.txt", "two.txt", "three.txt"):
+        daemon.clock.advance(30 * 86400)
+        settled(daemon, name)
+    (daemon.path / "done" / "one.txt").unlink()
+    (daemon.path / "done" / "two.txt.results.csv").unlink()
+    for each in (daemon.path / "done").glob("three*"):
+        each.unlink()
+    found = forget(daemon)
+    assert found.jobs == ["one.txt", "two.txt", "three.txt"]
+    assert found.files == ["done/one.txt.results.csv", "done/two.txt"]
+    assert found.left == []
+    assert places(daemon.path) == []
+
+
+def test_the_digest_is_right_although_somebody_was_interrupted(daemon: Daemon) -> None:
+    settled(daemon, "list.txt")
+    settled(daemon, "list2.txt", f"{ADDRESS};\nann@a.example\n")
+    steps = Forgetting(daemon.spool, daemon.ledger, ADDRESS).steps()
+    while SECRET in daemon.read("done", "list.txt") + daemon.read("done", "list2.txt"):
+        next(steps)
+    steps.close()
+    forget(daemon)
+    for job in daemon.ledger.latest(2):
+        written = (daemon.path / "done" / job.title).read_bytes()
+        assert job.digest == sha256(written).digest()
+
+
 # --- A job --------------------------------------------------------------------------------------
 
 
@@ -334,8 +458,8 @@ def test_a_job_with_all_its_files(daemon: Daemon, monkeypatch: pytest.MonkeyPatc
     assert found.jobs == ["list.txt"]
     assert found.left == []
     assert found.files == [
-        *("done/list.txt", "done/list.txt.results.csv", "done/list.txt.summary.json"),
-        "done/list.txt.job.toml",
+        *("done/list.txt.job.toml", "done/list.txt"),
+        *("done/list.txt.summary.json", "done/list.txt.results.csv"),
     ]
     assert places(daemon.path) == []
     assert [name for name in daemon.names("done") if name.startswith("list")] == []

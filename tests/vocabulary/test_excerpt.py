@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from twisted_probe.vocabulary.address import parse_address
 from twisted_probe.vocabulary.excerpt import excerpt, without
+from twisted_probe.vocabulary.mention import Mention
+
+BEN = Mention(parse_address("ben@a.example"))
 
 PIPELINED = (
     "S: 220-mx.a.example",
@@ -54,12 +58,22 @@ def test_a_line_that_was_cut_is_known_by_its_beginning() -> None:
 
 
 def test_without_one_recipient_all_else_stands_where_it_stood() -> None:
-    assert list(without(PIPELINED, "ben@a.example")) == [
+    assert list(without(PIPELINED, BEN)) == [
         line for line in PIPELINED if "ben" not in line and line != "S: 550 no"
     ]
 
 
 def test_without_one_whoever_names_them() -> None:
     lines = ["S: 220 mx", "C: EHLO h", "S: 421 Ben@A.example was here", "S: 250 Ok"]
-    assert list(without(lines, "ben@a.example")) == ["S: 220 mx", "C: EHLO h", "S: 250 Ok"]
-    assert list(without([], "ben@a.example")) == []
+    assert list(without(lines, BEN)) == ["S: 220 mx", "C: EHLO h", "S: 250 Ok"]
+    assert list(without([], BEN)) == []
+
+
+def test_without_one_in_any_case_and_nobody_whose_name_ends_so() -> None:
+    lines = [
+        "C: RCPT TO:<Ben@a.example>",
+        "S: 250 Ok",
+        "C: RCPT TO:<reuben@a.example>",
+        "S: 550 no",
+    ]
+    assert list(without(lines, BEN)) == lines[2:]

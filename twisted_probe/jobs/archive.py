@@ -10,12 +10,21 @@ import os
 import stat
 from typing import BinaryIO
 
-from twisted_probe.jobs.durable import DurableFile, exists, remove
-from twisted_probe.jobs.names import DERIVED, OBJECTS, RESULTS, SUMMARY, is_job, printable
+from twisted_probe.jobs.durable import DurableFile, exists, hidden, remove
+from twisted_probe.jobs.names import (
+    DERIVED,
+    ERROR,
+    OBJECTS,
+    OPTIONS,
+    RESULTS,
+    SUMMARY,
+    is_job,
+    printable,
+)
 
-_PIECE = 1 << 20
-_GZIP = b"\x1f\x8b"
 _TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: The files of a list, in the order in which they are taken away.
+_TO_DISCARD = (OPTIONS, b"", SUMMARY, OBJECTS, RESULTS, ERROR)
 
 
 class Archive:
@@ -24,6 +33,7 @@ class Archive:
     def __init__(self, done: int, failed: int) -> None:
         self._done = done
         self._failed = failed
+        self._places = {"done": done, "failed": failed}
 
     def lists(self) -> list[bytes]:
         """The names of the lists in done/, of which the results at least are there."""
@@ -38,53 +48,39 @@ class Archive:
         taken = {name for name in names if name + RESULTS in names or name + OBJECTS in names}
         return sorted(names - taken)
 
-    def failed(self) -> list[bytes]:
-        """The names of all that is in failed/ but our words to it."""
-        return sorted(
-            name
-            for name in map(os.fsencode, os.listdir(self._failed))
-            if not name.endswith(DERIVED) and not name.startswith(b".")
-        )
+    def files(self) -> list[tuple[str, bytes]]:
+        """All plain files in done/ and failed/: the directory and the name of each."""
+        return [
+            (place, name)
+            for place, directory in self._places.items()
+            for name in sorted(map(os.fsencode, os.listdir(directory)))
+            if not name.startswith(b".") and _is_plain(directory, name)
+        ]
 
     def has(self, name: bytes) -> bool:
         """Whether a list of this name is there, or what came of it; what came of another list is
         none."""
         if not is_job(name):
             return False
-        is_done = any(exists(self._done, name + each) for each in (RESULTS, OBJECTS, SUMMARY))
-        return is_done or (exists(self._failed, name) and not name.endswith(DERIVED))
+        if any(exists(self._done, name + each) for each in (RESULTS, OBJECTS, SUMMARY)):
+            return True
+        # A list that failed may be called as results are: then our words to it are beside it.
+        return exists(self._failed, name + ERROR) or (
+            not name.endswith(DERIVED)
+            and any(exists(directory, name) for directory in self._places.values())
+        )
 
-    def open(self, name: bytes) -> BinaryIO | None:
-        """A file in done/, to be read; None where there is none. Raises OSError where it is no
-        plain file."""
+    def open(self, name: bytes, place: str = "done") -> BinaryIO | None:
+        """A file in done/, or in failed/, to be read; None where there is none. Raises OSError
+        where it is no plain file."""
         try:
-            descriptor = os.open(name, _TO_READ, dir_fd=self._done)
+            descriptor = os.open(name, _TO_READ, dir_fd=self._places[place])
         except FileNotFoundError:
             return None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(f"done/{printable(name)} is no plain file")
+            raise OSError(f"{place}/{printable(name)} is no plain file")
         return open(descriptor, "rb")
-
-    def may_name(self, name: bytes, local: str) -> bool:
-        """Whether a file in failed/ has this local part in it, as text in UTF-8 or UTF-16, or
-        nobody can tell."""
-        try:
-            descriptor = os.open(name, _TO_READ, dir_fd=self._failed)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        words = [local.lower().encode(each) for each in ("utf-8", "utf-16-le", "utf-16-be")]
-        overlap = max(map(len, words))
-        with open(descriptor, "rb") as file:
-            rest = b""
-            while piece := file.read(_PIECE):
-                text = (rest + piece).lower()
-                if text.startswith(_GZIP) or any(word in text for word in words):
-                    return True
-                rest = text[-overlap:]
-        return False
 
     def anew(self, name: bytes) -> DurableFile:
         """A file to be written in the place of one in done/, with its mode."""
@@ -92,12 +88,21 @@ class Archive:
         return DurableFile(self._done, name, stat.S_IMODE(mode) & 0o777)
 
     def discard(self, name: bytes) -> list[str]:
-        """Take away all files of a list; which those were."""
+        """Take away all files of a list; which those were. Those by which `has` knows it go last:
+        whoever is interrupted finds it again."""
         removed = []
-        for title, directory in (("done", self._done), ("failed", self._failed)):
-            for derived in (b"", *DERIVED):
+        for place, directory in self._places.items():
+            for derived in _TO_DISCARD:
+                remove(directory, hidden(name + derived))
                 if exists(directory, name + derived):
                     remove(directory, name + derived)
-                    removed.append(f"{title}/{printable(name + derived)}")
+                    removed.append(f"{place}/{printable(name + derived)}")
             os.fsync(directory)
         return removed
+
+
+def _is_plain(directory: int, name: bytes) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False

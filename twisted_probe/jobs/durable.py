@@ -29,7 +29,7 @@ class DurableFile:
     def __init__(self, directory: int, name: bytes, mode: int = PRIVATE) -> None:
         self._directory = directory
         self._name = _checked(name)
-        self._hidden = b".%s.tmp" % name
+        self._hidden = hidden(name)
         remove(directory, self._hidden)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._hidden, flags, mode, dir_fd=directory)
@@ -71,6 +71,12 @@ class DurableFile:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def hidden(name: bytes) -> bytes:
+    """What a file is called until it is whole; one that is left of a process that ended then is
+    replaced when it is written again."""
+    return b".%s.tmp" % name
 
 
 def exists(directory: int, name: bytes) -> bool:

@@ -16,67 +16,95 @@ from twisted_probe.jobs.packing import packed, unpacked
 from twisted_probe.jobs.purging import Purging
 from twisted_probe.jobs.reading import BUCKET
 from twisted_probe.jobs.recipients import BATCH
-from twisted_probe.vocabulary.address import Address
-from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.excerpt import without
 from twisted_probe.vocabulary.hearing import Hearing
+from twisted_probe.vocabulary.mention import Mention
 
 #: Hearings looked at, at once, and outcomes whose hearings are dropped: some 50 ms.
 _AT_ONCE = 500
+#: Names and lines looked at, at once: some 20 ms.
+_NAMES = 10_000
 
 
 class Erasing(Purging):
     """The eraser of `_database`. Every method has committed when it returns; what was erased is
     overwritten there, and in the log beside it after `scrub`."""
 
-    def jobs_with(self, key: tuple[str, str]) -> list[int]:
-        """The numbers of all jobs that have this recipient, the oldest first."""
-        rows = self._database.execute(
-            "SELECT jobs.id FROM jobs JOIN recipients ON job = jobs.id"
-            " WHERE domain = ? AND local = ? ORDER BY jobs.id",
-            key,
-        )
-        return [job for (job,) in rows]
+    def locals_at(self, job: int, domain: str, after: str = "") -> list[str]:
+        """The local parts of a job's recipients of this domain behind `after`, of some of them."""
+        return self._locals("recipients WHERE job = ? AND", job, domain, after)
 
-    def erase_recipient(self, job: int, key: tuple[str, str], digest: bytes | None = None) -> None:
-        """Erase a recipient of a job that is over. `digest` is the one of its file without that
-        recipient, if there is one."""
+    def learned_at(self, domain: str, after: str = "") -> list[str]:
+        """The same of those of whom something was learned."""
+        return self._locals("verdicts WHERE", domain, after)
+
+    def _locals(self, where: str, *values: object) -> list[str]:
+        rows = self._database.execute(
+            f"SELECT local FROM {where} domain = ? AND local > ? ORDER BY local LIMIT ?",  # noqa: S608
+            (*values, _NAMES),
+        )
+        return [local for (local,) in rows]
+
+    def invalid_behind(self, job: int, line: int) -> list[tuple[int, str]]:
+        """A job's lines behind `line` that name no mailbox, of some of them, with their words."""
+        return self._database.execute(
+            "SELECT line, json_extract(outcome, '$.address') FROM invalid"
+            " WHERE job = ? AND line > ? ORDER BY line LIMIT ?",
+            (job, line, _NAMES),
+        ).fetchall()
+
+    def erase_recipients(
+        self, job: int, keys: Iterable[tuple[str, str]], digest: bytes | None = None
+    ) -> None:
+        """Erase recipients of a job that is over. `digest` is the one of its file without them,
+        if there is one."""
         with transaction(self._database) as database:
-            row = database.execute(
-                "SELECT line, settled FROM recipients WHERE job = ? AND domain = ? AND local = ?",
-                (job, *key),
-            ).fetchone()
-            if row is not None:
-                line, place = row
-                database.execute(
-                    "DELETE FROM outcomes WHERE job = ? AND bucket = ? AND place = ? AND line = ?",
-                    (job, line // BUCKET, place, line),
-                )
-            for table in ("repeats", "recipients"):
-                database.execute(
-                    f"DELETE FROM {table} WHERE job = ? AND domain = ? AND local = ?",  # noqa: S608
-                    (job, *key),
-                )
+            for key in keys:
+                self._erase_recipient(job, key)
             if digest is not None:
                 database.execute("UPDATE jobs SET digest = ? WHERE id = ?", (digest, job))
+
+    def _erase_recipient(self, job: int, key: tuple[str, str]) -> None:
+        row = self._database.execute(
+            "SELECT line, settled FROM recipients WHERE job = ? AND domain = ? AND local = ?",
+            (job, *key),
+        ).fetchone()
+        if row is not None:
+            line, place = row
+            self._database.execute(
+                "DELETE FROM outcomes WHERE job = ? AND bucket = ? AND place = ? AND line = ?",
+                (job, line // BUCKET, place, line),
+            )
+        for table in ("repeats", "recipients"):
+            self._database.execute(
+                f"DELETE FROM {table} WHERE job = ? AND domain = ? AND local = ?",  # noqa: S608
+                (job, *key),
+            )
+
+    def erase_invalid(self, job: int, lines: Iterable[int]) -> None:
+        """Erase lines that name no mailbox, of a job that is over."""
+        with transaction(self._database) as database:
+            database.executemany(
+                "DELETE FROM invalid WHERE job = ? AND line = ?", [(job, line) for line in lines]
+            )
 
     def erase_verdict(self, key: tuple[str, str]) -> None:
         """Let nobody be answered any more by what was learned of a mailbox."""
         with transaction(self._database) as database:
             database.execute("DELETE FROM verdicts WHERE domain = ? AND local = ?", key)
 
-    def erase_heard(self, address: Address, after: int = 0) -> int | None:
+    def erase_heard(self, mention: Mention, after: int = 0) -> int | None:
         """Erase an address from the hearings behind the number `after`, of some of them; the
         number where the next call goes on, None when there are no more."""
         rows = self._database.execute(
             "SELECT id, content FROM hearings WHERE id > ? ORDER BY id LIMIT ?", (after, _AT_ONCE)
         ).fetchall()
         changed = []
-        sign = address.domain.lower().encode()
+        sign = mention.domain.encode()
         for number, content in rows:
             if sign not in zlib.decompress(content).lower():
                 continue
-            redacted = _redacted(unpacked(content), address)
+            redacted = _redacted(unpacked(content), mention)
             if redacted is not None:
                 changed.append((packed(redacted), number))
         with transaction(self._database) as database:
@@ -134,16 +162,15 @@ class Erasing(Purging):
         self._database.execute("PRAGMA journal_mode = DELETE").fetchall()
 
 
-def _redacted(hearing: Hearing, address: Address) -> Hearing | None:
+def _redacted(hearing: Hearing, mention: Mention) -> Hearing | None:
     """The hearing without this address; None where nothing of it names it."""
-    name = address.forward_path.decode()
     bases = {
-        key: evolve(basis, witness="") if basis.witness == name else basis
+        key: evolve(basis, witness="") if mention.is_entry(basis.witness) else basis
         for key, basis in hearing.bases.items()
-        if key != address.key
+        if not mention.is_key(*key)
     }
     dialogues = [
-        evolve(each, lines=tuple(without(each.lines, escaped(name)))) for each in hearing.dialogues
+        evolve(each, lines=tuple(without(each.lines, mention))) for each in hearing.dialogues
     ]
     if bases == hearing.bases and dialogues == list(hearing.dialogues):
         return None

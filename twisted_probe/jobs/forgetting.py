@@ -2,15 +2,17 @@
 
 Knows the order, files first and the ledger last, so that whoever is interrupted begins again, and
 what is out of reach; not how a file or a table is changed (`jobs.formats.erasing`,
-`jobs.erasing`). Of a list that is being worked on nothing is erased.
+`jobs.erasing`), nor what names an address (`vocabulary.mention`). Of a list that is being worked on
+nothing is erased.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from attrs import Factory, asdict, define
 
@@ -21,18 +23,24 @@ from twisted_probe.jobs.formats import Format, UnreadableJob, format_of
 from twisted_probe.jobs.formats.erasing import (
     Span,
     copy_without,
+    digest_of,
     spans_in_list,
     spans_in_results,
 )
+from twisted_probe.jobs.formats.searching import has_in_it
+from twisted_probe.jobs.formats.stream import Broken
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
 from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.recipients import BATCH
 from twisted_probe.jobs.spool import Spool
-from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
+from twisted_probe.vocabulary.address import Address, AddressError, parse_address, parse_entry
+from twisted_probe.vocabulary.mention import Mention
 
 #: Of names that are told: as many at most.
 MAX_TOLD = 20
 
 Steps = Generator[None, None, None]
+_Found = TypeVar("_Found")
 _Find = Callable[
     [BinaryIO, bytes, Format, Callable[[str], bool]], Generator[None, None, list[Span]]
 ]
@@ -67,87 +75,102 @@ class Forgetting:
         self.found = Forgotten()
         self._spool = spool
         self._ledger = ledger
+        self._what = what
         self._name = os.fsencode(what)
-        self._address: Address | None = None
-        if ledger.find(self._name) is None and not spool.archive.has(self._name):
-            self._address = _address(what)
+        self._jobs = ledger.called(self._name)
+        self._mention: Mention | None = None
+        if not self._jobs and not spool.archive.has(self._name):
+            self._mention = Mention(_address(what))
 
     def steps(self) -> Steps:
         """Do it; to be run to its end, when others had their turn."""
-        if self._address is None:
+        if self._mention is None:
             yield from self._forget_job()
         else:
-            yield from self._forget_address(self._address)
+            yield from self._forget_address(self._mention)
         self._ledger.scrub()
         self._name_copies()
 
     # -- a job
 
     def _forget_job(self) -> Steps:
-        job = self._ledger.find(self._name)
-        if job is not None and job.state in ALIVE:
-            self.found.left.append(_not_over(job))
+        alive = [job for job in self._jobs if job.state in ALIVE]
+        if alive:
+            self.found.left += map(_not_over, alive)
             return
-        name = self._name if job is None or job.done_name is None else job.done_name
-        self.found.files += self._spool.archive.discard(name)
-        if job is not None:
+        for name in sorted({job.name_at_last for job in self._jobs} or {self._name}):
+            self.found.files += self._spool.archive.discard(name)
+        for job in self._jobs:
             yield from _without_job(self._ledger, job)
             self.found.jobs.append(job.title)
+        if "@" in self._what:
+            with suppress(AddressError):
+                address = parse_address(self._what)
+                self.found.left.append(
+                    f"{address} is the name of a job, and it is the job that was erased; "
+                    f"say <{address}> to have the address erased"
+                )
 
     # -- an address
 
-    def _forget_address(self, address: Address) -> Steps:
+    def _forget_address(self, mention: Mention) -> Steps:
         ledger = self._ledger
-        numbers = set(ledger.jobs_with(address.key))
-        for job in ledger.jobs(*ALIVE):
-            if job.id in numbers or job.state in (State.CLAIMED, State.IMPORTING):
+        traces: dict[int, _Traces] = {}
+        owners: dict[bytes, Job] = {}
+        for job in ledger.jobs(*(state for state in State if state is not State.FAILED)):
+            owners[job.name_at_last] = job
+            found = yield from _traces(ledger, job, mention)
+            if job.state not in ALIVE:
+                traces.update({job.id: found} if found else {})
+            elif found or job.state in (State.CLAIMED, State.IMPORTING):
                 self.found.left.append(_not_over(job))
-            numbers.discard(job.id)
-        over = {job.done_name: job for job in ledger.jobs(State.DONE)}
+        theirs = {name for name, job in owners.items() if job.id in traces}
         digests: dict[int, bytes] = {}
-        for name in self._spool.archive.lists():
+        for name in sorted(theirs.union(self._spool.archive.lists())):
             yield
-            known = over.get(name)
-            if known is None or known.id in numbers:
-                digest = yield from self._rewrite(name, address)
-                if known is not None and digest is not None:
-                    digests[known.id] = digest
-        for number in sorted(numbers):
-            ledger.erase_recipient(number, address.key, digests.get(number))
-            self.found.jobs.append(ledger.job(number).title)
-            yield
-        yield from _unheard(ledger, address)
-        self._name_lists("new", self._spool.new())
-        suspects = []
-        for name in self._spool.archive.failed():
-            yield
-            if self._spool.archive.may_name(name, address.local):
-                suspects.append(name)
-        self._name_lists("failed", suspects)
+            owner = owners.get(name)
+            if owner is None or owner.id in traces:
+                digest = yield from self._rewrite(name, mention)
+                if owner is not None and digest is not None:
+                    digests[owner.id] = digest
+        for number, found in traces.items():
+            yield from _without_traces(ledger, number, found, digests.get(number))
+            self.found.jobs.append(found.title)
+        yield from _unheard(ledger, mention)
+        yield from self._name_files(mention)
 
-    def _rewrite(self, name: bytes, address: Address) -> Generator[None, None, bytes | None]:
+    def _rewrite(self, name: bytes, mention: Mention) -> Generator[None, None, bytes | None]:
         """Write a list in done/ and its results anew, where they have the address; the digest of
-        the list that was written."""
+        the list as it is then."""
         try:
             kind = format_of(name)
-            yield from self._rewrite_one(name + kind.results, kind, address, spans_in_results)
-            return (yield from self._rewrite_one(name, kind, address, spans_in_list))
+        except UnreadableJob:
+            return None  # no list, whatever else is called so; it is searched like all files
+        yield from self._rewrite_one(name + kind.results, kind, mention, spans_in_results)
+        return (yield from self._rewrite_one(name, kind, mention, spans_in_list))
+
+    def _rewrite_one(
+        self, name: bytes, kind: Format, mention: Mention, find: _Find
+    ) -> Generator[None, None, bytes | None]:
+        try:
+            return (yield from self._rewritten(name, kind, mention, find))
         except (UnreadableJob, OSError) as error:
             self.found.left.append(f"done/{printable(name)} cannot be looked through: {error}")
             return None
 
-    def _rewrite_one(
-        self, name: bytes, kind: Format, address: Address, find: _Find
+    def _rewritten(
+        self, name: bytes, kind: Format, mention: Mention, find: _Find
     ) -> Generator[None, None, bytes | None]:
         archive = self._spool.archive
         file = archive.open(name)
         if file is None:
             return None
         with file:
-            spans = yield from find(file, name, kind, partial(_is, address))
-            if not spans:
-                return None
+            spans = yield from find(file, name, kind, mention.is_entry)
             file.seek(0)
+            if not spans:
+                # Whoever was interrupted has written it already.
+                return (yield from digest_of(file))
             with archive.anew(name) as new:
                 digest = yield from copy_without(
                     file, name, kind, spans, new.bytes, keep_ends=find is spans_in_list
@@ -158,12 +181,29 @@ class Forgetting:
 
     # -- what is out of reach
 
-    def _name_lists(self, directory: str, names: Iterable[bytes]) -> None:
-        shown = [printable(name) for name in names]
-        if shown:
-            more = ", …" if len(shown) > MAX_TOLD else ""
+    def _name_files(self, mention: Mention) -> Steps:
+        fresh = self._spool.new()
+        if fresh:
             self.found.left.append(
-                f"lists in {directory}/ are not looked into: {', '.join(shown[:MAX_TOLD])}{more}"
+                f"lists in new/ are not looked into: {_first([printable(name) for name in fresh])}"
+            )
+        archive = self._spool.archive
+        having: list[str] = []
+        for place, name in archive.files():
+            yield
+            title = f"{place}/{printable(name)}"
+            try:
+                file = archive.open(name, place)
+                if file is None:
+                    continue
+                with file:
+                    if _is_called(title, mention) or (yield from has_in_it(file, mention.is_in)):
+                        having.append(title)
+            except (Broken, OSError) as error:
+                self.found.left.append(f"{title} cannot be looked through: {error}")
+        if having:
+            self.found.left.append(
+                f"it stands where nothing is erased, in {_first(having)}: look there yourself"
             )
 
     def _name_copies(self) -> None:
@@ -200,35 +240,95 @@ def _forget_in_backup(path: str, what: str) -> tuple[bool, list[Job]]:
     """Whether anything was found, and the jobs from which it was not erased."""
     ledger = Ledger(path)
     try:
-        job = ledger.find(os.fsencode(what))
-        if job is not None:
-            jobs = [job]
-        else:
-            address = _address(what)
-            jobs = [ledger.job(number) for number in ledger.jobs_with(address.key)]
-        over = [each for each in jobs if each.state not in ALIVE]
-        for each in over:
-            if job is None:
-                ledger.erase_recipient(each.id, address.key)
-            else:
-                for _ in _without_job(ledger, each):
-                    pass
-        if job is None:
-            for _ in _unheard(ledger, address):
-                pass
-        return bool(over), [each for each in jobs if each not in over]
+        jobs = ledger.called(os.fsencode(what))
+        if jobs:
+            over = [each for each in jobs if each.state not in ALIVE]
+            for each in over:
+                _run(_without_job(ledger, each))
+            return bool(over), [each for each in jobs if each not in over]
+        mention = Mention(_address(what))
+        left = []
+        is_changed = False
+        for each in ledger.jobs(*State):
+            found = _run(_traces(ledger, each, mention))
+            if found and each.state in ALIVE:
+                left.append(each)
+            elif found:
+                _run(_without_traces(ledger, each.id, found))
+                is_changed = True
+        _run(_unheard(ledger, mention))
+        return is_changed, left
     finally:
         ledger.end_wal()
         ledger.close()
 
 
-def _unheard(ledger: Erasing, address: Address) -> Steps:
+@define
+class _Traces:
+    """Of one job, the recipients that are meant and the lines that are no address and name it."""
+
+    title: str
+    keys: list[tuple[str, str]] = Factory(list)
+    lines: list[int] = Factory(list)
+
+    def __bool__(self) -> bool:
+        return bool(self.keys or self.lines)
+
+
+def _traces(ledger: Erasing, job: Job, mention: Mention) -> Generator[None, None, _Traces]:
+    found = _Traces(job.title)
+    seek = partial(ledger.locals_at, job.id, mention.domain)
+    found.keys = yield from _keys(seek, mention)
+    line = -1
+    while pieces := ledger.invalid_behind(job.id, line):
+        found.lines += [number for number, text in pieces if mention.is_entry(text)]
+        line = pieces[-1][0]
+        yield
+    return found
+
+
+def _keys(
+    seek: Callable[[str], list[str]], mention: Mention
+) -> Generator[None, None, list[tuple[str, str]]]:
+    """All local parts that are meant, of those that `seek` gives."""
+    found: list[tuple[str, str]] = []
+    after = ""
+    while names := seek(after):
+        found += [(mention.domain, name) for name in names if mention.is_key(mention.domain, name)]
+        after = names[-1]
+        yield
+    return found
+
+
+def _without_traces(
+    ledger: Erasing, job: int, traces: _Traces, digest: bytes | None = None
+) -> Steps:
+    # The digest first, while there is something by which the job is found again.
+    ledger.erase_recipients(job, traces.keys, digest)
+    yield
+    for start in range(0, len(traces.lines), BATCH):
+        ledger.erase_invalid(job, traces.lines[start : start + BATCH])
+        yield
+
+
+def _unheard(ledger: Erasing, mention: Mention) -> Steps:
     """Erase what was learned of an address, and where anybody spoke of it."""
-    ledger.erase_verdict(address.key)
+    for key in (yield from _keys(partial(ledger.learned_at, mention.domain), mention)):
+        ledger.erase_verdict(key)
     after: int | None = 0
     while after is not None:
-        after = ledger.erase_heard(address, after)
+        after = ledger.erase_heard(mention, after)
         yield
+
+
+def _run(steps: Generator[None, None, _Found]) -> _Found:
+    """Do all of it, when nobody else needs a turn."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: _Found = end.value
+            return found
 
 
 def _without_job(ledger: Erasing, job: Job) -> Steps:
@@ -248,13 +348,14 @@ def _address(what: str) -> Address:
         raise NothingToForget(words) from None
 
 
-def _is(address: Address, text: str) -> bool:
-    # An apostrophe before it keeps a spreadsheet from taking it for a formula.
-    return _key(text) == address.key or (text[:1] == "'" and _key(text[1:]) == address.key)
+def _is_called(title: str, mention: Mention) -> bool:
+    """Whether a file has the address in its name, before any of its suffixes."""
+    while title:
+        if mention.is_in(title):
+            return True
+        title = title.rpartition(".")[0]
+    return False
 
 
-def _key(text: str) -> tuple[str, str] | None:
-    try:
-        return parse_entry(text).key
-    except AddressError:
-        return None
+def _first(titles: list[str]) -> str:
+    return ", ".join(titles[:MAX_TOLD]) + (", …" if len(titles) > MAX_TOLD else "")

@@ -83,9 +83,14 @@ class Job:
     says: JobFile = SAYS_NOTHING
 
     @property
+    def name_at_last(self) -> bytes:
+        """The name in done/, once it is known; else the one in active/, which failed/ has too."""
+        return self.name if self.done_name is None else self.done_name
+
+    @property
     def title(self) -> str:
-        """The name, safe to print: the one in done/ once it is known."""
-        return printable(self.name if self.done_name is None else self.done_name)
+        """That name, safe to print."""
+        return printable(self.name_at_last)
 
 
 @frozen
@@ -182,6 +187,13 @@ class Ledger(Erasing, Switches, Reading, Remembering, RuleHits, Timekeeping):
         # A name that is too long for what is derived of it was cut by the spool.
         found = self._named(name) or self._named(fitted(name))
         return max(found, key=lambda job: (job.state in ALIVE, job.id), default=None)
+
+    def called(self, name: bytes) -> list[Job]:
+        """The jobs that are called so (`Job.title`), the oldest first: several, where the files of
+        the first are gone from done/. Where there is none, the one that `find` finds."""
+        found = self._jobs("done_name = ? OR (done_name IS NULL AND name = ?)", name, name)
+        other = self.find(name) if not found else None
+        return found if other is None else [other]
 
     def jobs_of(self, key: tuple[str, str], limit: int) -> list[Job]:
         """The last `limit` jobs that have this recipient (`Address.key`), the newest first."""

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from twisted_probe.vocabulary.escaping import escaped
+from twisted_probe.vocabulary.mention import Mention, folded
+
 _CLIENT, _SERVER = "C: ", "S: "
 _RCPT = "C: RCPT TO:<"
 
@@ -41,21 +44,19 @@ def _is_about_another(line: str, recipients: Collection[str]) -> bool:
     )
 
 
-def without(lines: Sequence[str], recipient: str) -> Iterator[str]:
-    """The lines of a session, in their order, without all that concerns this recipient (a
-    forward-path): the command, its reply, and whatever else names it."""
+def without(lines: Sequence[str], mention: Mention) -> Iterator[str]:
+    """The lines of a session, in their order, without all that concerns this recipient: the
+    command, its reply, and whatever else names it."""
+    path = folded(escaped(mention.address.forward_path.decode()))
     about = {
         number
         for exchange in _numbered_exchanges(lines)
-        if lines[exchange[0]].startswith(_RCPT)
-        and not _is_about_another(lines[exchange[0]], (recipient,))
+        if (first := lines[exchange[0]]).startswith(_RCPT)
+        and not _is_about_another(_RCPT + folded(first[len(_RCPT) :]), (path,))
         for number in exchange
     }
-    name = recipient.casefold()
     return (
-        line
-        for number, line in enumerate(lines)
-        if number not in about and name not in line.casefold()
+        line for number, line in enumerate(lines) if number not in about and not mention.is_in(line)
     )
 
 

@@ -91,6 +91,15 @@ def copy_without(
     return hashed.digest
 
 
+def digest_of(file: BinaryIO) -> Generator[None, None, bytes]:
+    """The SHA-256 of `file`. Yields where others may have their turn."""
+    hashed = sha256()
+    while piece := file.read(TURN):
+        hashed.update(piece)
+        yield
+    return hashed.digest()
+
+
 def _lines(file: BinaryIO, name: bytes, kind: Format) -> tuple[bool, Lines]:
     """Whether a byte order mark stands before all, and the lines."""
     title = printable(name)

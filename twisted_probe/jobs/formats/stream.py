@@ -57,6 +57,11 @@ class HashedFile:
             yield piece
 
 
+def is_gzip(head: bytes) -> bool:
+    """Whether a file that begins so is packed."""
+    return head.startswith(_GZIP)
+
+
 def unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """What is in a gzip file: one member or several, with zeros behind the last.
 
