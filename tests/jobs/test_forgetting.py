@@ -582,3 +582,114 @@ def test_what_came_of_a_list_is_no_list(daemon: Daemon, what: str) -> None:
     with pytest.raises(NothingToForget):
         forget(daemon, what)
     assert what in daemon.names("done")
+
+
+ODD = [
+    *(
+        b"\xff\xfe.txt",
+        b"-list.txt",
+        b"--spool",
+        b"a b\n.txt",
+        b"*.txt",
+        "\u00fc\u202e.txt".encode(),
+    ),
+    *(b"x.results.csv", b"x.summary.json.txt", b"list~7.txt", b"a%2Fb?c#d", b"'\"\\.csv"),
+    *(b"\xc3\xa4" * 115 + b".txt", b"0", b"new"),
+]
+
+
+@pytest.mark.parametrize("name", ODD, ids=map(repr, range(len(ODD))))
+def test_a_job_with_an_odd_name(daemon: Daemon, name: bytes) -> None:
+    daemon.drop("keep", "ann@a.example\n")
+    daemon.drop(name, f"email\n{ADDRESS}\n")
+    daemon.tick(2)
+    daemon.answer_all()
+    daemon.tick(2)
+    kept = [each for each in daemon.names("done") if each.startswith("keep")]
+    assert len(daemon.names("done")) == len(kept) + 3
+    found = forget(daemon, os.fsdecode(name))
+    assert (len(found.jobs), len(found.files), found.left) == (1, 3, [])
+    assert daemon.names("done") == kept
+    assert [job.title for job in daemon.ledger.latest(9)] == ["keep"]
+    with pytest.raises(NothingToForget):
+        forget(daemon, os.fsdecode(name))
+
+
+@pytest.mark.parametrize("name", ["x.summary.json", "x.results.csv", "x.error.txt", "x.pdf"])
+def test_a_list_with_an_odd_name_that_failed(daemon: Daemon, name: str) -> None:
+    settled(daemon, "x", "ann@a.example\n")
+    kept = daemon.names("done")
+    daemon.drop(name, f"name,other\n{ADDRESS},x\0\n")
+    daemon.tick(3)
+    (_, failed) = sorted(daemon.names("failed"), key=len, reverse=True)
+    assert forget(daemon, failed).files == [f"failed/{failed}", f"failed/{failed}.error.txt"]
+    assert daemon.names("failed") == []
+    assert daemon.names("done") == kept
+
+
+def test_a_job_whose_name_is_an_address(daemon: Daemon) -> None:
+    daemon.drop(ADDRESS, "ann@a.example\n")
+    settled(daemon, "list.txt", f"{ADDRESS}\nann@a.example\n")
+    found = forget(daemon)
+    assert found.files == [f"failed/{ADDRESS}", f"failed/{ADDRESS}.error.txt"]
+    assert found.left == [
+        f"{ADDRESS} is the name of a job, and it is the job that was erased; "
+        f"say <{ADDRESS}> to have the address erased"
+    ]
+    assert forget(daemon, f"<{ADDRESS}>").jobs == ["list.txt"]
+    assert places(daemon.path) == []
+
+
+def test_a_name_that_two_jobs_have_had(daemon: Daemon) -> None:
+    """Of the first the files are gone, and so its name was free again."""
+    settled(daemon, "list.txt")
+    for each in (daemon.path / "done").iterdir():
+        each.unlink()
+    daemon.clock.advance(30 * 86400)
+    settled(daemon, "list.txt", f"{ADDRESS}\n")
+    settled(daemon, "list.txt", "dora@b.example\n")
+    assert forget(daemon, "list.txt").jobs == ["list.txt", "list.txt"]
+    assert [job.title for job in daemon.ledger.latest(9)] == ["list.txt~2"]
+    assert places(daemon.path) == []
+
+
+def test_a_job_whose_files_are_partly_gone(daemon: Daemon) -> None:
+    settled(daemon, "list.txt")
+    settled(daemon, "alone.txt", f"{ADDRESS};\n")
+    for name in ("list.txt", "list.txt.summary.json", "alone.txt.results.csv"):
+        (daemon.path / "done" / name).unlink()
+    (daemon.path / "done" / ".list.txt.results.csv.tmp").write_text(ADDRESS)
+    assert forget(daemon, "list.txt").files == ["done/list.txt.results.csv"]
+    while daemon.ledger.erase_job(2):
+        pass
+    (daemon.path / "done" / "alone.txt.summary.json").unlink()
+    assert forget(daemon, "alone.txt").files == ["done/alone.txt"]
+    assert places(daemon.path) == []
+    assert daemon.names("done") == []
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_a_job_that_nobody_knows_is_found_again(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Whoever is interrupted between two of its files, with no ledger that knows it."""
+    daemon.drop("list.txt.job.toml", "cache = false\n")
+    daemon.tick()
+    settled(daemon, "list.txt")
+    while daemon.ledger.erase_job(1):
+        pass
+    unlink = os.unlink
+    left = [after]
+
+    def interrupted(*arguments: Any, **more: Any) -> None:
+        if left[0] == 0:
+            raise OSError("the power fails")
+        unlink(*arguments, **more)
+        left[0] -= 1
+
+    monkeypatch.setattr(os, "unlink", interrupted)
+    with pytest.raises(OSError, match="the power fails"):
+        forget(daemon, "list.txt")
+    monkeypatch.undo()
+    forget(daemon, "list.txt")
+    assert daemon.names("done") == []
