@@ -5,6 +5,9 @@ from __future__ import annotations
 import codecs
 import gzip
 import os
+import shutil
+import sqlite3
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -528,6 +531,27 @@ def test_copies_forget_too(daemon: Daemon, tmp_path: Path) -> None:
     assert forget_in_backups(state, "list.txt").files == [os.fspath(tmp_path / "copy")]
     ledger = Ledger(tmp_path / "copy")
     assert ledger.latest(1) == []
+    ledger.close()
+
+
+def test_a_copy_in_which_somebody_was_killed(daemon: Daemon, tmp_path: Path) -> None:
+    people = "".join(f"{SECRET}{number}@a.example\n" for number in range(900))
+    settled(daemon, "list.txt", LIST + people)
+    state = backup(daemon, tmp_path / "other")
+    shutil.copy(tmp_path / "other", tmp_path / "copy")
+    note(state, os.fspath(tmp_path / "copy"))
+    with closing(sqlite3.connect(tmp_path / "other", isolation_level=None)) as database:
+        database.execute("PRAGMA cache_size = 1")
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("DELETE FROM outcomes")
+        for end in ("", "-journal"):
+            shutil.copy(tmp_path / f"other{end}", tmp_path / f"copy{end}")
+        database.execute("ROLLBACK")
+    found = forget_in_backups(state, ADDRESS)
+    assert found.left == []
+    assert len(found.files) == 2
+    ledger = Ledger(tmp_path / "copy")
+    assert len(list(ledger.outcomes(1))) == 903
     ledger.close()
 
 

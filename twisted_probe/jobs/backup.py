@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing, suppress
+from pathlib import Path
 
 from twisted_probe.jobs.access import given
 from twisted_probe.jobs.durable import PRIVATE
@@ -62,6 +63,15 @@ def made(state: str) -> list[str]:
     except FileNotFoundError:
         return []
     return [path for path in dict.fromkeys(paths) if os.path.lexists(path)]
+
+
+def recover(path: str) -> None:
+    """Undo in a copy what a process had begun in it and was not spared to end; whoever only reads
+    may not. What is no copy of a ledger is left as it is."""
+    with suppress(sqlite3.Error):
+        uri = f"{Path(path).absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            database.execute("PRAGMA user_version").fetchone()
 
 
 def copy(database: sqlite3.Connection, target: str) -> None:

@@ -16,7 +16,7 @@ from typing import BinaryIO, TypeVar
 
 from attrs import Factory, asdict, define
 
-from twisted_probe.jobs.backup import made
+from twisted_probe.jobs.backup import made, recover
 from twisted_probe.jobs.database import LedgerError, opened_to_read
 from twisted_probe.jobs.erasing import Erasing
 from twisted_probe.jobs.formats import Format, UnreadableJob, format_of
@@ -223,6 +223,7 @@ def forget_in_backups(state: str, what: str) -> Forgotten:
     found = Forgotten()
     for path in made(state):
         try:
+            recover(path)
             # As it is: one of another version is not for us to change.
             opened_to_read(path).close()
             is_changed, left = _forget_in_backup(path, what)
