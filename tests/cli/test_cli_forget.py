@@ -70,6 +70,12 @@ async def test_beside_a_daemon(
         await asker.job_when("next", lambda job: job["state"] == "done")
         assert await asker.within(main, [*words[:-1], "next", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["jobs"] == ["next"]
+        odd = os.fsdecode(b"-a%2Fb c?#\xff\n")
+        drop(spool, odd, [f"{ADDRESS};"])
+        await answered(spool, odd)
+        await until(lambda: not any(spool.glob("active/*")), "an empty active/")
+        assert await asker.within(main, [*words[:-1], "--", odd]) == 0
+        assert "erased from 1 job, 3 files" in capsys.readouterr().out
         assert await asker.within(main, [*words[:-1], "no job"]) == 1
         assert "neither a job nor an address" in capsys.readouterr().err
     assert places(tmp_path) == []
