@@ -309,7 +309,8 @@ def test_lists_that_nobody_has_read_are_named(daemon: Daemon) -> None:
         *("bad.csv", f"{ADDRESS}.csv", f"{ADDRESS}.csv.error.txt", "header.csv"),
         *("header.csv.error.txt", "latin.csv", "packed.csv.gz", "wide.csv"),
     ]
-    left = forget(daemon).left
+    named, *left = forget(daemon).left
+    assert named.startswith(f"it is in the name of a job: {ADDRESS}.csv; ")
     assert left[0] == "lists in new/ are not looked into: fresh"
     assert left[1].startswith("failed/cut.csv.gz cannot be looked through: the gzip ends here")
     places = ", ".join(f"failed/{name}" for name in stands)
@@ -417,6 +418,19 @@ def test_where_nothing_is_erased_it_is_named(daemon: Daemon) -> None:
         "it stands where nothing is erased, in done/far.txt, done/list.csv, "
         "done/list.csv.results.csv, done/mac.csv, done/mac.csv.results.csv: look there yourself"
     ]
+
+
+def test_a_job_that_has_it_in_its_name_is_named(daemon: Daemon) -> None:
+    name = f"for {SECRET.upper()}@a.example.txt"
+    settled(daemon, name, "ann@a.example\n")
+    ends = ("", ".results.csv", ".summary.json")
+    files = ", ".join(f"done/{name}{end}" for end in ends)
+    assert forget(daemon).left == [
+        f"it is in the name of a job: {name}; have that forgotten by its name",
+        f"it stands where nothing is erased, in {files}: look there yourself",
+    ]
+    assert forget(daemon, name).left == []
+    assert forget(daemon) == Forgotten()
 
 
 def test_files_that_are_partly_gone(daemon: Daemon) -> None:

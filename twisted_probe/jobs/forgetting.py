@@ -137,6 +137,11 @@ class Forgetting:
             yield from _without_traces(ledger, number, found, digests.get(number))
             self.found.jobs.append(found.title)
         yield from _unheard(ledger, mention)
+        called = [job.title for job in ledger.jobs(*State) if _is_called(job.title, mention)]
+        if called:
+            self.found.left.append(
+                f"it is in the name of a job: {_first(called)}; have that forgotten by its name"
+            )
         yield from self._name_files(mention)
 
     def _rewrite(self, name: bytes, mention: Mention) -> Generator[None, None, bytes | None]:
@@ -350,7 +355,7 @@ def _address(what: str) -> Address:
 
 
 def _is_called(title: str, mention: Mention) -> bool:
-    """Whether a file has the address in its name, before any of its suffixes."""
+    """Whether a file or a job has the address in its name, before any of its suffixes."""
     while title:
         if mention.is_in(title):
             return True
