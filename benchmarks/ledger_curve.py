@@ -8,6 +8,7 @@ asks the sink, which takes everybody. Run: `python -m benchmarks.ledger_curve 10
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -217,6 +218,8 @@ async def measure(lines: int, directory: Path, sink: Running | None) -> dict[str
     job = await _moved(keeper, partial(run, ledger.latest, 1), State.OPEN)
     watch.lap("import")
     assert job.lines == lines
+    gc.collect()
+    gc.freeze()  # as the daemon does
     engine.start()
     while (await run(ledger.job, job.id)).settled < job.recipients:
         await deferLater(reactor, 0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Any, NoReturn
@@ -125,7 +126,15 @@ def makeService(options: Options, logfile: str | None = None) -> IService:
         Notifier(os.environ),
         reread=options.config,
         time=EvenTime.begin(),
+        begin=_settle,
     )
+
+
+def _settle() -> None:
+    """What is there before anybody is asked stays to the end: the collector would look through it
+    again and again, and keep the reactor for some 50 ms each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _log(options: Options, config: Config, logfile: str | None) -> DaemonLog | None:

@@ -242,7 +242,7 @@ def test_what_is_taken_as_one_is_asked_in_batches() -> None:
 
 
 def test_no_turn_of_the_reactor_begins_with_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "TURN", 3)
+    monkeypatch.setattr(engine, "TURN", 2)
     room = Room(tasks(10), batch=2)
     room.engine.start()
     room.engine.wake()
@@ -252,7 +252,7 @@ def test_no_turn_of_the_reactor_begins_with_many(monkeypatch: pytest.MonkeyPatch
 
 
 def test_stop_between_two_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "TURN", 3)
+    monkeypatch.setattr(engine, "TURN", 2)
     room = Room(tasks(10), batch=2)
     room.engine.start()
     stopped = room.stop()

@@ -79,7 +79,8 @@ class ProbeService(Service):
     `reread` reads the configuration once more, or raises ConfigError; SIGHUP calls for it while
     the service runs. Without it SIGHUP is left alone.
 
-    The reactor goes by `time` from the start on; without, by its own clock.
+    The reactor goes by `time` from the start on; without, by its own clock. `begin` is called when
+    all is there, before anybody is asked.
     """
 
     name = "mailprobe"
@@ -94,6 +95,7 @@ class ProbeService(Service):
         exit_process: Callable[[int], object] = os._exit,
         reread: Callable[[], Config] | None = None,
         time: EvenTime | None = None,
+        begin: Callable[[], object] = lambda: None,
     ) -> None:
         self._reactor = reactor
         self._exit = exit_process
@@ -105,6 +107,7 @@ class ProbeService(Service):
         self._access = access_of(config)
         self._reread = reread
         self._time = time
+        self._begin = begin
         self._hangup = Hangup(reactor, self.reload)
         self._readings = 0
         self._pool = ThreadPool(1, 1, name="ledger")
@@ -186,6 +189,7 @@ class ProbeService(Service):
             meter=self._meter,
         )
         self._control.start()
+        self._begin()
         self._engine.start()
         self._purger.start()
         self._scanning = self._scan.start(SCAN)
