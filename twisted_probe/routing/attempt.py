@@ -47,6 +47,8 @@ CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 #: Why some are never asked, in words.
 OPTED_OUT = "it is opted out"
+#: Seconds until those are asked anew whose source was told anew.
+_TOLD_ANEW = 1.0
 _CATCH_ALL = "not asked: the domain accepts a random recipient"
 
 
@@ -98,6 +100,7 @@ class Attempt:
         self._site: str | None = None
         self._hosts: frozenset[str] = frozenset()
         self._networks = tools.networks  # by which the route was found
+        self._chosen: Source | None = None  # as it was told then
         self._errand: Errand | None = None
         self._recalled: Held | None = None
         self._taken_back: Held | None = None
@@ -136,7 +139,12 @@ class Attempt:
             return self._recalled
         source = self._evidence.source
         address = None if source is None else source.address
-        return self._tools.pauses.held(self._site, address, self._hosts)
+        held = self._tools.pauses.held(self._site, address, self._hosts)
+        if held is None and address is not None:
+            # Its ceiling, name and port are those of a queue and a session that go by them.
+            if self._tools.sources.named(address) != self._chosen:
+                return Held(f"the source {address} is not what it was", _TOLD_ANEW)
+        return held
 
     def _stop_if_held(self) -> None:
         held = self._held()
@@ -188,6 +196,7 @@ class Attempt:
         if source is None:
             return self._without_source(site, route)
         self._evidence.source = source
+        self._chosen = tools.sources.named(source.address)
         if wants_control:
             self._evidence.known = await self._known(source)
         self._evidence.exchangers = route.hosts
