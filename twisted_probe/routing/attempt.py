@@ -140,11 +140,12 @@ class Attempt:
         source = self._evidence.source
         address = None if source is None else source.address
         held = self._tools.pauses.held(self._site, address, self._hosts)
-        if held is None and address is not None:
-            # Its ceiling, name and port are those of a queue and a session that go by them.
-            if self._tools.sources.named(address) != self._chosen:
-                return Held(f"the source {address} is not what it was", _TOLD_ANEW)
-        return held
+        if held is not None or address is None:
+            return held
+        # A session goes by the name, port and ceiling that its source had when it was chosen.
+        if self._tools.sources.named(address) != self._chosen:
+            return Held(f"the source {address} is not what it was", _TOLD_ANEW)
+        return None
 
     def _stop_if_held(self) -> None:
         held = self._held()
