@@ -154,6 +154,7 @@ class Prober:
             pauses=Pauses() if pauses is None else pauses,
             life=Life(reactor),
             limits=limits,
+            # Read now: later there may be no file descriptor left to read them with.
             rules=default_rules() if rules is None else rules,
             tls=TlsClient(tls),
             customs=Customs(limits, sites),
