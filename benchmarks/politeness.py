@@ -33,7 +33,8 @@ What exchangers feel
 .. Made by python -m benchmarks.politeness.
 
 A session takes a slot of its site and of its exchanger's address, whatever source it leaves from.
-More sources spread the sessions, and never add to them.
+More sources spread the sessions, and never add to them. `Hundreds of worlds <simulation.rst>`_ were
+looked at for that, at every step.
 
 One exchanger, {crowd} recipients, {per_site} sessions at once and {starts:g} new ones a second at
 most: the sessions that are open there, over time, asked from {names} sources.

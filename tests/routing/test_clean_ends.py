@@ -227,7 +227,8 @@ async def open_by_hand():
     )
 
 
-reactor.callLater(0.5, reactor.stop)
+# What is read from files before that takes its time, too.
+reactor.callWhenRunning(reactor.callLater, 0.5, reactor.stop)
 if what == "hand":
     opening = ensureDeferred(open_by_hand())
     opening.addErrback(lambda failure: print("failed", failure.type.__name__))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -142,3 +143,101 @@ def test_the_source_decides_where_there_are_both() -> None:
         SIX.replace("accepted", "unconfirmed"),
         FOUR.replace("accepted", "unconfirmed"),
     }
+
+
+NETWORK_COMMANDS = """
+for n in 1 2 3 4; do ip address add 2001:db8:25::$n/128 dev lo nodad; done
+for address in 1::1 1::2 2::1 3::1; do ip address add 2001:db8:$address/128 dev lo nodad; done
+"""
+
+NETWORK_PROGRAM = """
+import json
+import sys
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+from twisted_probe import Prober, Source
+from twisted_probe.routing.sites import Limits
+from twisted_probe.sandbox import tempers
+from twisted_probe.sandbox.exchanger import ExchangerFactory
+from twisted_probe.sandbox.habits import Tarpits
+from twisted_probe.sandbox.temper import residents
+from twisted_probe.testing import FakeNames
+
+ANN = residents("ann")
+NAMES = {
+    **{f"d{n}.example": [f"MX 10 mx{n % 3 + 1}.example"] for n in range(60)},
+    **{f"mx{n}.example": [f"AAAA 2001:db8:25::{n}"] for n in (1, 2, 3)},
+    "castle.example": ["AAAA 2001:db8:25::4"],
+}
+SOURCES = [
+    Source(f"2001:db8:{address}", helo=f"probe{n}.example.org")
+    for n, address in enumerate(("1::1", "1::2", "2::1", "3::1"), 1)
+]
+
+
+async def main(reactor, what):
+    slow = tempers.postfix(ANN, Tarpits(0.02))
+    blocking = tempers.blocking(ANN, "2001:db8:1::1", "2001:db8:1::2")
+    houses = [ExchangerFactory(reactor, temper, "mx") for temper in (slow, slow, slow, blocking)]
+    ports = [
+        reactor.listenTCP(2525, house, interface=f"2001:db8:25::{n}")
+        for n, house in enumerate(houses, 1)
+    ]
+    prober = Prober(
+        reactor,
+        sources=SOURCES,
+        reverse_path="probe@example.org",
+        names=FakeNames(NAMES),
+        port=2525,
+        allow_networks=["2001:db8:25::/48"],
+        limits=Limits(per_site=4, first_sessions=4, starts_per_second=50.0, rest=0.0),
+    )
+    if what == "network":
+        # Three hosts of one /64, each a site of its own.
+        outcomes = await prober.probe_many([f"ann@d{n}.example" for n in range(60)])
+        asked = houses[:3]
+    else:
+        outcomes = [await prober.probe(f"u{n}@castle.example") for n in range(8)]
+        asked = houses[3:]
+    sessions = [session for house in asked for session in house.record.sessions]
+    most = max(
+        sum(each.started <= one.started <= (each.ended or 1e12) for each in sessions)
+        for one in sessions
+    )
+    said = {
+        "reasons": [each.reason.value for each in outcomes],
+        "clients": [session.client for session in sessions],
+        "most": most,
+        "benched": [each[:2] for each in prober.sources.benched(reactor.seconds())],
+    }
+    await prober.close()
+    for port in ports:
+        await port.stopListening()
+    print(json.dumps(said))
+
+
+react(lambda reactor: Deferred.fromCoroutine(main(reactor, *sys.argv[1:])))
+"""
+
+
+def said_about(what: str) -> Any:
+    (line,) = run_in_own_machine(NETWORK_COMMANDS, NETWORK_PROGRAM, what)
+    return json.loads(line)
+
+
+def test_a_64_of_exchangers_is_one_neighbour_for_four_sources() -> None:
+    said = said_about("network")
+    assert set(said["reasons"]) == {"accepted"}
+    assert len(set(said["clients"])) == 4
+    assert 1 < said["most"] <= 4
+
+
+def test_who_is_refused_has_its_whole_64_with_it() -> None:
+    """The source beside it is never tried there; those of other networks go on."""
+    said = said_about("castle")
+    clients = said["clients"]
+    refused = [each for each in clients if each.startswith("2001:db8:1::")]
+    assert len(refused) == 1
+    assert set(clients) - set(refused) == {"2001:db8:2::1", "2001:db8:3::1"}
+    assert said["benched"] == [["2001:db8:1::/64", "castle.example"]]
+    assert sorted(said["reasons"]) == ["blocklisted", *["no_such_mailbox"] * 7]

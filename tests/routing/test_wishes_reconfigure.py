@@ -101,23 +101,50 @@ def test_sessions_go_on_and_none_begins_from_a_source_that_is_gone() -> None:
         }
 
 
-def test_a_source_that_comes_back_is_as_good_as_it_was() -> None:
+def test_who_waits_for_a_source_that_is_gone_goes_from_another() -> None:
     source = evolve(ONE, ceiling=1)
     names = {"a.example": ["A 192.0.2.1"], "b.example": ["A 192.0.2.2"]}
     with town(names, sources=[source]) as t:
         t.square.houses["192.0.2.1"] = REFUSED
+        t.square.settle("192.0.2.2", tempers.postfix(ANN))
         t.square.latency = 0.1
         asking = t.prober.probe_many(["ann@a.example", "ann@b.example"])
         t.square.turn()
         assert t.square.dialled == ["192.0.2.1"]
         told(t, sources=[TWO])
-        reasons = [each.reason for each in t.square.wait(asking)]
-        assert reasons == [Reason.REFUSED, Reason.SOURCE_UNAVAILABLE]
+        outcomes = t.square.wait(asking)
+        assert [(each.reason, each.source, each.attempts) for each in outcomes] == [
+            (Reason.REFUSED, ONE.address, 1),
+            (Reason.ACCEPTED, TWO.address, 1),
+        ]
+        # One that comes back is as good as it was.
         assert not t.prober.sources.is_suspended(ONE, t.square.seconds())
-        t.square.settle("192.0.2.2", tempers.postfix(ANN))
         told(t, sources=[ONE])
         outcome = t.square.wait(t.prober.probe("ann@b.example"))
         assert (outcome.reason, outcome.source) == (Reason.ACCEPTED, ONE.address)
+
+
+def test_who_waits_goes_by_the_new_name_and_ceiling_of_its_source() -> None:
+    renamed = evolve(ONE, helo="renamed.example.org", ceiling=1)
+    with town(A, sources=[ONE], limits=few()) as t:
+        record = t.square.settle("192.0.2.1", tempers.postfix(ANN))
+        asking = begun(t, record)
+        began_before = [each.port for each in record.sessions]
+        assert len(began_before) == 4
+        told(t, sources=[renamed], limits=few())
+        most = 0
+        while not asking.called:
+            t.square.step()
+            late = [each for each in record.sessions if each.port not in began_before]
+            if late:
+                most = max(most, t.square.open)
+        outcomes = t.square.wait(asking)
+        assert {each.reason for each in outcomes} == {Reason.NO_SUCH_MAILBOX}
+        assert most == 1
+        assert {each.helo for each in late} == {"renamed.example.org"}
+        assert {each.helo for each in outcomes} == {ONE.helo, "renamed.example.org"}
+        assert {each.attempts for each in outcomes} == {1}
+        assert len(asked(record)) == len(PEOPLE)
 
 
 def test_a_block_outlives_a_change_of_sources() -> None:

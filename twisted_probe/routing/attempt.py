@@ -47,6 +47,9 @@ CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 #: Why some are never asked, in words.
 OPTED_OUT = "it is opted out"
+#: Seconds until those are asked again whose session could not begin as it was meant to, which
+#: says nothing of them.
+_SOON = 1.0
 _CATCH_ALL = "not asked: the domain accepts a random recipient"
 
 
@@ -98,6 +101,7 @@ class Attempt:
         self._site: str | None = None
         self._hosts: frozenset[str] = frozenset()
         self._networks = tools.networks  # by which the route was found
+        self._chosen: Source | None = None  # as it was told then
         self._errand: Errand | None = None
         self._recalled: Held | None = None
         self._taken_back: Held | None = None
@@ -136,7 +140,13 @@ class Attempt:
             return self._recalled
         source = self._evidence.source
         address = None if source is None else source.address
-        return self._tools.pauses.held(self._site, address, self._hosts)
+        held = self._tools.pauses.held(self._site, address, self._hosts)
+        if held is not None or address is None:
+            return held
+        # A session goes by the name, port and ceiling that its source had when it was chosen.
+        if self._tools.sources.named(address) != self._chosen:
+            return Held(f"the source {address} is not what it was", _SOON)
+        return None
 
     def _stop_if_held(self) -> None:
         held = self._held()
@@ -188,6 +198,7 @@ class Attempt:
         if source is None:
             return self._without_source(site, route)
         self._evidence.source = source
+        self._chosen = tools.sources.named(source.address)
         if wants_control:
             self._evidence.known = await self._known(source)
         self._evidence.exchangers = route.hosts
@@ -313,6 +324,8 @@ class Attempt:
                 elsewhere += [each for each in noted if each in left]
                 left = [each for each in report.unanswered if each in self._open]
                 self._open = {*elsewhere, *left}
+                if isinstance(report.failure, LocalExhaustion):
+                    raise Held(report.failure.text, _SOON)
                 manner = report.manner
                 gives_up_tls = before.starttls > manner.starttls
                 failed = _without_tls(report) if gives_up_tls else failed
@@ -490,9 +503,8 @@ def _without_tls(report: SessionReport) -> str:
 def _may_go_elsewhere(report: SessionReport) -> bool:
     """Whether another exchanger may be asked (cases.md rows 3 to 8, 40 and 52).
 
-    Not after a no to MAIL, which is about us and not the host, and not when the trouble is this
-    machine's own.
+    Not after a no to MAIL, which is about us and not the host, and not when the source is none.
     """
     if report.refusal is not None:
         return report.refusal.stage in (Stage.GREETING, Stage.EHLO)
-    return not isinstance(report.failure, (SourceUnavailable, LocalExhaustion))
+    return not isinstance(report.failure, SourceUnavailable)

@@ -18,6 +18,7 @@ from twisted_probe.routing.watchdog import Trouble
 from twisted_probe.smtp.conversation import SessionReport
 from twisted_probe.smtp.errors import (
     ConnectTimeout,
+    LocalExhaustion,
     NoRoute,
     Refused,
     SessionLost,
@@ -45,7 +46,9 @@ class Lesson:
     def watch(self) -> None:
         """Tell those who look for trouble of our own."""
         tools, path, failure = self.tools, self.path, self.report.failure
-        if failure is None or failure.stage is not Stage.CONNECT:
+        if isinstance(failure, LocalExhaustion):
+            tools.sites.exhausted()
+        elif failure is None or failure.stage is not Stage.CONNECT:
             tools.watchdog.worked(Trouble.CONNECT)
             tools.families.worked(path.exchanger.family)
         elif type(failure) is NoRoute:

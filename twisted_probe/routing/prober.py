@@ -154,6 +154,7 @@ class Prober:
             pauses=Pauses() if pauses is None else pauses,
             life=Life(reactor),
             limits=limits,
+            # Read now: later there may be no file descriptor left to read them with.
             rules=default_rules() if rules is None else rules,
             tls=TlsClient(tls),
             customs=Customs(limits, sites),
@@ -287,7 +288,8 @@ class Prober:
 
         Those who need something that is paused wait until it goes on. Those who are held because
         this machine has trouble wait too, but after three minutes of it they are asked all the
-        same, and their outcomes say what came of that.
+        same, and their outcomes say what came of that. Whoever it has no socket for waits for
+        one.
         """
         return self._ask(addresses, retries, wishes, ())
 

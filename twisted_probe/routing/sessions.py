@@ -45,10 +45,6 @@ class Forbidden(NoRoute):
     """The exchanger's address may not be dialled any more."""
 
 
-class Removed(SourceUnavailable):
-    """The source is not among the sources any more, whatever this machine could send from."""
-
-
 class Suspended(SourceUnavailable):
     """So many sites have refused the source that it stays away from all for a while, or this
     machine could not send from it just now."""
@@ -321,9 +317,6 @@ def _look_before_dialling(tools: Tools, path: Path) -> None:
     why = tools.networks.why_forbidden(exchanger.address)
     if why is not None:
         raise Forbidden(f"never dialled: {why}", host=exchanger.address)
-    if tools.sources.named(source.address) is None:
-        words = f"{source.address} is not among the sources any more"
-        raise Removed(words, host=exchanger.address)
     if tools.sources.is_suspended(source, tools.now()):
         words = f"{source.address} stays away from everywhere for now"
         raise Suspended(words, host=exchanger.address)

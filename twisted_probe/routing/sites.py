@@ -19,12 +19,18 @@ from math import inf
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from twisted_probe.routing.budget import Budget
 from twisted_probe.routing.customs import Bounds
 from twisted_probe.routing.limits import DEFAULT_LIMITS, Limits
 from twisted_probe.routing.tempo import Tempo
 from twisted_probe.vocabulary.source import Source
+
+_log = Logger()
+
+#: Seconds for which no more sessions are begun than this machine had sockets for.
+BREATH = 60.0
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "Sites", "Slot", "pressed"]
 
@@ -103,6 +109,8 @@ class Sites:
         self._fading: list[tuple[float, tuple[str, str]]] = []
         self._number = count(1)
         self._active = 0
+        self._room = 0
+        self._room_until = 0.0
         self._timer: IDelayedCall | None = None
         self._is_serving = False
 
@@ -137,6 +145,25 @@ class Sites:
         for queue in list(self._queues.values()):
             self._file(queue)
         self._serve()
+
+    def exhausted(self) -> None:
+        """A session that has a slot found no socket left on this machine: for a while there are
+        as many at once as had one, and the others wait for their ends."""
+        now, room = self._clock.seconds(), max(1, self._active - 1)
+        if now < self._room_until:
+            room = min(room, self._room)
+        else:
+            _log.warn(
+                "no socket is left for one session more; there are fewer for {seconds:.0f} s",
+                seconds=BREATH,
+            )
+        self._room, self._room_until = room, now + BREATH
+
+    @property
+    def _most(self) -> int:
+        """Sessions at once in all."""
+        is_short = self._clock.seconds() < self._room_until
+        return min(self._limits.sessions, self._room) if is_short else self._limits.sessions
 
     # --- The tempo of each site --------------------------------------------------------------
 
@@ -267,7 +294,7 @@ class Sites:
                 _, number, due = heappop(self._heap)
                 if due.filed == number:
                     self._file(due)
-            if not self._ready or self._active >= self._limits.sessions:
+            if not self._ready or self._active >= self._most:
                 return
             _, queue = self._ready.popitem(last=False)
             wish = queue.first()
@@ -359,7 +386,7 @@ class Sites:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
-        if self._heap and self._active < self._limits.sessions:
+        if self._heap and self._active < self._most:
             delay = max(0.0, self._heap[0][0] - self._clock.seconds())
             self._timer = self._clock.callLater(delay, self._serve)
 

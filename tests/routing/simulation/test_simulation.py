@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from attrs import evolve
 
 from twisted_probe.routing.sites import Limits
 from twisted_probe.vocabulary.outcome import Verdict
 
+from .laws import Law
 from .world import World
 
 
@@ -17,6 +21,25 @@ def test_the_laws_hold(seed: int) -> None:
     assert world.summary["accepted"] > 0
     assert world.summary["no_such_mailbox"] > 0
     assert world.summary["internal_error"] == 0
+    assert set(world.laws.looked) == set(Law)
+
+
+@pytest.mark.parametrize(
+    ("tighter", "law"),
+    [
+        ({"per_site": 1}, Law.SESSIONS),
+        ({"starts_per_second": 0.1}, Law.STARTS),
+        ({"sessions": 1}, Law.EVERYWHERE),
+        ({"rejections": -100}, Law.REJECTIONS),
+    ],
+    ids=str,
+)
+def test_what_is_broken_is_seen(tighter: dict[str, Any], law: Law) -> None:
+    """The prober keeps to other ceilings than those that are looked at."""
+    world = World(3, recipients=100)
+    world.limits = evolve(world.limits, **tighter)
+    with pytest.raises(AssertionError, match=law.value):
+        world.run()
 
 
 def test_the_same_seed_is_the_same_world() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, succeed
 
+from tests.routing.simulation.laws import Law, Laws
 from tests.routing.town_square import REFUSED, REVERSE_PATH, START, Book, Square
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.prober import Prober
@@ -98,7 +99,7 @@ class List:
     done: dict[int, Outcome] = field(factory=dict)
     later: list[tuple[float, Task]] = field(factory=list)
     settled_at: list[float] = field(factory=list)
-    broken: list[str] = field(factory=list)
+    laws: Laws = field(factory=Laws)
 
     @property
     def is_over(self) -> bool:
@@ -110,22 +111,18 @@ class List:
         self.later = [entry for entry in self.later if entry[0] > now]
         taken = [self.due.popleft() for _ in range(min(limit, len(self.due)))]
         for task in taken:
-            self._law(task.token[1] not in self.out, "nobody is handed out twice")
+            self.laws.look(Law.ONCE_OUT, task.token[1] not in self.out, task)
             self.out.add(task.token[1])
         return succeed(taken)
 
     def _back(self, task: Task) -> None:
-        self._law(task.token[1] in self.out, "nobody comes back twice")
+        self.laws.look(Law.ONCE_BACK, task.token[1] in self.out, task)
         self.out.discard(task.token[1])
-
-    def _law(self, holds: bool, words: str) -> None:
-        if not holds:
-            self.broken.append(words)
 
     def report(self, settled: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:
         for task, outcome in settled:
             self._back(task)
-            self._law(task.token[1] not in self.done, "nobody is answered twice")
+            self.laws.look(Law.ONCE_ANSWERED, task.token[1] not in self.done, task)
             self._look_at_the_source(task, outcome)
             self.done[task.token[1]] = outcome
             self.settled_at.append(self.square.seconds())
@@ -151,10 +148,8 @@ class List:
         if retry is None or None in (retry.source, outcome.source):
             return
         # Only who was refused somewhere, or cannot be sent from, may be replaced.
-        self._law(
-            outcome.source == retry.source or retry.source in self.benched(),
-            f"a retry leaves from its own source: {retry} {outcome}",
-        )
+        is_own = outcome.source == retry.source or retry.source in self.benched()
+        self.laws.look(Law.TRIPLET, is_own, (retry, outcome))
 
 
 class World:
@@ -197,6 +192,7 @@ class World:
             for n, domain in enumerate(self.rng.choices(asked, k=recipients))
         ]
         self.work = List(self.square, deque(tasks), self._benched)
+        self.laws = self.work.laws
         self.crowd = crowd
         self.wanted = len(tasks)
         self.prober = Prober(
@@ -300,26 +296,21 @@ class World:
 
     # --- What must hold ----------------------------------------------------------------------
 
-    def law(self, holds: bool, words: str) -> None:
-        """What is broken is told by `run`: an error that is raised here would be the prober's."""
-        if not holds:
-            self.work.broken.append(words)
-
     def dialled(self, host: str, source: str) -> None:
         """A connection attempt begins."""
-        now, limits = self.square.seconds(), self.limits
-        self.law(host.startswith(NETWORK_STARTS), f"{host} is forbidden")
-        self.law(source in self.prober.sources.addresses, f"{source} is no source")
+        now, limits, look = self.square.seconds(), self.limits, self.laws.look
+        look(Law.ALLOWED, host.startswith(NETWORK_STARTS), host)
+        look(Law.SOURCES, source in self.prober.sources.addresses, source)
         at = self.addresses[host]
         gap = 1 / limits.starts_per_second
-        self.law(now - at.began >= gap - EPSILON, f"{host} has {limits.starts_per_second}/s")
+        look(Law.STARTS, now - at.began >= gap - EPSILON, host)
         at.began = now
         at.open += 1
         at.most = max(at.most, at.open)
-        self.law(at.open <= limits.per_site, f"{host} has {limits.per_site} sessions at once")
+        look(Law.SESSIONS, at.open <= limits.per_site, host)
         everywhere = sum(each.open for each in self.addresses.values())
         self.most = max(self.most, everywhere)
-        self.law(everywhere <= limits.sessions, "there are so many sessions in all")
+        look(Law.EVERYWHERE, everywhere <= limits.sessions, everywhere)
 
     def ended(self, host: str) -> None:
         """A connection, or the attempt at one, has ended."""
@@ -336,7 +327,7 @@ class World:
                 before = started
                 spent += errors
                 room = limits.rejections + limits.per_site * 2 * limits.errors_per_session
-                assert spent <= room, f"law: {host} refuses {limits.rejections} in a burst"
+                self.laws.look(Law.REJECTIONS, spent <= room, host)
 
     # --- How it goes -------------------------------------------------------------------------
 
@@ -354,17 +345,19 @@ class World:
         began = self.square.seconds()
         self.engine.start()
         while not until(self):
-            assert self.square.getDelayedCalls(), "law: somebody will do something"
+            lasted = self.square.seconds() - began
+            goes_on = bool(self.square.getDelayedCalls()) and lasted < PATIENCE
+            self.laws.look(Law.PROGRESS, goes_on, self._where_they_are())
+            self.laws.check()
             self.square.step()
             self.steps += 1
-            assert not self.work.broken, f"law: {self.work.broken[0]}"
-            assert self.square.seconds() - began < PATIENCE, (
-                f"law: progress; {len(self.work.due)} due, {len(self.work.out)} out, "
-                f"{len(self.work.later)} later"
-            )
-        assert self.square.seconds() - began < PATIENCE
+        self.laws.check()
         if self.work.is_over:
             self.finish()
+
+    def _where_they_are(self) -> str:
+        work = self.work
+        return f"{len(work.due)} due, {len(work.out)} out, {len(work.later)} later"
 
     def close(self) -> None:
         """End; nothing is left."""
@@ -375,18 +368,19 @@ class World:
             if len(ended) == 2:
                 break
             self.square.step()
-        assert ended == [None, None], f"law: it ends: {ended}"
+        self.laws.look(Law.QUIET, ended == [None, None], ended)
         self.square.advance(self.square.latency)
         self.square.turn()
         left = [each for each in self.square.getDelayedCalls() if "Sites" not in str(each)]
-        assert not left, f"law: the reactor is quiet: {left}"
-        assert self.square.open == 0, "law: no connection is left"
+        self.laws.look(Law.QUIET, not left and self.square.open == 0, left)
+        self.laws.check()
 
     def finish(self) -> None:
         """End, when everybody is answered."""
         self.close()
-        assert len(self.work.done) == self.wanted, "law: nobody is lost"
+        self.laws.look(Law.EVERYBODY, len(self.work.done) == self.wanted, self.wanted)
         self.check_rejections()
+        self.laws.check()
 
     @property
     def summary(self) -> Counter[str]:
