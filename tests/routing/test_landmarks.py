@@ -11,6 +11,7 @@ from twisted_probe.routing.customs import Override
 from twisted_probe.routing.landmarks import LOOK, TOGETHER
 from twisted_probe.routing.names import NameTrouble
 from twisted_probe.routing.pauses import HOLD, Pauses
+from twisted_probe.routing.sites import Limits
 from twisted_probe.routing.watchdog import CANARY, MAX_RUN, SURE
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import residents
@@ -170,3 +171,27 @@ def test_whoever_goes_away_meanwhile_leaves_nothing(ends: str) -> None:
         t.square.wait(t.prober.close())
         with pytest.raises(CancelledError):
             t.square.wait(asking)
+
+
+def test_nothing_leaves_from_a_source_that_is_removed_meanwhile(expect_errors: object) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    limits = Limits(starts_per_second=0.02, first_sessions=4)
+    with town(NAMES, sources=[ONE], limits=limits) as t:
+        records = living(t, 1)
+        t.square.advance(60.0)
+        # One session of its site, so that the look has to wait for the next.
+        t.square.wait(t.prober.probe("ann@l0.example"))
+        asking = t.prober.probe_many(DEAD_HOSTS[: MAX_RUN + 5])
+        while not t.prober.sites.waiting:
+            t.square.step()
+        t.prober.reconfigure(
+            sources=[TWO],
+            reverse_path=REVERSE_PATH,
+            allow_networks=["192.0.2.0/24"],
+            limits=limits,
+        )
+        since = len(t.square.dials)
+        t.square.wait(asking)
+        assert ONE.address not in t.square.sources[since:]
+        assert not visits(records)
+        t.square.wait(t.prober.close())

@@ -69,13 +69,17 @@ class Landmarks:
 
     async def _visit(self, path: Path) -> None:
         # The session itself tells the watchdog what it has shown.
+        tools, source, host = self._tools, path.source, path.exchanger.name
+
         def held() -> Held | None:
-            return self._tools.pauses.held(path.site, path.source.address, [path.exchanger.name])
+            if tools.sources.named(source.address) != source:
+                return Held(f"the source {source.address} is not what it was")
+            return tools.pauses.held(path.site, source.address, [host])
 
         if held() is not None:
             return
         errand = Errand((), None, lambda _: (), held)
-        self._sessions.board(self._tools, path, errand)
+        self._sessions.board(tools, path, errand)
         try:
             await errand.done
         except Held:
