@@ -131,6 +131,17 @@ class Spool:
         """Where the ledger lies."""
         return ledger_path(self.path)
 
+    def traces(self) -> str:
+        """What shows that there were jobs here, in words; empty where nothing does."""
+        for title, names in (
+            ("active", self.active()),
+            ("done", self.archive.lists()),
+            ("failed", self.archive.failed()),
+        ):
+            if names:
+                return f"{title}/ has {printable(names[0])}"
+        return ""
+
     # -- from new/ to active/
 
     def new(self) -> list[bytes]:
