@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import implementer
 
 from twisted_probe.jobs.backup import NoBackup, back_up
 from twisted_probe.jobs.database import DamagedLedger, LedgerError, opened_to_read
@@ -33,6 +34,7 @@ def catch_criticals() -> Iterator[list[str]]:
     """The critical lines of the log that the block writes."""
     words: list[str] = []
 
+    @implementer(ILogObserver)
     def observe(event: Any) -> None:
         if event.get("log_level") is LogLevel.critical:
             words.append(formatEvent(event))

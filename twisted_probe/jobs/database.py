@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from twisted_probe.jobs.access import mended
@@ -48,6 +49,10 @@ _WRITTEN_BY_AT, _LAST_FORMAT = 18, 2
 _DAMAGE_IN_WORDS = ("unsupported file format", "Could not decode to UTF-8")
 
 
+#: Texts as they are: a damaged one must not keep the others from being read.
+_TEXT = partial(str, encoding="utf-8", errors="surrogateescape")
+
+
 class LedgerError(Exception):
     """The ledger cannot be used. The message says which file and why; it was left as it is."""
 
@@ -76,6 +81,7 @@ def opened(path: str | os.PathLike[str]) -> sqlite3.Connection:
         _check_not_emptied(path)
         # Opened in one thread, used in another; never in two at a time (`jobs.ledger`).
         database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        database.text_factory = _TEXT
         try:
             _prepare(database, os.fspath(path))
         except BaseException:
@@ -93,6 +99,7 @@ def opened_to_read(path: str | os.PathLike[str]) -> sqlite3.Connection:
         _check_not_emptied(path)
         uri = Path(path).absolute().as_uri()
         database = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+        database.text_factory = _TEXT
         try:
             check_current(_version(database))
         except BaseException:
@@ -127,11 +134,12 @@ def _telling(path: str | os.PathLike[str]) -> Iterator[None]:
     except NewerSchema as error:
         raise NewerLedger(f"{words}: {error}") from error
     except (OSError, sqlite3.Error, OlderSchema, StrangeSchema, _Damage) as error:
-        kind = DamagedLedger if _is_damage(error) else LedgerError
+        kind = DamagedLedger if is_damage(error) else LedgerError
         raise kind(f"{words}: {error}") from error
 
 
-def _is_damage(error: Exception) -> bool:
+def is_damage(error: Exception) -> bool:
+    """Whether the file is to blame for what was raised, and not the machine, or us."""
     if isinstance(error, sqlite3.OperationalError):
         return str(error).startswith(_DAMAGE_IN_WORDS)
     # What is malformed, or no database, has this very type and none of its subclasses.

@@ -7,12 +7,13 @@ the keeper of the jobs finds every file in active/ that the ledger does not know
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timezone
 
 from twisted.logger import Logger
 
-from twisted_probe.jobs.database import DamagedLedger, LedgerError
+from twisted_probe.jobs.database import DamagedLedger, LedgerError, is_damage
 from twisted_probe.jobs.durable import PRIVATE
 from twisted_probe.jobs.ledger import Ledger
 
@@ -25,7 +26,7 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 def whole_ledger(path: str, now: float, traces: Callable[[], str]) -> Ledger:
     """The ledger at `path`; a new one where it is damaged. The damaged one is kept beside it, and
-    one line of the log says so.
+    one line of the log says so. Where the rows of one job alone are damaged, that job begins again.
 
     `traces` returns what shows that there were jobs (`Spool.traces`), or nothing: a ledger that is
     not there, or empty, is a damaged one then.
@@ -35,7 +36,7 @@ def whole_ledger(path: str, now: float, traces: Callable[[], str]) -> Ledger:
     try:
         if _is_gone(path) and (found := traces()):
             raise DamagedLedger(f"the ledger {path}: it is gone or empty, but {found}")
-        return Ledger(path)
+        return _audited(path, now)
     except DamagedLedger as damage:
         kept = _moved_aside(path, now)
         _log.critical(
@@ -47,6 +48,28 @@ def whole_ledger(path: str, now: float, traces: Callable[[], str]) -> Ledger:
             kept=kept,
         )
     return Ledger(path)
+
+
+def _audited(path: str, now: float) -> Ledger:
+    """The ledger at `path`, whose open jobs are whole or begin again. Raises LedgerError."""
+    ledger = Ledger(path)
+    try:
+        for job, why in ledger.flaws():
+            _log.error(
+                "{job}: what the ledger has of it is damaged: {why}; it is read and asked again",
+                job=job.title,
+                why=why,
+            )
+            ledger.begin_again(job.id, now)
+    except sqlite3.DatabaseError as error:
+        ledger.close()
+        if not is_damage(error):
+            raise LedgerError(f"the ledger {path}: {error}") from error
+        raise DamagedLedger(f"the ledger {path}: {error}") from error
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
 
 
 def present_ledger(path: str) -> Ledger:
