@@ -1,8 +1,9 @@
 """Whether what the ledger has of its jobs is what was put there, as far as looking can tell.
 
-Knows what of it has to agree, and reads all of it once; not what is done where it does not
-(`jobs.rescue`). SQLite has seen before that its pages are in order (`jobs.database`). Whether a
-recipient is one of the list at all shows when its results are written (`jobs.results`).
+Knows what of it has to agree, and reads what is still to be asked; not what is done where something
+is wrong (`jobs.rescue`). SQLite has seen before that its pages are in order (`jobs.database`).
+Whether an outcome is whole, and is that of its line, shows when results are written
+(`jobs.results`).
 """
 
 from __future__ import annotations
@@ -28,14 +29,9 @@ _COUNTED = (
     ("lines - invalid - recipients", "SELECT count(*) FROM repeats WHERE job = ?"),
     ("settled + invalid", "SELECT coalesce(sum(number), 0) FROM tallies WHERE job = ?"),
 )
-_OUTCOMES = (
-    "SELECT outcome FROM outcomes WHERE job = ?",
-    "SELECT outcome FROM invalid WHERE job = ?",
-    "SELECT outcome FROM recipients WHERE job = ? AND outcome IS NOT NULL",
-)
-_NAMES = (
-    "SELECT domain, local, coalesce(spelling, ''), line FROM recipients WHERE job = ?",
-    "SELECT domain, local, coalesce(spelling, ''), line FROM repeats WHERE job = ?",
+_OPEN = (
+    "SELECT domain, local, coalesce(spelling, ''), line, outcome FROM recipients"
+    " WHERE job = ? AND settled = 0"
 )
 
 
@@ -52,17 +48,14 @@ def _flaws(database: sqlite3.Connection, job: int) -> Iterator[str]:
         ).fetchone()
         if said != found:
             yield f"{what} is {said}, but there are {found}"
-    for query in _NAMES:
-        for *name, line in database.execute(query, (job,)):
-            if not _is_text(name) or type(line) is not int:
-                yield "a recipient's row has no text or no number where one belongs"
-    for query in _OUTCOMES:
-        for (outcome,) in database.execute(query, (job,)):
-            if not is_whole(outcome):
-                try:
-                    decode(outcome)
-                except DamagedText as error:
-                    yield f"an outcome is damaged: {error}"
+    for *name, line, outcome in database.execute(_OPEN, (job,)):
+        if not _is_text(name) or type(line) is not int:
+            yield "the row of a recipient has no text, or no number, where one belongs"
+        if outcome is not None and not is_whole(outcome):
+            try:
+                decode(outcome)
+            except DamagedText as error:
+                yield f"what was last said of a recipient is damaged: {error}"
 
 
 def _is_text(words: list[str]) -> bool:

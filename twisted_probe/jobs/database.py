@@ -174,7 +174,7 @@ def _look_through(database: sqlite3.Connection, path: str) -> int:
     """The version of a database that is whole. Raises _Damage, StrangeSchema, NewerSchema, or
     sqlite3.Error."""
     try:
-        problem: str = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        problem: str = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
         version = _version(database)
         check(version)
         check_shape(database, version)
