@@ -23,7 +23,8 @@ from twisted_probe.jobs.ledger import Job, Ledger, LedgerError
 from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.reclassify import STATES, Change, Reclassification, Reclassified
 from twisted_probe.jobs.rescue import present_ledger
-from twisted_probe.jobs.results import ChangedJob
+from twisted_probe.jobs.results import ChangedJob, DamagedJob
+from twisted_probe.jobs.sealing import DamagedText
 from twisted_probe.jobs.spool import Spool, SpoolError, ledger_path
 from twisted_probe.verdict.rules import Rules
 
@@ -49,7 +50,7 @@ def reclassify(arguments: argparse.Namespace) -> int:
         _run(arguments, told, rules)
     except SpoolInUse as error:
         complain("reclassify", f"{error}; stop it to apply, or look without --apply")
-    except (LedgerError, SpoolError, ChangedJob, OSError, _NoJob) as error:
+    except (LedgerError, SpoolError, ChangedJob, DamagedJob, DamagedText, OSError, _NoJob) as error:
         complain("reclassify", str(error))
     else:
         return 0
