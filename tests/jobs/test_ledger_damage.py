@@ -52,7 +52,7 @@ LINES = {
         *(f"{'no' * (number % 2)}user{number}@a{number % 9}.example" for number in range(100, 400)),
         *("nobody at all", "User101@A2.example", "nouser101@A2.example"),
     ],
-    "paused": [f"other{number}@b.example" for number in range(50)],
+    "fresh": [f"other{number}@b.example" for number in range(50)],
 }
 
 
@@ -129,12 +129,8 @@ def lay_out(path: Path) -> None:
     tasks = world.take(150)
     world.tell(*tasks[:100])
     world.postpone(*tasks[100:130])
-    world.drop("paused", "\n".join(LINES["paused"]))
+    world.drop("fresh", "\n".join(LINES["fresh"]))
     world.tick(2)
-    job = world.ledger.find(b"paused")
-    assert job is not None
-    world.ledger.pause_job(job.id, world.now)
-    world.ledger.resume_job(job.id)
     # As a kill leaves it: with its log.
     shutil.copytree(path, path.with_name("killed"))
     world.close()
@@ -257,4 +253,10 @@ def test_every_line_is_answered_once_as_its_mailbox_is(
         finally:
             world.close()
             expect_errors(sum(words.lines.values()))
-    print("asked", len(asked), "new" if is_new else "", words.texts, said)
+    print(
+        "asked",
+        len(asked),
+        "anew" if is_new else "again" if words.texts else "silent",
+        words.texts,
+        said,
+    )
