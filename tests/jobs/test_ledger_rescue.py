@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
 from twisted_probe.jobs.backup import NoBackup, back_up
-from twisted_probe.jobs.database import DamagedLedger, LedgerError, opened_to_read
+from twisted_probe.jobs.database import (
+    DamagedLedger,
+    LedgerError,
+    opened_to_read,
+    refuse_newer,
+)
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.rescue import alarms, present_ledger, whole_ledger
 from twisted_probe.jobs.spool import Spool
@@ -150,6 +158,94 @@ def test_only_damage_makes_a_new_one(tmp_path: Path, expect_errors: Any) -> None
     with pytest.raises(Exception, match="this program knows versions"):
         whole_ledger(os.fspath(path), START, str)
     assert len(list(tmp_path.glob("*.damaged-*Z"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "content"),
+    [
+        (0, b"X"),
+        (16, b"\0\1"),
+        (18, b"\7"),
+        (19, b"\7"),
+        (44, b"\0\0\0\x09"),
+        (56, b"\0\0\0\2"),
+        (60, b"\0\0\0\0"),
+        (60, b"\0\0\0\3"),
+        (60, b"\xff\xff\xff\xff"),
+        (60, b"\x7f\xff\xff\xff"),
+        (100, b"\xff" * 300),
+    ],
+)
+def test_a_header_that_nobody_wrote(daemon: Damaged, at: int, content: bytes) -> None:
+    daemon.drop("list", "\n".join(LINES))
+    daemon.tick(2)
+    daemon.close()
+    path = Path(daemon.spool.ledger_path)
+    data = bytearray(path.read_bytes())
+    data[at : at + len(content)] = content
+    path.write_bytes(data)
+    refuse_newer(path)
+    with catch_criticals() as criticals:
+        whole_ledger(os.fspath(path), daemon.now, str).close()
+    daemon.times += len(criticals)
+    assert len(criticals) == 1
+    (kept,) = path.parent.glob("*.damaged-*Z")
+    assert kept.read_bytes() == data
+    daemon.start()
+    daemon.tick()
+    assert len(daemon.answer_all()) == 300
+
+
+def test_tables_of_another_version_are_damage(daemon: Damaged) -> None:
+    daemon.ledger._database.execute("ALTER TABLE jobs RENAME COLUMN options TO optiont")
+    with pytest.raises(DamagedLedger, match="its tables are not those of version"):
+        Ledger(daemon.spool.ledger_path)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        sqlite3.OperationalError("disk I/O error"),
+        sqlite3.OperationalError("database or disk is full"),
+        sqlite3.OperationalError("database is locked"),
+        sqlite3.OperationalError("attempt to write a readonly database"),
+        sqlite3.OperationalError("unable to open database file"),
+        PermissionError(13, "Permission denied"),
+        OSError(5, "Input/output error"),
+    ],
+)
+def test_the_machine_s_trouble_is_no_damage(
+    daemon: Damaged, trouble: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = daemon.spool.ledger_path
+    daemon.ledger.close()
+    before = Path(path).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("twisted_probe.jobs.database._look_through", Mock(side_effect=trouble))
+        with pytest.raises(LedgerError, match=re.escape(str(trouble))) as caught:
+            whole_ledger(path, daemon.now, lambda: "active/ has list")
+    assert not isinstance(caught.value, DamagedLedger)
+    with monkeypatch.context() as patch:
+        patch.setattr("twisted_probe.jobs.ledger.flaw", Mock(side_effect=trouble))
+        patch.setattr("twisted_probe.jobs.ledger.Ledger.jobs", Mock(side_effect=trouble))
+        with pytest.raises((LedgerError, OSError), match=re.escape(str(trouble))):
+            whole_ledger(path, daemon.now, str)
+    assert alarms(path) == []
+    assert Path(path).read_bytes() == before
+    daemon.start()
+
+
+def test_pages_that_are_lost_show_when_the_rows_are_read(
+    daemon: Damaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Mock(side_effect=sqlite3.DatabaseError("database disk image is malformed"))
+    daemon.ledger.close()
+    with monkeypatch.context() as patch:
+        patch.setattr("twisted_probe.jobs.ledger.Ledger.jobs", lost)
+        whole_ledger(daemon.spool.ledger_path, daemon.now, str).close()
+    daemon.times += 1
+    assert len(alarms(daemon.spool.ledger_path)) == 1
+    daemon.start()
 
 
 class TestGone:
