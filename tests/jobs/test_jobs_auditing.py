@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sqlite3
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from twisted_probe.jobs.database import DamagedLedger, transaction
-from twisted_probe.jobs.ledger import State
+from twisted_probe.jobs.ledger import Ledger, State
+from twisted_probe.jobs.ledger_memory import LedgerMemory
 from twisted_probe.jobs.rescue import alarms, whole_ledger
+from twisted_probe.routing.memory import Known, Learned
+from twisted_probe.routing.tempo import Tempo
+from twisted_probe.smtp.manner import Manner
 from twisted_probe.vocabulary.outcome import Reason
+from twisted_probe.vocabulary.reply import Reply, Stage
 
 from .conftest import Daemon, result_of
 
 LINES = ["a@a.example", "B <b@A.example>", "a@A.example", "no address", "c@c.example"]
-ADDRESSES = LINES
 
 
 def half_done(daemon: Daemon) -> None:
@@ -42,7 +47,7 @@ def finish(daemon: Daemon) -> list[str]:
         daemon.clock.advance(300)
         asked += daemon.answer_all()
     daemon.tick(2)
-    assert [row["address"] for row in daemon.table("list")] == ADDRESSES
+    assert [row["address"] for row in daemon.table("list")] == LINES
     assert [row["probe_reason"] for row in daemon.table("list")] == [
         *("accepted", "accepted", "accepted", "invalid_address", "accepted")
     ]
@@ -90,8 +95,6 @@ def test_a_start_sees_it(daemon: Daemon, statement: str, why: str, expect_errors
 
 
 def _flaws(path: str) -> list[tuple[str, str]]:
-    from twisted_probe.jobs.ledger import Ledger
-
     ledger = Ledger(path)
     try:
         return [(job.title, why) for job, why in ledger.flaws()]
@@ -140,7 +143,7 @@ def test_a_job_that_cannot_be_told_makes_a_new_ledger(
         "DELETE FROM outcomes WHERE line = 1",
     ],
 )
-def test_results_show_it(daemon: Daemon, statement: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_show_it(daemon: Daemon, statement: str) -> None:
     half_done(daemon)
     daemon.clock.advance(300)
     daemon.answer_all()
@@ -179,7 +182,21 @@ def test_a_machine_that_loses_what_it_is_given_asks_nobody_for_ever(daemon: Daem
     assert "was damaged twice" in daemon.read("failed", "list.error.txt")
 
 
-def test_what_a_damaged_neighbour_knew_is_asked(daemon: Daemon, tmp_path: Path) -> None:
+def test_a_ledger_that_is_damaged_under_the_daemon(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_done(daemon)
+    lost = Mock(side_effect=sqlite3.DatabaseError("database disk image is malformed"))
+    with monkeypatch.context() as patch:
+        patch.setattr(daemon.ledger, "expire", lost)
+        daemon.tick(3)
+    (event,) = daemon.logged("critical")
+    assert "restart the daemon" in event["log_format"]
+    daemon.clock.advance(300)
+    assert finish(daemon)
+
+
+def test_what_a_damaged_neighbour_knew_is_asked(daemon: Daemon) -> None:
     """The cache believes nothing that is not whole, nor anything of somebody else."""
     daemon.drop("first", "a@b.example\nb@b.example\nc@b.example\n")
     daemon.tick(2)
@@ -197,12 +214,6 @@ def test_what_a_damaged_neighbour_knew_is_asked(daemon: Daemon, tmp_path: Path) 
 
 
 def test_memory_that_is_damaged_is_none(daemon: Daemon) -> None:
-    from twisted_probe.jobs.ledger_memory import LedgerMemory
-    from twisted_probe.routing.memory import Known, Learned
-    from twisted_probe.routing.tempo import Tempo
-    from twisted_probe.smtp.manner import Manner
-    from twisted_probe.vocabulary.reply import Reply, Stage
-
     memory = LedgerMemory(daemon.ledger, daemon.ledger.writer(daemon.run), daemon.clock)
     reply = Reply(550, (b"no",), host="192.0.2.25", stage=Stage.RCPT)
     known = Known("control", reply, daemon.now, daemon.now)

@@ -180,7 +180,7 @@ def _look_through(database: sqlite3.Connection, path: str) -> int:
         check_shape(database, version)
     except (IndexError, TypeError, UnicodeError) as error:
         # SQLite has told Python what is no text, or nothing at all.
-        raise _Damage(f"it is damaged: {type(error).__name__}: {error}") from error
+        raise _Damage(f"it is damaged: {type(error).__name__}") from error
     if problem != "ok":
         raise _Damage(f"it is damaged: {problem}")
     # SQLite would only read it, and say so when it is to be written.

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from twisted_probe.jobs.database import is_damage
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.formats import JobReader, UnreadableJob, format_of
 from twisted_probe.jobs.hands import Hands
@@ -323,7 +324,13 @@ class JobKeeper:
         if self._complained.get(what) == cause:
             return
         self._complained[what] = cause
-        if isinstance(error, OSError | sqlite3.OperationalError):
+        if is_damage(error):
+            self.log.critical(
+                "{what}: the ledger is damaged: {cause}; restart the daemon, which begins another",
+                what=_shown(what),
+                cause=cause,
+            )
+        elif isinstance(error, OSError | sqlite3.OperationalError):
             self.log.error(
                 "{what}: {cause}; tried again until it works", what=_shown(what), cause=cause
             )

@@ -101,7 +101,7 @@ class Job:
         return printable(self.name_at_last)
 
 
-def check_job(job: Job) -> None:
+def _check_row(job: Job) -> None:
     """Raises TypeError when a job has no numbers where they belong."""
     counts = (job.lines, job.invalid, job.recipients, job.settled)
     times = (job.received_at, job.deadline, job.finished_at, job.paused_at, job.cancelled_at)
@@ -171,7 +171,7 @@ class Ledger(Erasing, Switches, Reading, Remembering, RuleHits, Timekeeping):
         try:
             jobs = self.jobs(*State)
             for job in jobs:
-                check_job(job)
+                _check_row(job)
                 self._tallies(job.id)
         except (ValueError, KeyError, TypeError) as error:
             words = f"the row of a job is damaged: {type(error).__name__}"
