@@ -294,7 +294,7 @@ class TestGone:
         daemon.ledger.close()
         lose(Path(daemon.spool.ledger_path))
         (words,) = self.started(daemon)
-        assert f"but {where}/ has list;" in words
+        assert f"but {where}/ has list" in words
         # A new one has begun: that is no news at the next start.
         whole_ledger(daemon.spool.ledger_path, daemon.now, daemon.spool.traces).close()
 

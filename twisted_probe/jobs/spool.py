@@ -133,14 +133,8 @@ class Spool:
 
     def traces(self) -> str:
         """What shows that there were jobs here, in words; empty where nothing does."""
-        for title, names in (
-            ("active", self.active()),
-            ("done", self.archive.lists()),
-            ("failed", self.archive.failed()),
-        ):
-            if names:
-                return f"{title}/ has {printable(names[0])}"
-        return ""
+        found = [("active", name) for name in self.active()] or self.archive.files()
+        return "".join(f"{place}/ has {printable(name)}" for place, name in found[:1])
 
     # -- from new/ to active/
 
