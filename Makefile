@@ -8,7 +8,7 @@ INPUTS := setup.cfg pyproject.toml
 FUZZ_SECONDS ?= 600
 FOUND ?= build/fuzz
 
-.PHONY: demo test bench lint types conduct crash curve fuzz docs clean
+.PHONY: demo test bench lint types conduct crash damage curve fuzz docs clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/mailprobe demo
@@ -24,6 +24,11 @@ bench: $(VENV)/installed-bench
 KILLS ?= 3000
 crash: $(VENV)/installed-test
 	MAILPROBE_KILLS=$(KILLS) $(BIN)/python -m pytest -rP tests/daemon/test_kills.py tests/jobs/test_jobs_crash.py
+
+# Thousands of damaged ledgers; an hour.
+DAMAGES ?= 5000
+damage: $(VENV)/installed-test
+	MAILPROBE_DAMAGES=$(DAMAGES) $(BIN)/python -m pytest tests/jobs/test_ledger_damage.py
 
 # The curve of docs/ledger.rst; half an hour, and 7 GB of disk below the directory for temporary files.
 curve: $(VENV)/installed-test

@@ -411,7 +411,7 @@ class TestHandingOut:
     def test_a_row_of_other_rules_stops_nobody(self, ledger: Ledger) -> None:
         job = add(ledger, "a@b.example", "b@b.example")
         with transaction(ledger._database) as database:
-            database.execute("""UPDATE recipients SET outcome = '{"x":1}' WHERE local = 'a'""")
+            database.execute("UPDATE recipients SET local = 'a\nb' WHERE local = 'a'")
 
         assert asked(ledger.take(10, NOW)) == ["b@b.example"]
         assert [one.reason for one in ledger.outcomes(job)] == [Reason.INTERNAL_ERROR]

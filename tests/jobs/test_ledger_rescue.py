@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import implementer
 
 from twisted_probe.jobs.backup import NoBackup, back_up
-from twisted_probe.jobs.database import DamagedLedger
+from twisted_probe.jobs.database import (
+    DamagedLedger,
+    LedgerError,
+    opened_to_read,
+    refuse_newer,
+)
 from twisted_probe.jobs.ledger import Ledger
-from twisted_probe.jobs.rescue import alarms, whole_ledger
+from twisted_probe.jobs.rescue import alarms, present_ledger, whole_ledger
+from twisted_probe.jobs.spool import Spool
 
 from .conftest import START, Daemon, result_of
 
@@ -22,6 +35,23 @@ def damage(path: Path) -> bytes:
     data[4096 * 2 : len(data) - 4096] = bytes(len(data) - 4096 * 3)
     path.write_bytes(data)
     return bytes(data)
+
+
+@contextmanager
+def catch_criticals() -> Iterator[list[str]]:
+    """The critical lines of the log that the block writes."""
+    words: list[str] = []
+
+    @implementer(ILogObserver)
+    def observe(event: Any) -> None:
+        if event.get("log_level") is LogLevel.critical:
+            words.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield words
+    finally:
+        globalLogPublisher.removeObserver(observe)
 
 
 class Damaged(Daemon):
@@ -37,7 +67,7 @@ class Damaged(Daemon):
         self.lost = damage(path)
         with pytest.raises(DamagedLedger):
             Ledger(path)
-        whole_ledger(os.fspath(path), self.now).close()
+        whole_ledger(os.fspath(path), self.now, self.spool.traces).close()
         self.start()
 
 
@@ -120,14 +150,219 @@ def test_only_damage_makes_a_new_one(tmp_path: Path, expect_errors: Any) -> None
     expect_errors(1)
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"it was overwritten by something else entirely" * 99)
-    whole_ledger(os.fspath(path), START).close()
+    whole_ledger(os.fspath(path), START, str).close()
     assert len(list(tmp_path.glob("*.damaged-*Z"))) == 1
     ledger = Ledger(path)
     ledger._database.execute("PRAGMA user_version = 99")
     ledger.close()
     with pytest.raises(Exception, match="this program knows versions"):
-        whole_ledger(os.fspath(path), START)
+        whole_ledger(os.fspath(path), START, str)
     assert len(list(tmp_path.glob("*.damaged-*Z"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "content"),
+    [
+        (0, b"X"),
+        (16, b"\0\1"),
+        (18, b"\7"),
+        (19, b"\7"),
+        (44, b"\0\0\0\x09"),
+        (56, b"\0\0\0\2"),
+        (60, b"\0\0\0\0"),
+        (60, b"\0\0\0\3"),
+        (60, b"\xff\xff\xff\xff"),
+        (60, b"\x7f\xff\xff\xff"),
+        (100, b"\xff" * 300),
+    ],
+)
+def test_a_header_that_nobody_wrote(daemon: Damaged, at: int, content: bytes) -> None:
+    daemon.drop("list", "\n".join(LINES))
+    daemon.tick(2)
+    daemon.close()
+    path = Path(daemon.spool.ledger_path)
+    data = bytearray(path.read_bytes())
+    data[at : at + len(content)] = content
+    path.write_bytes(data)
+    refuse_newer(path)
+    with catch_criticals() as criticals:
+        whole_ledger(os.fspath(path), daemon.now, str).close()
+    daemon.times += len(criticals)
+    assert len(criticals) == 1
+    (kept,) = path.parent.glob("*.damaged-*Z")
+    assert kept.read_bytes() == data
+    daemon.start()
+    daemon.tick()
+    assert len(daemon.answer_all()) == 300
+
+
+def test_tables_of_another_version_are_damage(daemon: Damaged) -> None:
+    daemon.ledger._database.execute("ALTER TABLE jobs RENAME COLUMN options TO optiont")
+    with pytest.raises(DamagedLedger, match="its tables are not those of version"):
+        Ledger(daemon.spool.ledger_path)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        sqlite3.OperationalError("disk I/O error"),
+        sqlite3.OperationalError("database or disk is full"),
+        sqlite3.OperationalError("database is locked"),
+        sqlite3.OperationalError("attempt to write a readonly database"),
+        sqlite3.OperationalError("unable to open database file"),
+        PermissionError(13, "Permission denied"),
+        OSError(5, "Input/output error"),
+    ],
+)
+def test_the_machine_s_trouble_is_no_damage(
+    daemon: Damaged, trouble: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = daemon.spool.ledger_path
+    daemon.ledger.close()
+    before = Path(path).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("twisted_probe.jobs.database._look_through", Mock(side_effect=trouble))
+        with pytest.raises(LedgerError, match=re.escape(str(trouble))) as caught:
+            whole_ledger(path, daemon.now, lambda: "active/ has list")
+    assert not isinstance(caught.value, DamagedLedger)
+    with monkeypatch.context() as patch:
+        patch.setattr("twisted_probe.jobs.ledger.flaw", Mock(side_effect=trouble))
+        patch.setattr("twisted_probe.jobs.ledger.Ledger.jobs", Mock(side_effect=trouble))
+        with pytest.raises((LedgerError, OSError), match=re.escape(str(trouble))):
+            whole_ledger(path, daemon.now, str)
+    assert alarms(path) == []
+    assert Path(path).read_bytes() == before
+    daemon.start()
+
+
+def test_pages_that_are_lost_show_when_the_rows_are_read(
+    daemon: Damaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Mock(side_effect=sqlite3.DatabaseError("database disk image is malformed"))
+    daemon.ledger.close()
+    with monkeypatch.context() as patch:
+        patch.setattr("twisted_probe.jobs.ledger.Ledger.jobs", lost)
+        whole_ledger(daemon.spool.ledger_path, daemon.now, str).close()
+    daemon.times += 1
+    assert len(alarms(daemon.spool.ledger_path)) == 1
+    daemon.start()
+
+
+class TestGone:
+    """A ledger that is not there, or empty, where there were jobs, is a damaged one."""
+
+    @pytest.fixture(params=["gone", "empty"])
+    def lose(self, request: pytest.FixtureRequest) -> Callable[[Path], object]:
+        return Path.unlink if request.param == "gone" else lambda path: path.write_bytes(b"")
+
+    def started(self, daemon: Damaged) -> list[str]:
+        """What a start says, and the alarms after it."""
+        path = daemon.spool.ledger_path
+        with catch_criticals() as criticals:
+            whole_ledger(path, daemon.now, daemon.spool.traces).close()
+        daemon.times += len(criticals)
+        assert len(alarms(path)) == len(criticals)
+        return criticals
+
+    def test_what_was_claimed_is_asked_again(
+        self, daemon: Damaged, lose: Callable[[Path], object]
+    ) -> None:
+        daemon.drop("list", "\n".join(LINES))
+        daemon.tick(2)
+        daemon.answer(*daemon.take(100))
+        daemon.close()
+        lose(Path(daemon.spool.ledger_path))
+        daemon.spool = Spool(daemon.path)
+        (words,) = self.started(daemon)
+        assert "it is gone or empty, but active/ has list; what is left of it is kept" in words
+        assert "which sites have refused which sources" in words
+        daemon.start()
+        daemon.tick()
+        assert len(daemon.answer_all()) == 300
+        daemon.tick()
+        assert [row["address"] for row in daemon.table("list")] == LINES
+
+    @pytest.mark.parametrize("where", ["done", "failed"])
+    def test_what_is_over_shows_it_too(
+        self, daemon: Damaged, lose: Callable[[Path], object], where: str
+    ) -> None:
+        daemon.drop("list", "a@b.example" if where == "done" else b"a@b.example\n\0")
+        daemon.tick(2)
+        daemon.answer_all()
+        daemon.tick()
+        assert "list" in daemon.names(where)
+        daemon.ledger.close()
+        lose(Path(daemon.spool.ledger_path))
+        (words,) = self.started(daemon)
+        assert f"but {where}/ has list" in words
+        # A new one has begun: that is no news at the next start.
+        whole_ledger(daemon.spool.ledger_path, daemon.now, daemon.spool.traces).close()
+
+    def test_its_log_is_left(
+        self, daemon: Damaged, lose: Callable[[Path], object], tmp_path: Path
+    ) -> None:
+        daemon.drop("list", "\n".join(LINES))
+        daemon.tick(2)
+        path = Path(daemon.spool.ledger_path)
+        log = path.with_name("ledger.sqlite-wal")
+        content = log.read_bytes()
+        assert content
+        daemon.close()
+        lose(path)
+        log.write_bytes(content)
+        for touch in (Ledger, opened_to_read):
+            with pytest.raises(DamagedLedger, match="what was written to it last lies beside it"):
+                touch(path)
+        with pytest.raises(NoBackup):
+            back_up(os.fspath(path), os.fspath(tmp_path / "copy"))
+        assert log.read_bytes() == content
+        daemon.spool = Spool(daemon.path)
+        assert len(self.started(daemon)) == 1
+        (kept,) = path.parent.glob("*.damaged-*Z-wal")
+        assert kept.read_bytes() == content
+        daemon.start()
+        daemon.tick()
+        assert len(daemon.answer_all()) == 300
+
+    def test_a_first_start_is_silent(self, daemon: Damaged, lose: Callable[[Path], object]) -> None:
+        (daemon.path / "new" / "list").write_text("a@b.example\n")
+        daemon.ledger.close()
+        lose(Path(daemon.spool.ledger_path))
+        assert self.started(daemon) == []
+
+    def test_whoever_works_beside_the_daemon_begins_none(
+        self, daemon: Damaged, lose: Callable[[Path], object]
+    ) -> None:
+        path = Path(daemon.spool.ledger_path)
+        present_ledger(os.fspath(path)).close()
+        daemon.ledger.close()
+        lose(path)
+        with pytest.raises(LedgerError, match="start the daemon on it once"):
+            present_ledger(os.fspath(path))
+        assert not path.exists() or not path.stat().st_size
+
+    def test_a_start_that_gets_no_further_keeps_nothing_more(
+        self, daemon: Damaged, monkeypatch: pytest.MonkeyPatch, lose: Callable[[Path], object]
+    ) -> None:
+        daemon.drop("list", "a@b.example")
+        daemon.tick(2)
+        daemon.close()
+        path = Path(daemon.spool.ledger_path)
+        lose(path)
+        daemon.spool = Spool(daemon.path)
+
+        def full(path: object) -> Ledger:
+            Path(os.fspath(path)).touch()  # type: ignore[call-overload]
+            raise LedgerError("database or disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("twisted_probe.jobs.rescue.Ledger", full)
+            for _ in range(3):
+                with pytest.raises(LedgerError, match="disk is full"):
+                    whole_ledger(os.fspath(path), daemon.now, daemon.spool.traces)
+                daemon.times += 1
+                assert len(alarms(os.fspath(path))) == 1
+        daemon.start()
 
 
 class TestBackup:

@@ -21,6 +21,7 @@ from twisted_probe.cli.table import MARKS
 from twisted_probe.daemon.config import ConfigError, read_rules, read_told
 from twisted_probe.jobs.explaining import NothingKnown, explained
 from twisted_probe.jobs.ledger import Ledger, LedgerError
+from twisted_probe.jobs.sealing import DamagedText
 from twisted_probe.jobs.spool import ledger_path
 from twisted_probe.verdict.account import account_of
 from twisted_probe.verdict.rules import Rules
@@ -50,7 +51,7 @@ def explain(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         complain("explain", str(error))
         return EXIT_USAGE
-    except (NothingKnown, LedgerError, NoDaemon, Refused) as error:
+    except (NothingKnown, LedgerError, DamagedText, NoDaemon, Refused) as error:
         complain("explain", escaped(str(error)))
         return EXIT_NOT_DONE
     if arguments.json:

@@ -22,7 +22,7 @@ from twisted_probe.jobs.forgetting import (
     NothingToForget,
     forget_in_backups,
 )
-from twisted_probe.jobs.ledger import Ledger
+from twisted_probe.jobs.rescue import present_ledger
 from twisted_probe.jobs.spool import Spool, SpoolError, ledger_path
 
 #: Seconds until the daemon must have answered: it looks through every list in done/.
@@ -71,7 +71,7 @@ def _without_daemon(path: str, what: str) -> Forgotten:
         stack.callback(lock.release)
         spool = Spool(path, access=access_at(path))
         stack.callback(spool.close)
-        ledger = Ledger(ledger_path(path))
+        ledger = present_ledger(ledger_path(path))
         stack.callback(ledger.close)
         forgetting = Forgetting(spool, ledger, what)
         for _ in forgetting.steps():

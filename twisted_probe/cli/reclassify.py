@@ -22,7 +22,9 @@ from twisted_probe.jobs.access import access_at
 from twisted_probe.jobs.ledger import Job, Ledger, LedgerError
 from twisted_probe.jobs.options import JobOptions
 from twisted_probe.jobs.reclassify import STATES, Change, Reclassification, Reclassified
-from twisted_probe.jobs.results import ChangedJob
+from twisted_probe.jobs.rescue import present_ledger
+from twisted_probe.jobs.results import ChangedJob, DamagedJob
+from twisted_probe.jobs.sealing import DamagedText
 from twisted_probe.jobs.spool import Spool, SpoolError, ledger_path
 from twisted_probe.verdict.rules import Rules
 
@@ -48,7 +50,7 @@ def reclassify(arguments: argparse.Namespace) -> int:
         _run(arguments, told, rules)
     except SpoolInUse as error:
         complain("reclassify", f"{error}; stop it to apply, or look without --apply")
-    except (LedgerError, SpoolError, ChangedJob, OSError, _NoJob) as error:
+    except (LedgerError, SpoolError, ChangedJob, DamagedJob, DamagedText, OSError, _NoJob) as error:
         complain("reclassify", str(error))
     else:
         return 0
@@ -64,7 +66,8 @@ def _run(arguments: argparse.Namespace, told: Told, rules: Rules | None) -> None
             stack.callback(lock.release)
             spool = Spool(path, access=access_at(path))
             stack.callback(spool.close)
-        ledger = Ledger(ledger_path(path), read_only=spool is None)
+        where = ledger_path(path)
+        ledger = Ledger(where, read_only=True) if spool is None else present_ledger(where)
         stack.callback(ledger.close)
         for job in _jobs(ledger, arguments.name):
             reclassification = Reclassification(ledger, job, rules)

@@ -149,9 +149,9 @@ class ProbeService(Service):
     async def _start(self) -> None:
         config = self._config
         pauses = self._pauses
-        self._spool = await self._run(Spool, str(config.spool), access=self._access)
+        self._spool = spool = await self._run(Spool, str(config.spool), access=self._access)
         self._ledger = await self._run(
-            whole_ledger, self._spool.ledger_path, self._reactor.seconds()
+            whole_ledger, spool.ledger_path, self._reactor.seconds(), spool.traces
         )
         if self._time is not None:
             await self._keep_time(self._ledger, self._time)

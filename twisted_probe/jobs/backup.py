@@ -31,6 +31,9 @@ def back_up(ledger: str, target: str) -> int:
     """
     if not os.path.exists(ledger):
         raise NoBackup(f"{ledger}: there is no ledger")
+    if not os.path.getsize(ledger):
+        # SQLite would remove what may lie beside it.
+        raise NoBackup(f"{ledger}: the ledger is empty; start the daemon on it once")
     if os.path.lexists(target):
         raise NoBackup(f"{target}: it is there already, and nothing is overwritten")
     try:

@@ -6,11 +6,11 @@ Knows every field of an outcome, the retry included; not the record that users r
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from attrs import fields
 
+from twisted_probe.jobs.sealing import DamagedText, sealed, unsealed
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry, TlsReport
 from twisted_probe.vocabulary.reply import Stage
 
@@ -18,8 +18,6 @@ from twisted_probe.vocabulary.reply import Stage
 _OUTCOME = tuple(field.name for field in fields(Outcome) if field.name != "hearing")
 _RETRY = tuple(field.name for field in fields(Retry))
 _TLS = tuple(field.name for field in fields(TlsReport))
-
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def encode(outcome: Outcome) -> str:
@@ -29,23 +27,26 @@ def encode(outcome: Outcome) -> str:
         plain["tls"] = _plain(outcome.tls, _TLS)
     if outcome.retry is not None:
         plain["retry"] = _plain(outcome.retry, _RETRY)
-    return _to_json(plain)
+    return sealed(plain)
 
 
 def decode(text: str, **changes: Any) -> Outcome:
     """The outcome that `encode` was given, with these fields changed.
 
-    Raises ValueError, KeyError or TypeError for a text that is none.
+    Raises DamagedText for a text that is none.
     """
-    plain: dict[str, Any] = json.loads(text)
-    plain["reason"] = Reason(plain["reason"])
-    if "stage" in plain:
-        plain["stage"] = Stage(plain["stage"])
-    if "tls" in plain:
-        plain["tls"] = TlsReport(**plain["tls"])
-    if "retry" in plain:
-        plain["retry"] = Retry(**{**dict.fromkeys(_RETRY), **plain["retry"]})
-    return Outcome(**{**plain, **changes})
+    plain = unsealed(text)
+    try:
+        plain["reason"] = Reason(plain["reason"])
+        if "stage" in plain:
+            plain["stage"] = Stage(plain["stage"])
+        if "tls" in plain:
+            plain["tls"] = TlsReport(**plain["tls"])
+        if "retry" in plain:
+            plain["retry"] = Retry(**{**dict.fromkeys(_RETRY), **plain["retry"]})
+        return Outcome(**{**plain, **changes})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedText(f"it is no outcome: {type(error).__name__}") from None
 
 
 def _plain(value: object, names: tuple[str, ...]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The SQLite file under the ledger: how it is opened, and what a transaction is.
 
-Knows durability and versions; not what the tables mean (`jobs.ledger`).
+Knows durability, versions, and damage from the machine's own trouble; not what the tables mean
+(`jobs.ledger`), nor what is done about damage (`jobs.rescue`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from twisted_probe.jobs.access import mended
@@ -17,8 +19,10 @@ from twisted_probe.jobs.durable import PRIVATE
 from twisted_probe.jobs.schema import (
     NewerSchema,
     OlderSchema,
+    StrangeSchema,
     check,
     check_current,
+    check_shape,
     migrate,
     newest,
 )
@@ -37,6 +41,16 @@ _INCREMENTAL = 2
 
 #: Where the version stands in the header of every SQLite file, and what the file begins with.
 _VERSION_AT, _MAGIC = 60, b"SQLite format 3\0"
+#: Where the header says by which format it may be written, and the last format there is (WAL).
+_WRITTEN_BY_AT, _LAST_FORMAT = 18, 2
+
+#: What SQLite calls damage that it takes for a statement's fault. All else of that type is the
+#: machine's trouble, or ours: a full disk, no permission, another's lock, a read that fails.
+_DAMAGE_IN_WORDS = ("unsupported file format", "Could not decode to UTF-8")
+
+
+#: Texts as they are: a damaged one must not keep the others from being read.
+_TEXT = partial(str, encoding="utf-8", errors="surrogateescape")
 
 
 class LedgerError(Exception):
@@ -49,7 +63,11 @@ class NewerLedger(LedgerError):
 
 
 class DamagedLedger(LedgerError):
-    """The ledger is no database any more, or not a whole one."""
+    """The ledger is no database any more, or not a whole one, or not the one it was."""
+
+
+class _Damage(Exception):
+    """What was found; the message says it."""
 
 
 def opened(path: str | os.PathLike[str]) -> sqlite3.Connection:
@@ -60,8 +78,10 @@ def opened(path: str | os.PathLike[str]) -> sqlite3.Connection:
     """
     with _telling(path):
         _make_private(path)
+        _check_not_emptied(path)
         # Opened in one thread, used in another; never in two at a time (`jobs.ledger`).
         database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        database.text_factory = _TEXT
         try:
             _prepare(database, os.fspath(path))
         except BaseException:
@@ -76,8 +96,10 @@ def opened_to_read(path: str | os.PathLike[str]) -> sqlite3.Connection:
     Raises LedgerError, also when it is not there or of an older version.
     """
     with _telling(path):
+        _check_not_emptied(path)
         uri = Path(path).absolute().as_uri()
         database = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+        database.text_factory = _TEXT
         try:
             check_current(_version(database))
         except BaseException:
@@ -96,9 +118,11 @@ def refuse_newer(path: str | os.PathLike[str]) -> None:
         return
     if header.startswith(_MAGIC):
         try:
-            check(int.from_bytes(header[_VERSION_AT:], "big"))
+            check(int.from_bytes(header[_VERSION_AT:], "big", signed=True))
         except NewerSchema as error:
             raise NewerLedger(f"the ledger {os.fspath(path)}: {error}") from None
+        except StrangeSchema:
+            return  # damage, of which whoever opens it makes a new one
 
 
 @contextmanager
@@ -109,10 +133,17 @@ def _telling(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except NewerSchema as error:
         raise NewerLedger(f"{words}: {error}") from error
-    except (OSError, sqlite3.Error, OlderSchema) as error:
-        # What is malformed, or no database, has this very type and none of its subclasses.
-        kind = DamagedLedger if type(error) is sqlite3.DatabaseError else LedgerError
+    except (OSError, sqlite3.Error, OlderSchema, StrangeSchema, _Damage) as error:
+        kind = DamagedLedger if is_damage(error) else LedgerError
         raise kind(f"{words}: {error}") from error
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the file is to blame for what was raised, and not the machine, or us."""
+    if isinstance(error, sqlite3.OperationalError):
+        return str(error).startswith(_DAMAGE_IN_WORDS)
+    # What is malformed, or no database, has this very type and none of its subclasses.
+    return type(error) is sqlite3.DatabaseError or isinstance(error, _Damage | StrangeSchema)
 
 
 def _version(database: sqlite3.Connection) -> int:
@@ -130,16 +161,42 @@ def _make_private(path: str | os.PathLike[str]) -> None:
         os.close(file)
 
 
-def _prepare(database: sqlite3.Connection, path: str) -> None:
-    problem: str = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+def _check_not_emptied(path: str | os.PathLike[str]) -> None:
+    """Raises _Damage for an empty database that has a log beside it, which SQLite would remove: it
+    had content when it got one."""
+    if os.path.lexists(f"{os.fspath(path)}-wal") and not (
+        os.path.exists(path) and os.path.getsize(path)
+    ):
+        raise _Damage("it is empty, and what was written to it last lies beside it")
+
+
+def _look_through(database: sqlite3.Connection, path: str) -> int:
+    """The version of a database that is whole. Raises _Damage, StrangeSchema, NewerSchema, or
+    sqlite3.Error."""
+    try:
+        problem: str = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        version = _version(database)
+        check(version)
+        check_shape(database, version)
+    except (IndexError, TypeError, UnicodeError) as error:
+        # SQLite has told Python what is no text, or nothing at all.
+        raise _Damage(f"it is damaged: {type(error).__name__}") from error
     if problem != "ok":
-        raise sqlite3.DatabaseError(f"it is damaged: {problem}")
+        raise _Damage(f"it is damaged: {problem}")
+    # SQLite would only read it, and say so when it is to be written.
+    with open(path, "rb") as file:
+        header = file.read(_WRITTEN_BY_AT + 1)
+    if header and header[_WRITTEN_BY_AT] > _LAST_FORMAT:
+        raise _Damage(f"it is damaged: it is written by format {header[_WRITTEN_BY_AT]}")
+    return version
+
+
+def _prepare(database: sqlite3.Connection, path: str) -> None:
+    version = _look_through(database, path)
     database.execute("PRAGMA synchronous = FULL")
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     # What is erased is overwritten.
     database.execute("PRAGMA secure_delete = ON")
-    version = _version(database)
-    check(version)
     if 0 < version < newest():
         copy(database, f"{path}.version-{version}")
     _let_it_shrink(database)

@@ -101,13 +101,19 @@ class Erasing(Purging):
         ).fetchall()
         changed = []
         sign = mention.domain.encode()
+        unreadable = []
         for number, content in rows:
-            if sign not in zlib.decompress(content).lower():
+            try:
+                if sign not in zlib.decompress(content).lower():
+                    continue
+                redacted = _redacted(unpacked(content), mention)
+            except (ValueError, KeyError, TypeError, zlib.error):
+                unreadable.append((number,))  # nobody can tell whom it names
                 continue
-            redacted = _redacted(unpacked(content), mention)
             if redacted is not None:
                 changed.append((packed(redacted), number))
         with transaction(self._database) as database:
+            database.executemany("DELETE FROM hearings WHERE id = ?", unreadable)
             database.executemany("UPDATE hearings SET content = ? WHERE id = ?", changed)
         return rows[-1][0] if rows else None
 
@@ -147,10 +153,9 @@ class Erasing(Purging):
         while left:
             number = left.pop()
             hearing = self.hearing(number)
-            if hearing is not None:
-                self._database.execute("DELETE FROM hearings WHERE id = ?", (number,))
-                if hearing.before is not None:
-                    left.add(hearing.before)
+            self._database.execute("DELETE FROM hearings WHERE id = ?", (number,))
+            if hearing is not None and hearing.before is not None:
+                left.add(hearing.before)
 
     def scrub(self) -> None:
         """Overwrite what was erased in the log beside the ledger too, as far as no reader needs

@@ -7,6 +7,7 @@ Knows the table `hearings`; not what a hearing says (`verdict`), nor how it is p
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
@@ -30,11 +31,16 @@ class Hearings:
         self._numbers: WeakKeyDictionary[Hearing, int] = WeakKeyDictionary()
 
     def hearing(self, number: int) -> Hearing | None:
-        """The hearing of this number, None where it was purged."""
+        """The hearing of this number, None where it was purged, or is damaged."""
         found = self._database.execute(
             "SELECT content FROM hearings WHERE id = ?", (number,)
         ).fetchone()
-        return None if found is None else unpacked(found[0])
+        if found is None:
+            return None
+        try:
+            return unpacked(found[0])
+        except (ValueError, KeyError, TypeError, zlib.error):
+            return None
 
     def _encoded(self, outcome: Outcome) -> str:
         """`outcome` as it is kept; what it rests on is kept in the same transaction."""

@@ -58,6 +58,18 @@ class Importing(Recipients):
             if cursor.rowcount:
                 self._drop(job)
 
+    def begin_again(self, job: int, now: float) -> None:
+        """Let an open job be read and asked anew, as if it had come now: what is kept of it is
+        damaged. Its name in done/, if it has one, stays."""
+        with transaction(self._database) as database:
+            database.execute(
+                "UPDATE jobs SET state = 'claimed', digest = NULL, finished_at = NULL,"
+                " deadline = ?1 + deadline - received_at, received_at = ?1"
+                " WHERE id = ?2 AND state = 'open'",
+                (now, job),
+            )
+        self._forget(job)
+
     def clear(self, job: int, limit: int = BATCH) -> bool:
         """Drop some of what was read of a job that is about to begin again, or has failed;
         whether there is more. What it counts stays until `begin_import` or `mark_failed`."""

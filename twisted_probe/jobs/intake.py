@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from twisted_probe.jobs.database import is_damage
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.formats import JobReader, UnreadableJob, format_of
 from twisted_probe.jobs.hands import Hands
@@ -26,7 +27,7 @@ from twisted_probe.jobs.job_file import (
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
 from twisted_probe.jobs.names import OPTIONS, printable
 from twisted_probe.jobs.options import DEFAULTS, JobOptions
-from twisted_probe.jobs.results import ChangedJob, write_results
+from twisted_probe.jobs.results import ChangedJob, DamagedJob, write_results
 from twisted_probe.jobs.spool import MissingJob, Spool
 from twisted_probe.jobs.writer import Run
 from twisted_probe.vocabulary.source import Source
@@ -73,6 +74,7 @@ class JobKeeper:
         self.options = options
         self.sources = sources
         self._complained: dict[object, str] = {}
+        self._begun_again: set[int] = set()
         self._started = False
         self._stopping = False
         self._ticking: Deferred[None] | None = None
@@ -215,9 +217,9 @@ class JobKeeper:
             self._written.take(jobs, lambda job: self._safely(job.id, self._conclude, job))
 
     async def _conclude(self, job: Job) -> None:
-        if job.done_name is None:
+        if job.finished_at is None:
             job = await self._run(self._named, job)
-        if job.done_name is None:
+        if job.finished_at is None or job.done_name is None:
             raise RuntimeError(f"the job {job.title} is not open")
         if job.state is State.OPEN:
             try:
@@ -226,6 +228,9 @@ class JobKeeper:
                     return
             except ChangedJob as error:
                 await self._fail(job, str(error))
+                return
+            except DamagedJob as error:
+                await self._begin_again(job, str(error))
                 return
             except MissingJob:
                 await self._lost(job)
@@ -249,6 +254,24 @@ class JobKeeper:
         promised = {one.done_name for one in self._ledger.jobs(*ALIVE) if one.done_name is not None}
         name = self._spool.name_in_done(job.name, promised)
         return self._ledger.begin_results(job.id, name, self._clock.seconds())
+
+    async def _begin_again(self, job: Job, why: str) -> None:
+        """Have a job read and asked anew, once: whoever is asked should not pay for a machine that
+        loses what it is given."""
+        if job.id in self._begun_again:
+            await self._fail(
+                job,
+                f"{job.title}: what the ledger had of it was damaged twice: {why}; see to the"
+                " machine, and drop it again",
+            )
+            return
+        self._begun_again.add(job.id)
+        self.log.error(
+            "{job}: what the ledger has of it is damaged: {why}; it is read and asked again",
+            job=job.title,
+            why=why,
+        )
+        await self._run(self._ledger.begin_again, job.id, self._clock.seconds())
 
     async def _fail(self, job: Job, message: str) -> None:
         await self._run(self._spool.fail, job.name, message)
@@ -301,7 +324,13 @@ class JobKeeper:
         if self._complained.get(what) == cause:
             return
         self._complained[what] = cause
-        if isinstance(error, OSError | sqlite3.OperationalError):
+        if is_damage(error):
+            self.log.critical(
+                "{what}: the ledger is damaged: {cause}; restart the daemon, which begins another",
+                what=_shown(what),
+                cause=cause,
+            )
+        elif isinstance(error, OSError | sqlite3.OperationalError):
             self.log.error(
                 "{what}: {cause}; tried again until it works", what=_shown(what), cause=cause
             )

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import os
 from enum import Enum
+from types import NoneType
 
 from attrs import frozen
 
-from twisted_probe.jobs.database import LedgerError, opened, opened_to_read, transaction
+from twisted_probe.jobs.auditing import flaw
+from twisted_probe.jobs.database import (
+    DamagedLedger,
+    LedgerError,
+    opened,
+    opened_to_read,
+    transaction,
+)
 from twisted_probe.jobs.erasing import Erasing
 from twisted_probe.jobs.formats import Format
 from twisted_probe.jobs.job_file import SAYS_NOTHING, JobFile
@@ -93,6 +101,21 @@ class Job:
         return printable(self.name_at_last)
 
 
+def _check_row(job: Job) -> None:
+    """Raises TypeError when a job has no numbers where they belong."""
+    counts = (job.lines, job.invalid, job.recipients, job.settled)
+    times = (job.received_at, job.deadline, job.finished_at, job.paused_at, job.cancelled_at)
+    is_job = (
+        all(type(count) is int for count in counts)
+        and all(type(time) in (float, NoneType) for time in times)
+        and type(job.name) is bytes
+        and type(job.done_name) in (bytes, NoneType)
+        and type(job.digest) in (bytes, NoneType)
+    )
+    if not is_job:
+        raise TypeError("no job")
+
+
 @frozen
 class Progress:
     """How far the recipients of one job are.
@@ -136,6 +159,25 @@ class Ledger(Erasing, Switches, Reading, Remembering, RuleHits, Timekeeping):
         """Close the file. What is out is open again for whoever opens it next."""
         self.end_imports()
         self._database.close()
+
+    # -- what a start has to see
+
+    def flaws(self) -> list[tuple[Job, str]]:
+        """The open jobs of which something is not what it was, and what that is, in words. All
+        that there is of them is read once.
+
+        Raises DamagedLedger when it cannot even be told what there is.
+        """
+        try:
+            jobs = self.jobs(*State)
+            for job in jobs:
+                _check_row(job)
+                self._tallies(job.id)
+        except (ValueError, KeyError, TypeError) as error:
+            words = f"the row of a job is damaged: {type(error).__name__}"
+            raise DamagedLedger(f"the ledger {self.path}: {words}") from error
+        found = [(job, flaw(self._database, job.id)) for job in jobs if job.state is State.OPEN]
+        return [(job, why) for job, why in found if why]
 
     # -- jobs
 
@@ -215,8 +257,8 @@ class Ledger(Erasing, Switches, Reading, Remembering, RuleHits, Timekeeping):
         """Fix how the job is called in done/ and when it ended; what is fixed already stays."""
         with transaction(self._database) as database:
             database.execute(
-                "UPDATE jobs SET done_name = ?, finished_at = ?"
-                " WHERE id = ? AND state = 'open' AND done_name IS NULL",
+                "UPDATE jobs SET done_name = coalesce(done_name, ?), finished_at = ?"
+                " WHERE id = ? AND state = 'open' AND finished_at IS NULL",
                 (done_name, now, job),
             )
         return self.job(job)

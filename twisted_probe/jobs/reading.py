@@ -9,10 +9,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from twisted_probe.jobs.codec import decode
 from twisted_probe.jobs.names import printable
+from twisted_probe.jobs.sealing import DamagedText
+from twisted_probe.vocabulary.address import AddressError, parse_entry
 from twisted_probe.vocabulary.outcome import Outcome
 
 #: Lines whose outcomes lie together (schema 0004 has the number too): some 100 ms of reading in the
@@ -65,7 +67,7 @@ class Reading:
 
         With `since` and `until`, those only whose place in the order of settlement is beyond the
         first and not beyond the second: whoever reads a job again and again so reads each line
-        once. A page may be empty and not be the last.
+        once. A page may be empty and not be the last. Raises DamagedText.
         """
         settled: int = self._database.execute(
             "SELECT settled FROM jobs WHERE id = ?", (job,)
@@ -88,7 +90,7 @@ class Reading:
         """The final outcomes of a job's lines, in the order of the lines.
 
         Each has the line, the job, and the address as that line spells it. Read by and by: other
-        methods may be called meanwhile.
+        methods may be called meanwhile. Raises DamagedText at one that is not what was kept.
         """
         title, settled = self._database.execute(
             "SELECT coalesce(done_name, name), settled FROM jobs WHERE id = ?", (job,)
@@ -169,6 +171,15 @@ class Reading:
 
 
 def _decoded(row: _Line, title: str) -> Outcome:
+    """Raises DamagedText, also where a line that repeats a recipient has another's outcome."""
     line, address, text = row
-    here = {} if address is None else {"address": address}
-    return decode(text, line=line, job=title, **here)
+    outcome = decode(text, line=line, job=title)
+    if address is None:
+        return outcome
+    try:
+        is_its = parse_entry(address).key == parse_entry(outcome.address).key
+    except (AddressError, TypeError):
+        is_its = False
+    if not is_its:
+        raise DamagedText("a line that repeats a recipient has another's outcome")
+    return evolve(outcome, address=address)

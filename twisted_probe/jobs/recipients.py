@@ -11,11 +11,13 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from attrs import Factory, define, evolve
+from twisted.logger import Logger
 
 from twisted_probe.jobs.codec import decode
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.deadline import CANCELLED, NEVER_ASKED, at_deadline
 from twisted_probe.jobs.job_file import decode as decode_job_file
+from twisted_probe.jobs.sealing import DamagedText
 from twisted_probe.jobs.settling import End, Settling
 from twisted_probe.routing.work import Task
 from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
@@ -34,6 +36,8 @@ MAX_UNFINISHED = 10_000
 
 #: Recipients looked up in the cache at once, and answered by it in one `take`: some 50 ms.
 ANSWERS = 1000
+
+_log = Logger()
 
 #: A job and the line where the recipient stands first.
 Token = tuple[int, int]
@@ -228,13 +232,14 @@ class Recipients(Settling):
         text = spelt(domain, local, spelling)
         try:
             address = Address(local, domain, text)
-            retry = None if outcome is None else decode(outcome).retry
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             # Kept by a version that had other rules: it must not stop those behind it.
             words = f"the ledger's row cannot be read: {type(error).__name__}: {error}"
             broken = Outcome(address=text, reason=Reason.INTERNAL_ERROR, text=words, checked_at=now)
             self._settle([(job, domain, local, line, broken)])
             return
+        last = _last(outcome)
+        retry = None if last is None else last.retry
         self._out[token] = (domain, local)
         self._out_of[job, domain] += 1
         tasks.append(Task(address, token, retry, self._wishes[job]))
@@ -432,4 +437,10 @@ def _after(text: str) -> str:
 
 
 def _last(outcome: str | None) -> Outcome | None:
-    return None if outcome is None else decode(outcome)
+    """What was last said of a recipient; of one of whom that is damaged, as of one that was never
+    asked, nothing."""
+    try:
+        return None if outcome is None else decode(outcome)
+    except DamagedText as error:
+        _log.error("the ledger has lost what was last said of a recipient: {why}", why=str(error))
+        return None

@@ -6,12 +6,14 @@ Knows the tables `known`, `learned`, `tempos` and `benches`; not what is made of
 
 from __future__ import annotations
 
-import json
 import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from attrs import asdict
 
 from twisted_probe.jobs.database import transaction
+from twisted_probe.jobs.sealing import sealed, unsealed
 from twisted_probe.routing.memory import Benched, Known, Learned
 from twisted_probe.routing.tempo import Tempo
 from twisted_probe.smtp.manner import Manner
@@ -20,9 +22,12 @@ from twisted_probe.vocabulary.reply import Reply, Stage
 #: Seconds after which what was not used again is dropped: settled jobs are kept as long.
 KEPT = 30 * 86400.0
 
+_Value = TypeVar("_Value")
+
 
 class Remembering:
-    """The memory in `_database`. Every method has committed when it returns."""
+    """The memory in `_database`. Every method has committed when it returns. What is damaged there
+    is not known any more."""
 
     _database: sqlite3.Connection
 
@@ -59,11 +64,12 @@ class Remembering:
         row = self._database.execute(
             "SELECT manner, at FROM learned WHERE address = ?", (address,)
         ).fetchone()
-        return None if row is None else Learned(Manner(**json.loads(row[0])), row[1])
+        manner = None if row is None else _read(row[0], lambda plain: Manner(**plain))
+        return None if manner is None else Learned(manner, row[1])
 
     def learn(self, address: str, learned: Learned) -> None:
         """Keep what an exchanger has taught."""
-        manner = json.dumps(asdict(learned.manner))
+        manner = sealed(asdict(learned.manner))
         with transaction(self._database) as database:
             database.execute(
                 "INSERT OR REPLACE INTO learned VALUES (?, ?, ?)", (address, manner, learned.at)
@@ -72,14 +78,14 @@ class Remembering:
     def tempo(self, site: str) -> Tempo | None:
         """How fast a site was asked last."""
         row = self._database.execute("SELECT tempo FROM tempos WHERE site = ?", (site,)).fetchone()
-        return None if row is None else Tempo(**json.loads(row[0]))
+        return None if row is None else _read(row[0], lambda plain: Tempo(**plain))
 
     def keep_tempo(self, site: str, tempo: Tempo) -> None:
         """Keep how fast a site was asked last."""
         with transaction(self._database) as database:
             database.execute(
                 "INSERT OR REPLACE INTO tempos VALUES (?, ?, ?)",
-                (site, json.dumps(asdict(tempo)), tempo.at),
+                (site, sealed(asdict(tempo)), tempo.at),
             )
 
     def bench(self, benched: Benched) -> None:
@@ -108,16 +114,28 @@ class Remembering:
         ).fetchone()
         if row is None:
             return None
-        control, reply, control_at, accepted_at = row
-        return Known(control, None if reply is None else _reply(reply), control_at, accepted_at)
+        control, text, control_at, accepted_at = row
+        if text is None:
+            return Known(control, None, control_at, accepted_at)
+        reply = _read(text, _reply)
+        # A control whose answer is not known is asked once more, as the same one.
+        return Known(control) if reply is None else Known(control, reply, control_at, accepted_at)
+
+
+def _read(text: str, reading: Callable[[dict[str, Any]], _Value]) -> _Value | None:
+    """What was kept as `text`; None where that is damaged."""
+    try:
+        return reading(unsealed(text))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _reply_text(reply: Reply) -> str:
     # Each byte of a stranger's words is one character.
     lines = [line.decode("latin-1") for line in reply.lines]
-    return json.dumps([reply.code, lines, reply.host, reply.stage.value])
+    return sealed({"reply": [reply.code, lines, reply.host, reply.stage.value]})
 
 
-def _reply(text: str) -> Reply:
-    code, lines, host, stage = json.loads(text)
+def _reply(plain: dict[str, Any]) -> Reply:
+    code, lines, host, stage = plain["reply"]
     return Reply(code, [line.encode("latin-1") for line in lines], host, Stage(stage))

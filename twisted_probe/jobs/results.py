@@ -20,7 +20,10 @@ from twisted_probe.jobs.formats.output import output
 from twisted_probe.jobs.ledger import Job, Ledger
 from twisted_probe.jobs.names import SUMMARY, printable
 from twisted_probe.jobs.options import DEFAULTS, JobOptions
+from twisted_probe.jobs.sealing import DamagedText
 from twisted_probe.jobs.spool import Spool
+from twisted_probe.vocabulary.address import AddressError, parse_entry
+from twisted_probe.vocabulary.escaping import escaped
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict, iso_time
 
 #: Lines written before others have their turn: some 50 ms.
@@ -30,6 +33,15 @@ PAGE = 1000
 class ChangedJob(Exception):
     """A job's file is not what it was when its addresses were read, so that the outcomes cannot
     be put beside its lines. Drop it again under a new name."""
+
+
+class DamagedJob(Exception):
+    """What the ledger has of a job is not what was put there; it has to be read and asked again.
+    The message says what was found, and names nobody."""
+
+
+class _Apart(Exception):
+    """A line and what is said of it do not belong together."""
 
 
 @define
@@ -73,8 +85,9 @@ def write_results(
 
     Of a job that was cancelled while it was read the lines are answered that were read.
 
-    Raises ChangedJob when the original is not what was imported, MissingJob when it is gone,
-    OSError when the disk is full; nothing is left behind then.
+    Raises ChangedJob when the original is not what was imported, DamagedJob when the outcomes are
+    not what was kept, or another's, MissingJob when the original is gone, OSError when the disk is
+    full; nothing is left behind then.
     """
     if job.done_name is None or job.finished_at is None:
         raise ValueError(f"the job {job.title} has no place in done/ yet")
@@ -88,12 +101,22 @@ def write_results(
         try:
             reader = JobReader(file, job.name, job.format)
             written = output(results.text, job.format, reader, options)
-            for number, found in enumerate(_joined(job, reader, joined), 1):
-                if found is not None:
-                    written.write(*found)
-                    figures.add(found[1])
-                if found is None or number % PAGE == 0:
-                    yield
+            rows = _rows(job, reader)
+            try:
+                for number, found in enumerate(_joined(rows, joined), 1):
+                    if found is not None:
+                        written.write(*found)
+                        figures.add(found[1])
+                    if found is None or number % PAGE == 0:
+                        yield
+            except (DamagedText, _Apart) as error:
+                # The file to its end: its digest tells which of both was changed.
+                for number, _ in enumerate(rows):
+                    if number % PAGE == 0:
+                        yield
+                if job.digest is None or reader.digest == job.digest:
+                    raise DamagedJob(str(error)) from None
+                raise _changed(job) from None
         except UnreadableJob:
             raise _changed(job) from None
         if job.digest is not None and reader.digest != job.digest:
@@ -106,19 +129,34 @@ def write_results(
 
 
 def _joined(
-    job: Job, reader: JobReader, outcomes: Iterator[Outcome]
+    rows: Iterator[Row | None], outcomes: Iterator[Outcome]
 ) -> Iterator[tuple[Row, Outcome] | None]:
     """Each row and its outcome; None where others may have their turn."""
-    for row in _rows(job, reader):
+    for row in rows:
         if row is None:
             yield None
             continue
         outcome = next(outcomes, None)
-        if outcome is None or outcome.line != row.line:
-            raise _changed(job)
+        if outcome is None or not _is_of(outcome, row):
+            raise _Apart(f"line {row.line} has another's outcome, or none")
         yield row, outcome
     if next(outcomes, None) is not None:
-        raise _changed(job)
+        raise _Apart("there is an outcome of no line")
+
+
+def _is_of(outcome: Outcome, row: Row) -> bool:
+    """Whether an outcome speaks of what this row names: what was asked stands in it."""
+    text = row.text.strip()
+    if outcome.line != row.line:
+        return False
+    if outcome.address == text:
+        return True
+    if outcome.reason is Reason.INVALID_ADDRESS:
+        return outcome.address == escaped(text)
+    try:
+        return parse_entry(text).key == parse_entry(outcome.address).key
+    except AddressError:
+        return False
 
 
 def _rows(job: Job, reader: JobReader) -> Iterator[Row | None]:

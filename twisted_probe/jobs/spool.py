@@ -131,6 +131,11 @@ class Spool:
         """Where the ledger lies."""
         return ledger_path(self.path)
 
+    def traces(self) -> str:
+        """What shows that there were jobs here, in words; empty where nothing does."""
+        found = [("active", name) for name in self.active()] or self.archive.files()
+        return "".join(f"{place}/ has {printable(name)}" for place, name in found[:1])
+
     # -- from new/ to active/
 
     def new(self) -> list[bytes]:

@@ -85,13 +85,14 @@ class Switches:
 
     def _switch(self, job: int, change: str, condition: str, *values: float) -> bool:
         with transaction(self._database) as database:
-            state, left, is_named = database.execute(
-                "SELECT state, recipients - settled, done_name IS NOT NULL FROM jobs WHERE id = ?",
+            state, left, has_ended = database.execute(
+                "SELECT state, recipients - settled, finished_at IS NOT NULL FROM jobs"
+                " WHERE id = ?",
                 (job,),
             ).fetchone()
             if state not in _BEFORE_THE_END:
                 raise JobIsOver("it failed" if state == "failed" else "it is done")
-            if is_named or (state == "open" and not left):
+            if has_ended or (state == "open" and not left):
                 raise JobIsOver("all of it is settled; its results are being written")
             cursor = database.execute(
                 f"UPDATE jobs SET {change} WHERE id = ? AND {condition}",  # noqa: S608 - ours

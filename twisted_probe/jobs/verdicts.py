@@ -16,7 +16,8 @@ from twisted_probe.jobs.codec import decode
 from twisted_probe.jobs.hearings import Hearings
 from twisted_probe.jobs.job_file import decode as decode_job_file
 from twisted_probe.jobs.reading import BUCKET
-from twisted_probe.vocabulary.address import Address
+from twisted_probe.jobs.sealing import DamagedText
+from twisted_probe.vocabulary.address import Address, AddressError, parse_entry
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Verdict
 from twisted_probe.vocabulary.wishes import Wishes
 
@@ -68,9 +69,10 @@ class Verdicts(Hearings):
         )
         opt_out = self.caching.opt_out
         return {
-            (domain, local): evolve(decode(outcome), cached=True)
+            (domain, local): evolve(known, cached=True)
             for domain, local, outcome in rows
             if not opt_out.has(Address(local, domain, ""))
+            and (known := _whole(outcome, (domain, local))) is not None
         }
 
     def _learn(self, learned: Iterable[Learned]) -> None:
@@ -81,6 +83,15 @@ class Verdicts(Hearings):
             " WHERE excluded.checked_at >= checked_at",
             learned,
         )
+
+
+def _whole(text: str, key: Key) -> Outcome | None:
+    """The outcome that was kept, None where it is damaged, or another's."""
+    try:
+        outcome = decode(text)
+        return outcome if parse_entry(outcome.address).key == key else None
+    except (DamagedText, AddressError):
+        return None
 
 
 def is_in_vain(outcome: Outcome) -> bool:
