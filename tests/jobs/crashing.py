@@ -1,4 +1,5 @@
-"""Processes that end at a step of their own: what a crash leaves is what the disk has then."""
+"""What happens between any two steps of a process: mostly its end, which leaves what the disk has
+then."""
 
 from __future__ import annotations
 
@@ -16,18 +17,18 @@ CALLS = ("open", "rename", "fsync", "unlink")
 INSTRUCTIONS = 50
 
 
-def die_after(
-    steps: int, patch: pytest.MonkeyPatch, *opened: sqlite3.Connection
+def stepping(
+    steps: int, then: Callable[[], object], patch: pytest.MonkeyPatch, *opened: sqlite3.Connection
 ) -> Callable[[], int]:
-    """Let the step behind `steps`, of these databases and those that are opened from here on, never
-    be made; what is returned tells how many were made."""
+    """Call `then` once so many steps were made, in these databases and those that are opened from
+    here on, or as system calls; what is returned tells how many were made."""
     count = 0
 
     def step(*_: object) -> None:
         nonlocal count
         count += 1
-        if count > steps:
-            os._exit(9)
+        if count == steps + 1:
+            then()
 
     def watched(database: sqlite3.Connection) -> sqlite3.Connection:
         database.set_trace_callback(step)
@@ -50,7 +51,14 @@ def die_after(
     return lambda: count
 
 
-def forked(run: Callable[[], None]) -> int:
+def die_after(
+    steps: int, patch: pytest.MonkeyPatch, *opened: sqlite3.Connection
+) -> Callable[[], int]:
+    """Let the step behind `steps` never be made."""
+    return stepping(steps, lambda: os._exit(9), patch, *opened)
+
+
+def forked(run: Callable[[], object]) -> int:
     """The exit code of a child that does this."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads, that are not used
@@ -67,7 +75,7 @@ def forked(run: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def steps_of(run: Callable[[], None]) -> int:
+def steps_of(run: Callable[[], object]) -> int:
     """How many steps a child makes that does this to its end."""
     reading, writing = os.pipe()
 
@@ -83,7 +91,7 @@ def steps_of(run: Callable[[], None]) -> int:
         return int(told.read())
 
 
-def dies_in(run: Callable[[], None], steps: int) -> None:
+def dies_in(run: Callable[[], object], steps: int) -> None:
     """Let a child begin this, and die after so many steps."""
 
     def dying() -> None:

@@ -185,6 +185,7 @@ class ProbeService(Service):
             pauses=pauses,
             meter=self._meter,
         )
+        await self._keeper.recognise()
         self._control.start()
         self._engine.start()
         self._purger.start()
