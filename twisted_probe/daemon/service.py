@@ -147,6 +147,8 @@ class ProbeService(Service):
         config = self._config
         pauses = self._pauses
         self._spool = await self._run(Spool, str(config.spool), access=self._access)
+        # On a full disk the ledger cannot be opened, and SQLite's words for that are none.
+        await self._run(self._spool.room.look, self._reactor.seconds())
         self._ledger = await self._run(
             whole_ledger, self._spool.ledger_path, self._reactor.seconds()
         )
