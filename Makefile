@@ -23,7 +23,8 @@ bench: $(VENV)/installed-bench
 # Thousands of kill -9; hours. It ends with what was counted at the exchangers.
 KILLS ?= 3000
 crash: $(VENV)/installed-test
-	MAILPROBE_KILLS=$(KILLS) $(BIN)/python -m pytest -rP tests/daemon/test_kills.py tests/jobs/test_jobs_crash.py
+	MAILPROBE_KILLS=$(KILLS) $(BIN)/python -m pytest -rP tests/daemon/test_kills.py \
+	  tests/daemon/test_upgrades.py tests/jobs/test_jobs_crash.py tests/jobs/test_keeping_crash.py
 
 # The curve of docs/ledger.rst; half an hour, and 7 GB of disk below the directory for temporary files.
 curve: $(VENV)/installed-test
