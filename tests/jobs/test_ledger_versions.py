@@ -30,8 +30,8 @@ STORED = Path(__file__).parent / "ledgers"
 LIST = b"b@b.example\nnobody\na@a.example\nb@B.example\nc@c.example\nd@d.example\na@a.example\n"
 #: Came together with version 5.
 NEVER_SHIPPED = {4}
-VERSIONS = sorted(set(range(1, schema.newest() + 1)) - NEVER_SHIPPED)
-OLDER = VERSIONS[:-1]
+VERSIONS = sorted(int(each.stem.removeprefix("version-")) for each in STORED.iterdir())
+OLDER = [version for version in VERSIONS if version < schema.newest()]
 #: When the one that waits is to be asked.
 DUE = START + 308
 #: Every so many steps of a migration one is the last; a prime, so that it meets all kinds.
@@ -43,6 +43,10 @@ def ledger_of(version: int, directory: Path) -> Path:
     path = directory / "ledger.sqlite"
     shutil.copy(STORED / f"version-{version}.sqlite", path)
     return path
+
+
+def test_there_is_one_of_each() -> None:
+    assert set(OLDER) == set(range(1, schema.newest())) - NEVER_SHIPPED
 
 
 @pytest.mark.parametrize("version", VERSIONS)
