@@ -23,7 +23,8 @@ bench: $(VENV)/installed-bench
 # Thousands of kill -9; hours. It ends with what was counted at the exchangers.
 KILLS ?= 3000
 crash: $(VENV)/installed-test
-	MAILPROBE_KILLS=$(KILLS) $(BIN)/python -m pytest -rP tests/daemon/test_kills.py tests/jobs/test_jobs_crash.py
+	MAILPROBE_KILLS=$(KILLS) $(BIN)/python -m pytest -rP tests/daemon/test_kills.py \
+	  tests/daemon/test_upgrades.py tests/jobs/test_jobs_crash.py tests/jobs/test_keeping_crash.py
 
 # Thousands of damaged ledgers; an hour.
 DAMAGES ?= 5000

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from twisted.scripts.twistd import run
 
+from twisted_probe.jobs import database
 from twisted_probe.jobs.durable import DurableFile
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.spool import Spool
@@ -20,7 +22,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def before(owner: type, name: str, when: Callable[..., bool] = lambda *_: True) -> None:
+def before(owner: Any, name: str, when: Callable[..., bool] = lambda *_: True) -> None:
     called = getattr(owner, name)
 
     def dies(*arguments: Any, **more: Any) -> Any:
@@ -31,7 +33,7 @@ def before(owner: type, name: str, when: Callable[..., bool] = lambda *_: True) 
     setattr(owner, name, dies)
 
 
-def behind(owner: type, name: str) -> None:
+def behind(owner: Any, name: str) -> None:
     called = getattr(owner, name)
 
     def dies(*arguments: Any, **more: Any) -> None:
@@ -39,6 +41,17 @@ def behind(owner: type, name: str) -> None:
         die()
 
     setattr(owner, name, dies)
+
+
+def within(owner: Any, name: str) -> None:
+    """So many instructions of SQLite's machine behind this, in the midst of what comes next."""
+    called = getattr(owner, name)
+
+    def ticks(connection: sqlite3.Connection) -> None:
+        called(connection)
+        connection.set_progress_handler(die, 300)
+
+    setattr(owner, name, ticks)
 
 
 def is_results(file: DurableFile) -> bool:
@@ -64,7 +77,16 @@ POINTS: dict[str, Callable[[], None]] = {
     "moved, not noted": lambda: behind(Spool, "finish"),
 }
 
+#: Between the steps that an older ledger takes to be of the newest version.
+UPGRADING: dict[str, Callable[[], None]] = {
+    "no copy yet": lambda: before(database, "copy"),
+    "copied": lambda: behind(database, "copy"),
+    "able to shrink": lambda: behind(database, "_let_it_shrink"),
+    "some versions on": lambda: within(database, "_let_it_shrink"),
+    "of the newest version": lambda: behind(database, "migrate"),
+}
+
 
 if __name__ == "__main__":
-    POINTS[sys.argv.pop(1)]()
+    {**POINTS, **UPGRADING}[sys.argv.pop(1)]()
     run()

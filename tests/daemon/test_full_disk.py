@@ -3,15 +3,11 @@ with so many files that no more can be made."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +17,7 @@ from twisted.internet.task import deferLater
 from tests.daemon.processes import TWISTD, Process, processes_with, running
 from tests.daemon.running import drop, reactor, results_of, said, town_of, until, up
 from tests.daemon.test_daemon_process import holder, words
+from tests.disks import clear, crowd, fill, require_mounts
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.habits import Tarpits
 from twisted_probe.sandbox.street import House
@@ -34,13 +31,9 @@ _SIZE = 40
 _DOMAINS = ("quick.example", "slow.example")
 
 
-def _can_mount() -> bool:
-    if not sys.platform.startswith("linux") or os.geteuid() or shutil.which("unshare") is None:
-        return False
-    return subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
-
-
-pytestmark = pytest.mark.skipif(not _can_mount(), reason="mounting a disk needs root on Linux")
+@pytest.fixture(autouse=True)
+def mounts() -> None:
+    require_mounts()
 
 
 @pytest.fixture
@@ -120,30 +113,6 @@ async def small_disk(spool: Path, directory: Path) -> AsyncIterator[Small]:
             assert (await daemon.end()).code == -signal.SIGTERM
 
 
-def fill(spool: Path) -> None:
-    """To the last byte."""
-    with suppress(OSError), (spool / "tmp" / ".ballast").open("wb", buffering=0) as file:
-        while file.write(bytes(1 << 20)):
-            pass
-    with suppress(OSError), (spool / "tmp" / ".more").open("wb", buffering=0) as file:
-        while file.write(b"."):
-            pass
-
-
-def crowd(spool: Path) -> None:
-    """With files."""
-    (spool / "tmp" / ".many").mkdir()
-    with suppress(OSError):
-        for number in range(10_000):
-            (spool / "tmp" / ".many" / str(number)).touch()
-
-
-def clear(spool: Path) -> None:
-    for name in (".ballast", ".more"):
-        (spool / "tmp" / name).unlink(missing_ok=True)
-    shutil.rmtree(spool / "tmp" / ".many", ignore_errors=True)
-
-
 @pytest.mark.deadline(150)
 @pytest.mark.parametrize(
     ("exhaust", "shown"), [(fill, "has 0 MiB free"), (crowd, r"for \d+ more files")]
@@ -152,7 +121,7 @@ async def test_row_155_nothing_left(
     spool: Path, tmp_path: Path, exhaust: Callable[[Path], None], shown: str
 ) -> None:
     async with small_disk(spool, tmp_path) as small:
-        exhaust(small.spool)
+        exhaust(small.spool / "tmp")
         await until(lambda: re.search(shown, small.daemon.out), "a word on the disk")
         for number in range(2, _LISTS):
             (small.spool / "tmp" / f"list{number}.txt").rename(
@@ -166,7 +135,7 @@ async def test_row_155_nothing_left(
         assert {path.name for path in (small.spool / "new").iterdir()} == {"list2.txt", "list3.txt"}
         assert small.daemon.out.count("until there is room") == 1
 
-        clear(small.spool)
+        clear(small.spool / "tmp")
         await until(lambda: small.done() == _LISTS, "all lists, by itself")
         assert "there is room on the disk again" in small.daemon.out
         for number in range(_LISTS):

@@ -11,7 +11,7 @@ import pytest
 from twisted_probe.vocabulary.source import Source
 
 from .conftest import Daemon
-from .test_jobs_crash import die_after, forked
+from .crashing import die_after, forked
 
 ONE = Source("192.0.2.10", helo="probe1.example.org")
 #: Every so many steps one is the last; a prime, so that it meets all kinds of steps.
@@ -66,10 +66,9 @@ def crashed(path: Path, steps: int) -> tuple[int, int]:
         deliver(daemon)
         write = os.write
         with pytest.MonkeyPatch.context() as patch:
-            steps_made = die_after(steps, patch, daemon)
-            next(steps_made)
+            steps_made = die_after(steps, patch, daemon.ledger._database)
             work(daemon)
-            write(writing, f"{next(steps_made)}".encode())
+            write(writing, f"{steps_made()}".encode())
 
     code = forked(run)
     os.close(writing)

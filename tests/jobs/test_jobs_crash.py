@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,9 +14,8 @@ from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.vocabulary.outcome import Reason, Retry
 
 from .conftest import START, Daemon, result_of
+from .crashing import die_after, forked
 
-#: What a step to the disk is: these calls, and every statement of SQL.
-CALLS = ("open", "rename", "fsync", "unlink")
 #: Every so many steps one is the last; a prime, so that it meets all kinds of steps.
 STRIDE = 11
 
@@ -59,47 +56,6 @@ def work(daemon: Daemon, told: Callable[[str], object]) -> None:
             break
         daemon.clock.advance(JOB_DEADLINE / 15)
     daemon.tick(2)
-
-
-def die_after(steps: int, monkeypatch: pytest.MonkeyPatch, daemon: Daemon) -> Iterator[int]:
-    """Count the steps; the one behind `steps` is never made."""
-    count = 0
-
-    def step(*_: object) -> None:
-        nonlocal count
-        count += 1
-        if count > steps:
-            os._exit(9)
-
-    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-        def made(*arguments: Any, **more: Any) -> Any:
-            step()
-            return call(*arguments, **more)
-
-        return made
-
-    for name in CALLS:
-        monkeypatch.setattr(os, name, counted(getattr(os, name)))
-    daemon.ledger._database.set_trace_callback(step)
-    while True:
-        yield count
-
-
-def forked(run: Callable[[], None]) -> int:
-    """The exit code of a child that does this."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, that are not used
-        pid = os.fork()
-    if not pid:
-        try:
-            run()
-            os._exit(0)
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def check(daemon: Daemon, told: list[str]) -> None:
@@ -155,10 +111,9 @@ def crashed(path: Path, steps: int) -> tuple[int, list[str]]:
         deliver(daemon)
         write = os.write
         with pytest.MonkeyPatch.context() as patch:
-            steps_made = die_after(steps, patch, daemon)
-            next(steps_made)
+            steps_made = die_after(steps, patch, daemon.ledger._database)
             work(daemon, lambda line: write(writing, f"{line}\n".encode()))
-            write(writing, f"steps {next(steps_made)}\n".encode())
+            write(writing, f"steps {steps_made()}\n".encode())
 
     code = forked(run)
     os.close(writing)

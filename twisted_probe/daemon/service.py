@@ -150,6 +150,8 @@ class ProbeService(Service):
         config = self._config
         pauses = self._pauses
         self._spool = spool = await self._run(Spool, str(config.spool), access=self._access)
+        # On a full disk the ledger cannot be opened, and SQLite's words for that are none.
+        await self._run(spool.room.look, self._reactor.seconds())
         self._ledger = await self._run(
             whole_ledger, spool.ledger_path, self._reactor.seconds(), spool.traces
         )
@@ -188,6 +190,7 @@ class ProbeService(Service):
             pauses=pauses,
             meter=self._meter,
         )
+        await self._keeper.recognise()
         self._control.start()
         self._begin()
         self._engine.start()

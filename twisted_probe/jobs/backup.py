@@ -83,6 +83,7 @@ def copy(database: sqlite3.Connection, target: str) -> None:
     Raises OSError, or sqlite3.Error when the copy is not whole; there is none then.
     """
     hidden = f"{target}.part"
+    _remove(hidden)
     flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(hidden, flags, PRIVATE)
     try:
@@ -97,8 +98,7 @@ def copy(database: sqlite3.Connection, target: str) -> None:
         os.fsync(file)
         os.rename(hidden, target)
     except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(hidden)
+        _remove(hidden)
         raise
     finally:
         os.close(file)
@@ -107,3 +107,10 @@ def copy(database: sqlite3.Connection, target: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _remove(hidden: str) -> None:
+    """Remove what there is of a copy, and what SQLite leaves beside it on a full disk."""
+    for beside in ("", "-wal", "-shm", "-journal"):
+        with suppress(FileNotFoundError):
+            os.unlink(hidden + beside)

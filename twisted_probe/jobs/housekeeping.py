@@ -6,10 +6,13 @@ is (`jobs.purging`). Files in done/ and failed/ are the users', and stay.
 
 from __future__ import annotations
 
+import sqlite3
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.purging import KEPT
@@ -48,11 +51,17 @@ class Purger:
 
     def purge(self) -> Deferred[None]:
         """One round; what keeps it from its end is logged, and the next one goes on."""
-        return Deferred.fromCoroutine(self._purge()).addErrback(
-            lambda failure: self.log.failure(
-                "what is old could not be purged; tried again", failure
+        return Deferred.fromCoroutine(self._purge()).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(OSError, sqlite3.OperationalError):
+            # The disk: what is dropped needs room in the WAL first.
+            self.log.error(
+                "what is old could not be purged: {cause}; tried again in an hour",
+                cause=failure.getErrorMessage(),
             )
-        )
+        else:
+            self.log.failure("what is old could not be purged; tried again", failure)
 
     async def _purge(self) -> None:
         now = self._clock.seconds()

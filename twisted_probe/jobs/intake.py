@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted_probe.jobs.database import is_damage
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.formats import JobReader, UnreadableJob, format_of
+from twisted_probe.jobs.formats.stream import HashedFile
 from twisted_probe.jobs.hands import Hands
 from twisted_probe.jobs.job_file import (
     MAX_JOB_FILE,
@@ -35,6 +36,9 @@ from twisted_probe.vocabulary.source import Source
 #: Jobs that are read at once, and whose results are written at once. Each has its turn after the
 #: others' (some 20 ms), so that a short list need not wait for the end of a long one.
 AT_ONCE = 8
+
+#: Pieces of a list that are compared at once: some 10 ms.
+PIECES = 100
 
 #: Seconds until what has no room on the disk looks for it again.
 WAIT = 1.0
@@ -83,6 +87,13 @@ class JobKeeper:
 
     # -- for the daemon
 
+    async def recognise(self) -> None:
+        """Let go of the jobs whose list is not in active/ any more; to be called before anybody is
+        asked. The ledger may be older than the spool (a backup that was restored): lists that it
+        thinks open are done, and other lists may have their names. Never raises."""
+        for job in await self._run(self._ledger.jobs, *ALIVE):
+            await self._safely(job.id, self._recognise, job)
+
     async def tick(self) -> None:
         """Take every job on; to be called every few seconds. What takes long, reading a list and
         writing its results, goes on when the tick has ended. While the disk has no room for it
@@ -123,6 +134,31 @@ class JobKeeper:
         return job.says.options(self.options)
 
     # -- the steps
+
+    async def _recognise(self, job: Job) -> None:
+        try:
+            await self._through(self._comparing(job))
+        except MissingJob:
+            # Of one that is finished it was moved, perhaps, and only that was not noted.
+            if job.state is not State.FINISHED:
+                await self._lost(job)
+        except ChangedJob:
+            self.log.warn("{job} is another list than the ledger knew, and is read", job=job.title)
+            if job.state is State.FINISHED:
+                await self._run(self._ledger.mark_done, job.id)
+            else:
+                await self._drop(job)
+
+    def _comparing(self, job: Job) -> Generator[None, None, None]:
+        with self._spool.open_active(job.name) as stream:
+            if job.digest is None:
+                return  # it was not read to its end, or will not be
+            file = HashedFile(stream)
+            for number, _ in enumerate(file, 1):
+                if number % PIECES == 0:
+                    yield
+        if file.digest != job.digest:
+            raise ChangedJob(job.title)
 
     async def _mend_clock(self) -> None:
         await self._run(self._ledger.mend_clock, self._clock.seconds())
