@@ -22,6 +22,12 @@ WELL_KNOWN = (
 #: One slip away from a provider, and somebody else's.
 OTHERS = frozenset(("grail.com", "hitmail.com"))
 
+#: By its first letter what may have been meant: that has to be there, as the first or the second.
+_BEGINNING = {
+    letter: tuple(known for known in WELL_KNOWN if letter in known[:2])
+    for letter in {letter for known in WELL_KNOWN for letter in known[:2]}
+}
+
 #: What is left of "com" when a letter is. Each is a country, and no provider above is there.
 _SHORT_COM = frozenset(("co", "cm", "om"))
 
@@ -36,7 +42,7 @@ def meant(domain: str) -> str | None:
     """
     if domain in WELL_KNOWN or domain in OTHERS:
         return None
-    for known in WELL_KNOWN:
+    for known in _BEGINNING.get(domain[:1], ()):
         if is_one_slip(domain, known) and _begins_alike(domain, known):
             return None if _is_of_another_country(domain, known) else known
     return None

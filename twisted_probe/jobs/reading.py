@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from operator import itemgetter
 
 from attrs import evolve, frozen
 
@@ -96,7 +97,7 @@ class Reading:
             "SELECT coalesce(done_name, name), settled FROM jobs WHERE id = ?", (job,)
         ).fetchone()
         for bucket in range(self._last_bucket(job) + 1):
-            for row in self._bucket(job, bucket, 0, BEFORE_ALL, settled, -1):
+            for row in self._bucket(job, bucket, 0, BEFORE_ALL, settled):
                 yield _decoded(row, printable(title))
 
     def standing(self, job: int, key: tuple[str, str]) -> tuple[int, Outcome | None]:
@@ -130,12 +131,23 @@ class Reading:
         return found
 
     def _bucket(
-        self, job: int, bucket: int, after: int, since: int, until: int, limit: int
+        self,
+        job: int,
+        bucket: int,
+        after: int,
+        since: int,
+        until: int,
+        limit: int | None = None,
     ) -> list[_Line]:
         """The lines of one bucket behind the line `after` that have an outcome, of a place beyond
-        `since` and not beyond `until`, in order."""
-        return self._database.execute(
-            "SELECT line, NULL AS address, outcome FROM outcomes"
+        `since` and not beyond `until`, in order; the first `limit` of them, or all.
+
+        All of them are sorted here: of a query with a limit SQLite keeps the rows sorted in a
+        tree, and many rows in a file, which it writes and reads twice a row.
+        """
+        first_ones = "" if limit is None else " ORDER BY line LIMIT :limit"
+        rows: list[_Line] = self._database.execute(
+            "SELECT line, NULL AS address, outcome FROM outcomes"  # noqa: S608 - ours
             "  WHERE job = :job AND bucket = :bucket AND place > :since AND place <= :until"
             "  AND line > :after"
             " UNION ALL SELECT line, NULL, outcome FROM invalid"
@@ -148,7 +160,7 @@ class Reading:
             "   AND outcomes.place = recipients.settled AND outcomes.line = recipients.line"
             "  WHERE repeats.job = :job AND repeats.bucket = :bucket AND repeats.line > :after"
             "  AND recipients.settled > max(0, :since) AND recipients.settled <= :until"
-            " ORDER BY line LIMIT :limit",
+            f"{first_ones}",
             {
                 "job": job,
                 "bucket": bucket,
@@ -161,6 +173,8 @@ class Reading:
                 "limit": limit,
             },
         ).fetchall()
+        rows.sort(key=itemgetter(0))
+        return rows
 
     def last_due(self, job: int) -> float | None:
         """When the last of those is due that wait, as far as is known now."""
