@@ -22,6 +22,9 @@ WELL_KNOWN = (
 #: One slip away from a provider, and somebody else's.
 OTHERS = frozenset(("grail.com", "hitmail.com"))
 
+#: Whoever has one of these has not slipped.
+_MEANT_SO = OTHERS.union(WELL_KNOWN)
+
 #: By its first letter what may have been meant: that has to be there, as the first or the second.
 _BEGINNING = {
     letter: tuple(known for known in WELL_KNOWN if letter in known[:2])
@@ -40,7 +43,7 @@ def meant(domain: str) -> str | None:
     has to be there (qmail.com, email.com and hmail.com exist), and another country's domain is
     another domain (hotmail.fi).
     """
-    if domain in WELL_KNOWN or domain in OTHERS:
+    if domain in _MEANT_SO:
         return None
     for known in _BEGINNING.get(domain[:1], ()):
         if is_one_slip(domain, known) and _begins_alike(domain, known):
