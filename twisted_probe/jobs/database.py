@@ -201,6 +201,9 @@ def _prepare(database: sqlite3.Connection, path: str) -> None:
         copy(database, f"{path}.version-{version}")
     _let_it_shrink(database)
     migrate(database)
+    # What calls that share a commit would be undone by is a few MB, and half of all that was
+    # written when it went to files. Not before: the pragmas above may write the database anew.
+    database.execute("PRAGMA temp_store = MEMORY")
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
