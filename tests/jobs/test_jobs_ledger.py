@@ -91,6 +91,8 @@ class TestOpening:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)
         assert database.execute("PRAGMA foreign_keys").fetchone() == (1,)
+        # No mailbox is written to the system's directory for temporary files.
+        assert database.execute("PRAGMA temp_store").fetchone() == (2,)
         assert database.execute("PRAGMA user_version").fetchone() == (len(first),)
 
     def test_a_newer_schema_is_refused_and_left_alone(self, ledger: Ledger, path: str) -> None:

@@ -142,8 +142,8 @@ class Reading:
         """The lines of one bucket behind the line `after` that have an outcome, of a place beyond
         `since` and not beyond `until`, in order; the first `limit` of them, or all.
 
-        All of them are sorted here: of a query with a limit SQLite keeps the rows sorted in a
-        tree, and many rows in a file, which it writes and reads twice a row.
+        All of them are sorted here: of a query with a limit SQLite keeps the rows in a tree, which
+        costs three times what reading them does.
         """
         first_ones = "" if limit is None else " ORDER BY line LIMIT :limit"
         rows: list[_Line] = self._database.execute(
