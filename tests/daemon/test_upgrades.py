@@ -82,7 +82,8 @@ def left_by(version: int, spool: Path, lines: int = 0) -> None:
 def _put_old_job(database: sqlite3.Connection, lines: int) -> None:
     database.execute(
         "INSERT INTO jobs (id, name, done_name, format, state, received_at, deadline, finished_at,"
-        " lines, recipients, settled) VALUES (2, 'old', 'old', 'txt', 'done', 0, 1, 1, ?, ?, ?)",
+        " lines, recipients, settled)"
+        " VALUES (2, x'6f6c64', x'6f6c64', 'txt', 'done', 0, 1, 1, ?, ?, ?)",
         (lines, lines, lines),
     )
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
