@@ -12,9 +12,12 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twisted_probe.jobs.packing import MAX_DIALOGUE, packed, unpacked
+from twisted_probe.jobs.database import transaction
+from twisted_probe.jobs.packing import MAX_DIALOGUE, DamagedHearing, packed, unpacked
 from twisted_probe.routing.work import Task
+from twisted_probe.vocabulary.address import parse_address
 from twisted_probe.vocabulary.hearing import Basis, Dialogue, Hearing
+from twisted_probe.vocabulary.mention import Mention
 from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.reply import Reply, Stage
 
@@ -184,6 +187,37 @@ def test_those_who_were_asked_together_share_one(daemon: Daemon) -> None:
     assert second.before == 1
     daemon.tick(2)
     assert {row["probe_reason"] for row in daemon.table("list.txt")} == {"accepted"}
+
+
+NO_HEARINGS = [
+    *("{", "[]", "1", '{"before":1}', '{"bases":1,"shared":{}}', '{"bases":[],"shared":[]}'),
+    '{"before":1,"shared":{},"bases":[[1]],"dialogues":[]}',
+    '{"before":1,"shared":{},"bases":[],"dialogues":[[1]]}',
+]
+
+
+@pytest.mark.parametrize("text", NO_HEARINGS)
+def test_what_is_no_hearing_is_called_so(text: str) -> None:
+    with pytest.raises(DamagedHearing):
+        unpacked(zlib.compress(text.encode()))
+
+
+@given(st.binary() | st.none() | st.text())
+def test_whatever_stands_there(content: Any) -> None:
+    with pytest.raises(DamagedHearing):
+        unpacked(content)
+
+
+def test_a_damaged_one_is_none_and_is_forgotten(daemon: Daemon) -> None:
+    daemon.drop("list.txt", "ann@a.example\n")
+    daemon.tick(2)
+    tasks = daemon.take()
+    daemon.answer(*tasks, hearing=hearing_about(tasks, None))
+    with transaction(daemon.ledger._database) as database:
+        database.execute("UPDATE hearings SET content = substr(content, 2)")
+    assert daemon.ledger.hearing(1) is None
+    assert daemon.ledger.erase_heard(Mention(parse_address("eve@e.example"))) == 1
+    assert kept(daemon) == 0
 
 
 def test_without_one_nothing_is_kept(daemon: Daemon) -> None:

@@ -6,13 +6,12 @@ Knows every table that names a mailbox; not the files (`jobs.forgetting`), nor w
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable
 
 from attrs import evolve
 
 from twisted_probe.jobs.database import transaction
-from twisted_probe.jobs.packing import packed, unpacked
+from twisted_probe.jobs.packing import DamagedHearing, packed, text_of, unpacked
 from twisted_probe.jobs.purging import Purging
 from twisted_probe.jobs.reading import BUCKET
 from twisted_probe.jobs.recipients import BATCH
@@ -104,10 +103,10 @@ class Erasing(Purging):
         unreadable = []
         for number, content in rows:
             try:
-                if sign not in zlib.decompress(content).lower():
+                if sign not in text_of(content).lower():
                     continue
                 redacted = _redacted(unpacked(content), mention)
-            except (ValueError, KeyError, TypeError, zlib.error):
+            except DamagedHearing:
                 unreadable.append((number,))  # nobody can tell whom it names
                 continue
             if redacted is not None:

@@ -7,7 +7,6 @@ Knows the table `hearings`; not what a hearing says (`verdict`), nor how it is p
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
@@ -16,7 +15,7 @@ from attrs import evolve
 
 from twisted_probe.jobs.codec import encode
 from twisted_probe.jobs.database import transaction
-from twisted_probe.jobs.packing import packed, unpacked
+from twisted_probe.jobs.packing import DamagedHearing, packed, unpacked
 from twisted_probe.vocabulary.hearing import Hearing
 from twisted_probe.vocabulary.outcome import Outcome
 
@@ -39,7 +38,7 @@ class Hearings:
             return None
         try:
             return unpacked(found[0])
-        except (ValueError, KeyError, TypeError, zlib.error):
+        except DamagedHearing:
             return None
 
     def _encoded(self, outcome: Outcome) -> str:

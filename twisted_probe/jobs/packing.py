@@ -42,6 +42,10 @@ _DEFAULTS = {each.name: each.default for each in fields(Basis) if each.name != "
 _to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
+class DamagedHearing(Exception):
+    """The bytes are none that `packed` has made. The message names nobody."""
+
+
 def packed(hearing: Hearing) -> bytes:
     """`hearing` as bytes: at most MAX_DIALOGUE for each of its sessions, and its bases."""
     bases = hearing.bases
@@ -61,12 +65,26 @@ def packed(hearing: Hearing) -> bytes:
     return pack.compress(_to_json(plain).encode()) + pack.flush()
 
 
+def text_of(data: bytes) -> bytes:
+    """All words of the hearing that `packed` was given, to be searched. Raises DamagedHearing."""
+    try:
+        return zlib.decompress(data)
+    except (zlib.error, TypeError) as error:
+        raise DamagedHearing(f"it cannot be unpacked: {type(error).__name__}") from None
+
+
 def unpacked(data: bytes) -> Hearing:
     """The hearing that `packed` was given, but for what it left out.
 
-    Raises ValueError, KeyError, TypeError or zlib.error for bytes that are none.
+    Raises DamagedHearing.
     """
-    plain: dict[str, Any] = json.loads(zlib.decompress(data))
+    try:
+        return _hearing(json.loads(text_of(data)))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedHearing(f"it is no hearing: {type(error).__name__}") from None
+
+
+def _hearing(plain: dict[str, Any]) -> Hearing:
     shared = {**_DEFAULTS, **_values(plain["shared"])}
     for *_, more in plain["bases"]:
         # Written until an acceptance of up to 7 days before vouched, too: not to be told from one
