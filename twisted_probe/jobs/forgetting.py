@@ -23,12 +23,11 @@ from twisted_probe.jobs.formats import Format, UnreadableJob, format_of
 from twisted_probe.jobs.formats.erasing import (
     Span,
     copy_without,
-    digest_of,
     spans_in_list,
     spans_in_results,
 )
 from twisted_probe.jobs.formats.searching import has_in_it
-from twisted_probe.jobs.formats.stream import Broken
+from twisted_probe.jobs.formats.stream import Broken, digest_of
 from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
 from twisted_probe.jobs.names import printable
 from twisted_probe.jobs.recipients import BATCH

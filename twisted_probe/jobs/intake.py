@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted_probe.jobs.database import is_damage
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.formats import JobReader, UnreadableJob, format_of
-from twisted_probe.jobs.formats.stream import HashedFile
+from twisted_probe.jobs.formats.stream import digest_of
 from twisted_probe.jobs.hands import Hands
 from twisted_probe.jobs.job_file import (
     MAX_JOB_FILE,
@@ -36,9 +36,6 @@ from twisted_probe.vocabulary.source import Source
 #: Jobs that are read at once, and whose results are written at once. Each has its turn after the
 #: others' (some 20 ms), so that a short list need not wait for the end of a long one.
 AT_ONCE = 8
-
-#: Pieces of a list that are compared at once: some 10 ms.
-PIECES = 100
 
 #: Seconds until what has no room on the disk looks for it again.
 WAIT = 1.0
@@ -153,11 +150,8 @@ class JobKeeper:
         with self._spool.open_active(job.name) as stream:
             if job.digest is None:
                 return  # it was not read to its end, or will not be
-            file = HashedFile(stream)
-            for number, _ in enumerate(file, 1):
-                if number % PIECES == 0:
-                    yield
-        if file.digest != job.digest:
+            digest = yield from digest_of(stream)
+        if digest != job.digest:
             raise ChangedJob(job.title)
 
     async def _mend_clock(self) -> None:

@@ -20,7 +20,7 @@ from twisted_probe.jobs.formats.objects import PROBE
 from twisted_probe.jobs.formats.output import PREFIX
 from twisted_probe.jobs.formats.reader import JobReader
 from twisted_probe.jobs.formats.row import MAX_RECORD, UnreadableJob
-from twisted_probe.jobs.formats.stream import Broken, as_utf8, unpacked
+from twisted_probe.jobs.formats.stream import PIECE, Broken, as_utf8, unpacked
 from twisted_probe.jobs.formats.table import TableReader
 from twisted_probe.jobs.names import is_packed, printable
 
@@ -91,19 +91,10 @@ def copy_without(
     return hashed.digest
 
 
-def digest_of(file: BinaryIO) -> Generator[None, None, bytes]:
-    """The SHA-256 of `file`. Yields where others may have their turn."""
-    hashed = sha256()
-    while piece := file.read(TURN):
-        hashed.update(piece)
-        yield
-    return hashed.digest()
-
-
 def _lines(file: BinaryIO, name: bytes, kind: Format) -> tuple[bool, Lines]:
     """Whether a byte order mark stands before all, and the lines."""
     title = printable(name)
-    pieces = iter(lambda: file.read(1 << 16), b"")
+    pieces = iter(lambda: file.read(PIECE), b"")
     try:
         marked, pieces = as_utf8(unpacked(pieces) if is_packed(name) else pieces)
     except Broken as error:
