@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -35,6 +35,20 @@ def damage(path: Path) -> bytes:
     data[4096 * 2 : len(data) - 4096] = bytes(len(data) - 4096 * 3)
     path.write_bytes(data)
     return bytes(data)
+
+
+def lose_sight_of(path: Path, index: str, statement: str) -> None:
+    """Change something that the index does not hear of."""
+
+    def run(statement: str, *values: Any) -> Any:
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("PRAGMA writable_schema = ON")
+            return database.execute(statement, values).fetchone()
+
+    row = run("SELECT * FROM sqlite_master WHERE name = ?", index)
+    run("DELETE FROM sqlite_master WHERE name = ?", index)
+    run(statement)
+    run("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", *row)
 
 
 @contextmanager
@@ -412,6 +426,21 @@ class TestBackup:
         damage(Path(daemon.spool.ledger_path))
         with pytest.raises(NoBackup, match=r"damaged|malformed"):
             back_up(daemon.spool.ledger_path, os.fspath(tmp_path / "copy"))
+        assert not list(tmp_path.glob("copy*"))
+
+    def test_of_one_whose_keys_are_out_of_order_there_is_none(
+        self, daemon: Damaged, tmp_path: Path
+    ) -> None:
+        """A ledger that a start would not take is no backup."""
+        daemon.drop("list", "\n".join(LINES))
+        daemon.tick(2)
+        daemon.close()
+        path = daemon.spool.ledger_path
+        lose_sight_of(Path(path), "recipients_due", "UPDATE recipients SET due = 1")
+        with pytest.raises(DamagedLedger, match="recipients_due"):
+            Ledger(path)
+        with pytest.raises(NoBackup, match="recipients_due"):
+            back_up(path, os.fspath(tmp_path / "copy"))
         assert not list(tmp_path.glob("copy*"))
 
     def test_nowhere_to_put_it(self, daemon: Damaged, tmp_path: Path) -> None:

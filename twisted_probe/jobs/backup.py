@@ -92,7 +92,7 @@ def copy(database: sqlite3.Connection, target: str) -> None:
             database.backup(made)
             # One file, without others beside it.
             made.execute("PRAGMA journal_mode = DELETE")
-            problem: str = made.execute("PRAGMA quick_check(1)").fetchone()[0]
+            problem: str = made.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if problem != "ok":
                 raise sqlite3.DatabaseError(f"the ledger is damaged: {problem}")
         os.fsync(file)
