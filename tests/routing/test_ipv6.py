@@ -160,6 +160,7 @@ from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.exchanger import ExchangerFactory
 from twisted_probe.sandbox.habits import Tarpits
+from twisted_probe.sandbox.record import most_at_once
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.testing import FakeNames
 
@@ -200,14 +201,10 @@ async def main(reactor, what):
         outcomes = [await prober.probe(f"u{n}@castle.example") for n in range(8)]
         asked = houses[3:]
     sessions = [session for house in asked for session in house.record.sessions]
-    most = max(
-        sum(each.started <= one.started <= (each.ended or 1e12) for each in sessions)
-        for one in sessions
-    )
     said = {
         "reasons": [each.reason.value for each in outcomes],
         "clients": [session.client for session in sessions],
-        "most": most,
+        "most": most_at_once(sessions),
         "benched": [each[:2] for each in prober.sources.benched(reactor.seconds())],
     }
     await prober.close()

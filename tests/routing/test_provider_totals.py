@@ -14,7 +14,7 @@ from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.exchanger import ExchangerFactory
 from twisted_probe.sandbox.habits import Tarpits
-from twisted_probe.sandbox.record import SessionRecord
+from twisted_probe.sandbox.record import SessionRecord, most_at_once
 from twisted_probe.sandbox.street import House
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.sandbox.town import Town
@@ -34,14 +34,6 @@ SMALL = [f"mx{n}.small.example" for n in range(8)]
 
 def exchangers_of(number: int) -> tuple[str, str, str]:
     return TENANTS[number % 8], FRENCH[number % 2], SMALL[number % 8]
-
-
-def most_at_once(sessions: Sequence[SessionRecord]) -> int:
-    """How many were open together."""
-    return max(
-        sum(each.started <= one.started <= (each.ended or 1e12) for each in sessions)
-        for one in sessions
-    )
 
 
 def sessions_at(houses: Iterable[ExchangerFactory]) -> list[SessionRecord]:

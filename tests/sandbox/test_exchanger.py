@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted_probe.sandbox.answers import Answer, Then, wire
 from twisted_probe.sandbox.exchanger import MAX_WAITING, ExchangerFactory
 from twisted_probe.sandbox.habits import Tarpits
+from twisted_probe.sandbox.record import SessionRecord, most_at_once
 from twisted_probe.sandbox.temper import Temper, residents
 
 from .dialogue import Dialogue
@@ -239,6 +240,13 @@ def test_the_record_of_a_session() -> None:
     assert [exchange.code for exchange in session.exchanges] == [250, 250, 550]
     assert session.errors == 1
     assert not session.pipelined
+
+
+def test_how_many_were_open_together() -> None:
+    spans = [(1.0, 3.0), (2.0, 3.0), (3.0, 9.0), (8.0, None)]
+    sessions = [SessionRecord("127.0.0.21", 1, start, end) for start, end in spans]
+    assert [most_at_once(sessions[:n]) for n in range(5)] == [0, 1, 2, 2, 2]
+    assert most_at_once([*sessions, SessionRecord("127.0.0.22", 1, 8.5, None)]) == 3
 
 
 def test_the_record_of_an_exchanger() -> None:

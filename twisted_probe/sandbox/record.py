@@ -6,6 +6,9 @@ Knows how to keep and to count; tests and the demo read it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from itertools import accumulate
+from math import inf
 
 from attrs import define, field
 
@@ -75,6 +78,16 @@ class SessionRecord:
     def errors(self) -> int:
         """How many commands were answered 4xx or 5xx."""
         return sum(1 for exchange in self.exchanges if (exchange.code or 0) >= 400)
+
+
+def most_at_once(sessions: Iterable[SessionRecord]) -> int:
+    """How many of these were open together, at most, at whichever exchangers."""
+    changes = sorted(
+        change
+        for each in sessions
+        for change in ((each.started, 1), (inf if each.ended is None else each.ended, -1))
+    )
+    return max(accumulate(change for _, change in changes), default=0)
 
 
 @define
