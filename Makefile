@@ -24,7 +24,8 @@ bench: $(VENV)/installed-bench
 KILLS ?= 3000
 crash: $(VENV)/installed-test
 	MAILPROBE_KILLS=$(KILLS) $(BIN)/python -m pytest -rP tests/daemon/test_kills.py \
-	  tests/daemon/test_upgrades.py tests/jobs/test_jobs_crash.py tests/jobs/test_keeping_crash.py
+	  tests/daemon/test_upgrades.py tests/jobs/test_jobs_crash.py tests/jobs/test_job_options_crash.py \
+	  tests/jobs/test_keeping_crash.py tests/jobs/test_restoring.py tests/jobs/test_ledger_versions.py
 
 # Thousands of damaged ledgers; an hour.
 DAMAGES ?= 5000

@@ -22,14 +22,13 @@ from tests.daemon.dying import POINTS
 from tests.daemon.processes import TWISTD, Process, processes_with, running
 from tests.daemon.running import drop, reactor, results_of, said, town_of, until, up
 from tests.daemon.test_daemon_process import holder, words
+from tests.jobs.crashing import KILLS, SEED
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.street import House
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.sandbox.town import Town
 
-KILLS = int(os.environ.get("MAILPROBE_KILLS", "30"))
-SEED = int(os.environ.get("MAILPROBE_SEED", "0")) or random.randrange(1, 10**6)
 #: Seconds that a daemon lives at most, from when it has its spool.
 LIFE = 1.0
 #: Recipients of a list in each domain.

@@ -26,7 +26,8 @@ from tests.daemon.dying import UPGRADING
 from tests.daemon.processes import MAILPROBE, TWISTD, processes_with, run, running
 from tests.daemon.running import reactor, results_of, said, town_of, until, up
 from tests.daemon.test_daemon_process import holder, words
-from tests.daemon.test_kills import DYING, KILLS, SEED
+from tests.daemon.test_kills import DYING
+from tests.jobs.crashing import KILLS, SEED
 from tests.jobs.test_ledger_versions import LIST, OLDER, ledger_of
 from twisted_probe.jobs import schema
 from twisted_probe.jobs.access import PRIVATE_ACCESS

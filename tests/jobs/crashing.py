@@ -1,9 +1,13 @@
 """What happens between any two steps of a process: mostly its end, which leaves what the disk has
-then."""
+then.
+
+How many ends a test meets is said by MAILPROBE_KILLS (`make crash`), which by MAILPROBE_SEED.
+"""
 
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import warnings
 from collections.abc import Callable
@@ -11,10 +15,17 @@ from typing import Any
 
 import pytest
 
+KILLS = int(os.environ.get("MAILPROBE_KILLS", "30"))
+SEED = int(os.environ.get("MAILPROBE_SEED", "0")) or random.randrange(1, 10**6)
 #: What a step to the disk is: these calls, every statement of SQL, and every so many instructions
 #: of SQLite's machine within one.
 CALLS = ("open", "rename", "fsync", "unlink")
 INSTRUCTIONS = 50
+
+
+def some_of(total: int) -> list[int]:
+    """So many of all the steps, by lot: behind each of them something happens."""
+    return sorted(random.Random(SEED).sample(range(total), min(total, KILLS)))
 
 
 def stepping(

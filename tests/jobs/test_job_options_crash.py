@@ -11,11 +11,9 @@ import pytest
 from twisted_probe.vocabulary.source import Source
 
 from .conftest import Daemon
-from .crashing import die_after, forked
+from .crashing import die_after, forked, some_of
 
 ONE = Source("192.0.2.10", helo="probe1.example.org")
-#: Every so many steps one is the last; a prime, so that it meets all kinds of steps.
-STRIDE = 7
 
 
 def deliver(daemon: Daemon) -> None:
@@ -80,7 +78,7 @@ def test_a_crash_at_any_step(tmp_path: Path) -> None:
     code, total = crashed(tmp_path / "whole", 10**9)
     assert code == 0
     assert total > 200
-    for steps in range(0, total, STRIDE):
+    for steps in some_of(total):
         path = tmp_path / "spool"
         assert crashed(path, steps)[0] == 9
         daemon = Daemon(path)

@@ -14,10 +14,7 @@ from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.vocabulary.outcome import Reason, Retry
 
 from .conftest import START, Daemon, result_of
-from .crashing import die_after, forked
-
-#: Every so many steps one is the last; a prime, so that it meets all kinds of steps.
-STRIDE = 11
+from .crashing import die_after, forked, some_of
 
 RETRY = Retry("192.0.2.1", "p.example.org", "p@example.org", "x@b.example", 1, START)
 
@@ -131,7 +128,7 @@ def test_a_crash_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     check(again, told)
     again.close()
 
-    for steps in range(0, total, STRIDE):
+    for steps in some_of(total):
         path = tmp_path / "spool"
         code, told = crashed(path, steps)
         assert code == 9

@@ -17,10 +17,8 @@ from twisted_probe.jobs.purging import KEPT
 from twisted_probe.vocabulary.hearing import Hearing
 
 from .conftest import Daemon, result_of
-from .crashing import dies_in, steps_of
+from .crashing import dies_in, some_of, steps_of
 
-#: Every so many steps one is the last; a prime, so that it meets all kinds of steps.
-STRIDE = 11
 OLD = [f"p{number}@a{number % 3}.example" for number in range(60)]
 HALF = [f"q{number}@a.example" for number in range(20)]
 
@@ -61,7 +59,7 @@ def test_row_161_while_it_is_purged(stopped: Daemon, tmp_path: Path) -> None:
     shutil.copytree(stopped.path, kept)
     total = steps_of(lambda: purge(stopped))
     assert total > 150
-    for steps in range(0, total, STRIDE):
+    for steps in some_of(total):
         shutil.rmtree(stopped.path)
         shutil.copytree(kept, stopped.path)
         dies_in(lambda: purge(stopped), steps)

@@ -14,12 +14,10 @@ from twisted_probe.jobs.backup import back_up
 from twisted_probe.jobs.ledger import State
 
 from .conftest import Daemon, result_of
-from .crashing import stepping
+from .crashing import some_of, stepping
 from .test_jobs_crash import deliver, work
 
 LINES = [f"p{number}@a.example" for number in range(6)]
-#: Every so many steps a backup is made; a prime, so that it meets all kinds of steps.
-STRIDE = 17
 
 
 @pytest.fixture
@@ -179,7 +177,7 @@ def test_of_any_moment(tmp_path: Path) -> None:
 
     whole, total = lived(10**9)
     whole.close()
-    for steps in range(0, total, STRIDE):
+    for steps in some_of(total):
         daemon, _ = lived(steps)
         before = {name: all_in(daemon.path / name) for name in ("done", "failed")}
         restore(daemon, tmp_path / f"copy{steps}")
