@@ -32,6 +32,11 @@ def test_each_law_was_looked_at_and_held(law: Law) -> None:
     assert broken == 0
 
 
+def test_its_words_are_those_of_today() -> None:
+    for words in re.split(r"\{\w+\}", simulation.TEXT):
+        assert words in TEXT
+
+
 def test_it_is_of_many_worlds() -> None:
     first, last = re.findall(r"seeds\n +- (\d+) to (\d+)\n", TEXT)[0]
     assert int(last) - int(first) + 1 >= 200

@@ -109,8 +109,10 @@ class Attempt:
     async def run(self) -> list[Outcome]:
         """Ask, and give an outcome for each request, in order.
 
-        Raises Held, with the outcomes that there are, when something is paused that those who
-        are left need, or after `recall`.
+        Raises Held, with the outcomes that there are, when those who are left cannot be asked
+        now: something is paused that they need, this machine has trouble, their source is not
+        what it was, others have their answers and no session begins; or after `recall`. Raises
+        Crowded when too many wait for the site.
         """
         try:
             return await self._run()
@@ -127,8 +129,8 @@ class Attempt:
         self._recalled = Held("taken back")
 
     def recheck(self) -> None:
-        """Something was paused or forbidden: wait no longer for a session that may not begin
-        any more."""
+        """Something was paused or forbidden, or a source changed: wait no longer for a session that
+        may not begin any more."""
         errand = self._errand
         if errand is not None and errand.is_waiting and self._taken_back is None:
             self._taken_back = errand.held()

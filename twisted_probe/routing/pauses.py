@@ -16,7 +16,8 @@ HOLD = 60.0
 
 
 class Held(Exception):
-    """Some recipients must not be asked now, because something is paused.
+    """Some recipients cannot be asked now: something is paused, this machine has trouble, or
+    others come first.
 
     `outcomes` has one for each of the recipients in question, in order: that of who was answered
     before, None for who is held. `delay` is how many seconds asking them again is not worth the

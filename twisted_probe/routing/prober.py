@@ -302,7 +302,8 @@ class Prober:
         """As `probe_many`, for callers who keep by themselves who cannot be asked now.
 
         Errbacks Held, with the outcomes that there are, when something is paused that the others
-        need, or this machine has trouble, or after `recall`.
+        need, this machine has trouble, their source is not what it was, they would keep those who
+        have their answers waiting, or too many wait for the site (Crowded); or after `recall`.
         """
         return self._ask(addresses, retries, wishes, Held)
 
@@ -389,8 +390,8 @@ class Prober:
         self.recheck()
 
     def recheck(self) -> None:
-        """Something was paused or forbidden: those who wait for it wait no longer. Sessions that
-        are open go on to their end."""
+        """Something was paused or forbidden, or sources changed: those who wait for it wait no
+        longer. Sessions that are open go on to their end."""
         for attempts in list(self._running.values()):
             for attempt in list(attempts):
                 attempt.recheck()
