@@ -2,9 +2,9 @@
  *
  *     sink [ADDRESS]...                    (127.0.0.1 unless told otherwise; loopback only)
  *
- * It binds a port that the kernel picks, the same at each address, and prints "port=N". Each line that it reads from its
- * standard input is answered with one line of counts; at the end of the input it prints them once
- * more and exits, so that it never outlives who started it.
+ * It binds a port that the kernel picks, the same at each address, and prints "port=N". Each line
+ * that it reads from its standard input is answered with one line of counts; at the end of the input
+ * it prints them once more and exits, so that it never outlives who started it.
  *
  * One thread, one epoll. All that a peer can make it hold is in `struct visit`.
  */

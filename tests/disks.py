@@ -1,8 +1,5 @@
-"""Small disks of a test's own, which nobody else sees and which are gone with the process.
-
-Mounting needs root on Linux. With `TWISTED_PROBE_REQUIRE_INTEROP=1` the tests fail, where else they
-skip, for want of that.
-"""
+"""Small disks of a test's own, which nobody else sees and which are gone with the process:
+mounting them needs root on Linux."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
+from tests.lacking import end_without
 
 # linux/sched.h, sys/mount.h
 _CLONE_NEWNS = 0x00020000
@@ -24,10 +21,7 @@ def require_mounts() -> None:
     """End the test here where no disk can be had."""
     if sys.platform.startswith("linux") and _may_mount():
         return
-    reason = "mounting a disk needs root on Linux"
-    if os.environ.get("TWISTED_PROBE_REQUIRE_INTEROP") == "1":
-        pytest.fail(f"small disks are required, and not to be had: {reason}", pytrace=False)
-    pytest.skip(reason)
+    end_without("small disk", "mounting one needs root on Linux")
 
 
 def _may_mount() -> bool:

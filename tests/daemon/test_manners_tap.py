@@ -19,6 +19,7 @@ from twisted.logger import ILogObserver
 from tests.daemon.processes import TWISTD, running
 from tests.daemon.running import until
 from tests.interop import packages
+from tests.lacking import end_without
 from twisted_probe.daemon.logs import DaemonLog
 from twisted_probe.daemon.service import ProbeService
 from twisted_probe.tap import Options
@@ -44,9 +45,7 @@ def analyze() -> Analyze:
     try:
         root = packages.root(("systemd",))
     except packages.UnavailableError as reason:
-        if os.environ.get("TWISTED_PROBE_REQUIRE_INTEROP") == "1":
-            pytest.fail(f"systemd-analyze is required, and not to be had: {reason}", pytrace=False)
-        pytest.skip(f"systemd-analyze is not to be had: {reason}")
+        end_without("systemd-analyze", reason)
     libraries = [*root.glob("usr/lib/*-linux-gnu"), *root.glob("usr/lib/*-linux-gnu/systemd")]
     units = [root / "usr/lib/systemd/system", root / "lib/systemd/system"]
     environment = {

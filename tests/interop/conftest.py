@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
+
+from tests.lacking import end_without
 
 from .street import Street, unavailable
 
@@ -18,9 +19,7 @@ from .street import Street, unavailable
 def available() -> None:
     """End the test here, with the reason, where no street can be had."""
     if reason := unavailable():
-        if os.environ.get("TWISTED_PROBE_REQUIRE_INTEROP") == "1":
-            pytest.fail(f"interop is required, and not to be had: {reason}", pytrace=False)
-        pytest.skip(f"interop is not to be had: {reason}")
+        end_without("street", reason)
 
 
 @pytest.fixture(scope="module")

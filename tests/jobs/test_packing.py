@@ -211,8 +211,8 @@ def test_whatever_stands_there(content: Any) -> None:
 def test_a_damaged_one_is_none_and_is_forgotten(daemon: Daemon) -> None:
     daemon.drop("list.txt", "ann@a.example\n")
     daemon.tick(2)
-    tasks = daemon.take()
-    daemon.answer(*tasks, hearing=hearing_about(tasks, None))
+    (ann,) = daemon.take()
+    daemon.answer(ann, hearing=hearing_about([ann], None))
     with transaction(daemon.ledger._database) as database:
         database.execute("UPDATE hearings SET content = substr(content, 2)")
     assert daemon.ledger.hearing(1) is None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
+from tests.lacking import end_without
 
 
 def run_in_own_machine(commands: str, program: str, *arguments: str) -> list[str]:
     """The lines that a Python program prints there, after these commands of a shell.
 
-    Skips the test where namespaces are not to be had.
+    Ends the test where namespaces are not to be had.
     """
     script = f'set -e\nip link set lo up\n{commands}\nexec "$0" -W error -c "$@"'
     unshare = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c", script)
@@ -19,6 +19,6 @@ def run_in_own_machine(commands: str, program: str, *arguments: str) -> list[str
         [*unshare, sys.executable, program, *arguments], capture_output=True, text=True, timeout=60
     )
     if "unshare:" in done.stderr or "ip:" in done.stderr:
-        pytest.skip(f"no namespaces here: {done.stderr.strip()}")
+        end_without("namespaces", done.stderr.strip())
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
