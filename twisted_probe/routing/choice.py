@@ -113,8 +113,9 @@ def _full(need: Need, site: str, tools: Tools, sessions: Sessions) -> frozenset[
 
 
 def _stop_if_it_may_not_go(source: Source, full: Collection[str], need: Need, tools: Tools) -> None:
-    """Raises Held. Whoever finds too many who wait comes again when the site has had the time for
-    those before: as fast as sessions may ever begin there, and as full as they can be."""
+    """Raises Held, or Crowded: whoever finds too many who wait comes again when the site has had
+    the time for those before, as fast as sessions may ever begin there, and as full as they can
+    be."""
     held = tools.pauses.held(source=source.address)
     if held is not None:
         raise held
