@@ -16,7 +16,8 @@ from twisted_probe.daemon.lock import SpoolInUse
 from twisted_probe.daemon.logs import DaemonLog, open_log
 from twisted_probe.daemon.notify import Notifier
 from twisted_probe.daemon.preparation import User, prepare
-from twisted_probe.daemon.service import ProbeService
+from twisted_probe.daemon.service import EXIT_BROKEN, ProbeService
+from twisted_probe.jobs.directories import FullSpool
 
 #: sysexits.h: EX_CONFIG and EX_TEMPFAIL.
 EXIT_CONFIG = 78
@@ -106,7 +107,7 @@ def makeService(options: Options, logfile: str | None = None) -> IService:
     ("-" is standard output); without, twistd's own log is left as it is.
 
     Raises SystemExit: 78 for a configuration that cannot work, 75 when another daemon has the
-    spool; the reason is on standard error.
+    spool, 70 when the disk takes nothing; the reason is on standard error.
     """
     from twisted.internet import reactor
 
@@ -118,6 +119,8 @@ def makeService(options: Options, logfile: str | None = None) -> IService:
         _refuse(error, EXIT_CONFIG)
     except SpoolInUse as error:
         _refuse(error, EXIT_IN_USE)
+    except FullSpool as error:
+        _refuse(error, EXIT_BROKEN)
     return ProbeService(
         reactor,
         config,

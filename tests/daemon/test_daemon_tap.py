@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
 from twisted_probe.daemon.config import Config
 from twisted_probe.daemon.preparation import User, prepare
-from twisted_probe.daemon.service import ProbeService
+from twisted_probe.daemon.service import EXIT_BROKEN, ProbeService
 from twisted_probe.tap import EXIT_CONFIG, EXIT_IN_USE, Options, makeService
 from twisted_probe.vocabulary.source import Source
 
@@ -133,6 +134,32 @@ def test_what_the_machine_refuses_is_told_with_78(
         f"twistd mailprobe: --spool: the spool {tmp_path}/file/spool: it cannot be made: "
         "Not a directory\n"
     )
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_a_disk_that_takes_nothing_is_told_with_70(
+    has_begun: bool,
+    number: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It may take something later, so systemd is to try again."""
+    really = os.open
+
+    def full(name: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(number, os.strerror(number))
+        return really(name, flags, *rest, **more)
+
+    if has_begun:
+        prepare(options_of("--spool", str(tmp_path), *GOOD).config()).release()
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(SystemExit) as caught:
+        makeService(options_of("--spool", str(tmp_path), *GOOD))
+    assert caught.value.code == EXIT_BROKEN
+    assert capsys.readouterr().err.endswith(f": {os.strerror(number)}\n")
 
 
 def test_a_second_daemon_is_told_with_75(

@@ -238,3 +238,24 @@ async def test_a_ledger_that_cannot_be_opened(
     assert heard(manager)[0] == "STOPPING=1"
     assert f"critical daemon.service: mailprobe {why}" in ended.out
     assert "Traceback" not in ended.out
+
+
+@pytest.mark.parametrize("name", ["new", "done"])
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["gone", "replaced"])
+async def test_a_directory_of_the_spool_that_is_not_what_it_was(
+    name: str, is_replaced: bool, spool: Path, tmp_path: Path
+) -> None:
+    """What is dropped there would never be seen; the next start makes and opens it."""
+    command = (TWISTD, "--pidfile=", "-n", "mailprobe", f"--spool={spool}", *ME)
+    async with running(*command, directory=tmp_path) as daemon:
+        await until(lambda: "works on" in daemon.out, "the daemon's work")
+        (spool / name).rmdir()
+        if is_replaced:
+            (spool / name).mkdir()
+        ended = await daemon.end()
+    assert ended.code == 70
+    why = f"cannot go on: the spool {spool}/{name}: it is not what it was at the start"
+    assert f"critical daemon.service: mailprobe {why}" in ended.out
+    assert "Traceback" not in ended.out
+    async with running(*command, directory=tmp_path) as daemon:
+        await until(lambda: "works on" in daemon.out, "the daemon's work")

@@ -8,8 +8,9 @@ from twisted_probe.routing.attempt import AWAITED
 from twisted_probe.routing.pauses import Held
 from twisted_probe.routing.sites import Limits
 from twisted_probe.sandbox import tempers
+from twisted_probe.sandbox.habits import Tarpits
 from twisted_probe.sandbox.temper import residents
-from twisted_probe.vocabulary.outcome import Reason
+from twisted_probe.vocabulary.outcome import Outcome, Reason
 
 from .town_square import town
 
@@ -33,6 +34,28 @@ def test_answers_are_not_kept_waiting() -> None:
         assert {each.reason for each in rest} == {Reason.NO_SUCH_MAILBOX}
         asked = [what for session in record.sessions for verb, what in session.commands]
         assert len([each for each in asked if "nobody" in each]) == len(PEOPLE)
+
+
+def test_nor_while_the_others_are_asked() -> None:
+    """Sessions that follow each other at once, and take their time."""
+    limits = Limits(errors_per_session=5, starts_per_second=10.0, first_sessions=1)
+    with town(NAMES, limits=limits) as t:
+        t.square.settle("192.0.2.1", tempers.postfix(residents("ann"), Tarpits(AWAITED / 5)))
+        told: list[int] = []
+        left = PEOPLE
+        while left:
+            begun = t.square.seconds()
+            outcomes: list[Outcome | None]
+            try:
+                outcomes = [*t.square.wait(t.prober.ask(left))]
+            except Held as held:
+                outcomes = [*held.outcomes]
+            answered = [each for each in outcomes if each is not None]
+            assert {each.reason for each in answered} == {Reason.NO_SUCH_MAILBOX}
+            assert t.square.seconds() - begun < 5 * AWAITED
+            told.append(len(answered))
+            left = left[len(answered) :]
+        assert told == [4, 4]
 
 
 def test_whoever_listens_to_the_end_hears_all() -> None:

@@ -9,11 +9,13 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 
 from twisted_probe.routing.customs import Override
 from twisted_probe.routing.landmarks import LOOK, TOGETHER
+from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.names import NameTrouble
 from twisted_probe.routing.pauses import HOLD, Pauses
 from twisted_probe.routing.sites import Limits
 from twisted_probe.routing.watchdog import CANARY, MAX_RUN, SURE
 from twisted_probe.sandbox import tempers
+from twisted_probe.sandbox.habits import Tarpits
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.sandbox.zone import Names, Trouble
 from twisted_probe.vocabulary.outcome import Reason
@@ -135,7 +137,7 @@ def test_the_dns_too(expect_errors: object) -> None:
     assert {each.reason for each in square.wait(asking)} == {Reason.DNS_ERROR}
 
 
-@pytest.mark.parametrize("why", ["paused", "skipped", "removed", "forbidden"])
+@pytest.mark.parametrize("why", ["paused", "skipped", "forbidden"])
 def test_nobody_is_looked_at_who_must_be_left_alone(why: str, expect_errors: object) -> None:
     expect_errors(1)  # type: ignore[operator]
     pauses = Pauses()
@@ -145,7 +147,7 @@ def test_nobody_is_looked_at_who_must_be_left_alone(why: str, expect_errors: obj
         if why == "paused":
             pauses.sites.update(f"mx.l{n}.example" for n in range(LIVING))
         t.prober.reconfigure(
-            sources=[TWO if why == "removed" else ONE],
+            sources=[ONE],
             reverse_path=REVERSE_PATH,
             allow_networks=["192.0.2.64/26", "192.0.2.128/25"]
             if why == "forbidden"
@@ -173,8 +175,7 @@ def test_whoever_goes_away_meanwhile_leaves_nothing(ends: str) -> None:
             t.square.wait(asking)
 
 
-def test_nothing_leaves_from_a_source_that_is_removed_meanwhile(expect_errors: object) -> None:
-    expect_errors(1)  # type: ignore[operator]
+def test_nothing_leaves_from_a_source_that_is_removed_meanwhile() -> None:
     limits = Limits(starts_per_second=0.02, first_sessions=4)
     with town(NAMES, sources=[ONE], limits=limits) as t:
         records = living(t, 1)
@@ -194,4 +195,37 @@ def test_nothing_leaves_from_a_source_that_is_removed_meanwhile(expect_errors: o
         t.square.wait(asking)
         assert ONE.address not in t.square.sources[since:]
         assert not visits(records)
+        t.square.wait(t.prober.close())
+
+
+def test_they_are_known_after_a_restart() -> None:
+    memory = MemoryInRam()
+    with town(NAMES, memory=memory) as t:
+        living(t)
+    with town(NAMES, memory=memory) as t:
+        records = [t.square.settle(f"192.0.2.{n + 1}", ANN) for n in range(LIVING)]
+        t.square.wait(Deferred.fromCoroutine(t.prober.recall_benches()))
+        outcomes = t.square.wait(t.prober.probe_many(DEAD_HOSTS))
+        assert {each.reason for each in outcomes} == {Reason.TIMEOUT}
+        assert t.prober.alarm is None
+        assert visits(records) == [["EHLO", "QUIT"]]  # one a minute is kept
+
+
+def test_sites_that_are_too_busy_to_be_looked_at_raise_no_alarm() -> None:
+    """Their sessions are open, and will show what they show."""
+    with town(NAMES, limits=Limits(per_site=1, first_sessions=1, errors_per_session=20)) as t:
+        slow = tempers.postfix(residents("ann"), Tarpits(20.0))
+        for n in range(LIVING):
+            t.square.settle(f"192.0.2.{n + 1}", slow)
+        first = t.prober.probe_many([f"ann@l{n}.example" for n in range(LIVING)])
+        t.square.wait(first)
+        busy = [f"x{each}@l{n}.example" for n in range(LIVING) for each in range(60)]
+        asking = t.prober.ask(busy)
+        t.square.advance(60.0)
+        outcomes = t.square.wait(t.prober.probe_many(DEAD_HOSTS))
+        assert {each.reason for each in outcomes} == {Reason.TIMEOUT}
+        assert t.prober.alarm is None
+        assert not asking.called
+        asking.addErrback(lambda failure: failure.trap(CancelledError))
+        asking.cancel()
         t.square.wait(t.prober.close())

@@ -221,11 +221,13 @@ def test_the_next_canary_is_called(expect_errors: object) -> None:
     dog = Watchdog(clock, nothing)
     for number in range(MAX_RUN):
         dog.failed(Trouble.CONNECT, f"site{number}")
-    delays = [held.delay for held in (dog.held(), dog.held(), dog.held()) if held is not None]
-    assert delays == [CANARY, HOLD, HOLD]
+    waiting = [dog.held() for _ in range(8)]
+    delays = [held.delay for held in waiting if held is not None]
+    assert delays == [CANARY * number for number in range(1, 7)] + [HOLD, HOLD]
     assert dog.may_not_begin() is None  # the canary
-    waiting = [dog.may_not_begin() for _ in range(3)]
-    assert [held.delay for held in waiting if held is not None] == [CANARY, HOLD, HOLD]
+    held = dog.held()
+    assert held is not None
+    assert held.delay == HOLD  # and not the next one once more
     clock.advance(CANARY)
     assert dog.may_not_begin() is None  # the one called
     clock.advance(PATIENCE - CANARY - 1)

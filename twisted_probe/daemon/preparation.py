@@ -18,7 +18,7 @@ from twisted_probe.daemon.lock import Lock
 from twisted_probe.daemon.settings import SOURCE
 from twisted_probe.jobs.access import PRIVATE_ACCESS, Access, given, mended
 from twisted_probe.jobs.database import NewerLedger, refuse_newer
-from twisted_probe.jobs.directories import make
+from twisted_probe.jobs.directories import FullSpool, make, refused
 from twisted_probe.jobs.durable import PRIVATE
 from twisted_probe.jobs.spool import Spool, SpoolError
 
@@ -40,7 +40,7 @@ def prepare(config: Config, user: User | None = None) -> Lock:
     """Check and make what the daemon needs, and take the spool's lock.
 
     What is made is given to `user`, who must be able to work with what was there. Raises
-    ConfigError, or SpoolInUse when another daemon has the spool.
+    ConfigError, SpoolInUse when another daemon has the spool, or FullSpool.
     """
     check_sources(config.sources, config.named(SOURCE))
     access = access_of(config)
@@ -48,6 +48,8 @@ def prepare(config: Config, user: User | None = None) -> Lock:
     other = user if user is not None and user.is_another else None
     try:
         _make_for(other or User(), config, access)
+    except FullSpool:
+        raise
     except SpoolError as error:
         raise ConfigError(f"{named}: {error}") from None
     try:
@@ -58,6 +60,8 @@ def prepare(config: Config, user: User | None = None) -> Lock:
             refuse_newer(opened.ledger_path)
     except NewerLedger as error:
         raise ConfigError(str(error)) from None
+    except FullSpool:
+        raise
     except (SpoolError, OSError, KeyError) as error:
         if other is None:
             raise ConfigError(f"{named}: {error}") from None
@@ -68,7 +72,7 @@ def prepare(config: Config, user: User | None = None) -> Lock:
     try:
         return Lock(_lock_path(spool))
     except OSError as error:
-        raise ConfigError(_no_lock(named, spool, error)) from None
+        raise _no_lock(named, spool, error) from None
 
 
 def access_of(config: Config) -> Access:
@@ -82,8 +86,10 @@ def _lock_path(spool: str) -> str:
     return os.path.join(spool, "state", "lock")
 
 
-def _no_lock(named: str, spool: str, error: OSError) -> str:
-    return f"{named}: the lock {_lock_path(spool)} cannot be had: {error.strerror}"
+def _no_lock(named: str, spool: str, error: OSError) -> ConfigError | FullSpool:
+    words = f"{named}: the lock {_lock_path(spool)} cannot be had: {error.strerror}"
+    why = refused(words, error)
+    return why if isinstance(why, FullSpool) else ConfigError(words)
 
 
 def _make_for(user: User, config: Config, access: Access) -> None:
@@ -98,12 +104,12 @@ def _make_for(user: User, config: Config, access: Access) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise ConfigError(_no_lock(named, spool, error)) from None
+        raise _no_lock(named, spool, error) from None
     try:
         given(lock, uid, gid)
         os.fchmod(lock, PRIVATE)
     except OSError as error:
-        raise ConfigError(_no_lock(named, spool, error)) from None
+        raise _no_lock(named, spool, error) from None
     finally:
         os.close(lock)
 

@@ -301,6 +301,8 @@ class ProbeService(Service):
 
     def _tick(self) -> Deferred[None]:
         assert self._keeper is not None
+        assert self._spool is not None
+        self._spool.check_in_place()
         self._look_for_the_stop_file()
         if self._time is not None:
             self._time.look()

@@ -6,6 +6,7 @@ they have (`jobs.access`).
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -37,6 +38,20 @@ _TO_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 class SpoolError(Exception):
     """The spool cannot be used. The message says which directory and why; make it writable for
     the user that the service runs as, or name another with --spool."""
+
+
+class FullSpool(SpoolError):
+    """The disk takes nothing of the spool's now; it may later."""
+
+
+#: What a disk says of itself, and not of who asks.
+_OF_THE_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO))
+
+
+def refused(words: str, error: OSError) -> SpoolError:
+    """What to raise, with these words, when a file or directory could not be made."""
+    kind = FullSpool if error.errno in _OF_THE_DISK else SpoolError
+    return kind(words)
 
 
 def make(path: str, access: Access, user: int = -1, group: int = -1) -> None:
@@ -94,7 +109,8 @@ def _make(path: str, mode: int, user: int, group: int) -> None:
         finally:
             os.close(directory)
     except OSError as error:
-        raise SpoolError(f"the spool {path}: it cannot be made: {why(error, mode)}") from error
+        words = f"the spool {path}: it cannot be made: {why(error, mode)}"
+        raise refused(words, error) from error
 
 
 def _make_above(path: str) -> None:
@@ -131,7 +147,8 @@ def _checked(path: str, mode: int, access: Access, log: Logger) -> int:
         remove(directory, name)
     except OSError as error:
         os.close(directory)
-        raise SpoolError(f"the spool {path}: it is not writable: {error.strerror}") from error
+        words = f"the spool {path}: it is not writable: {error.strerror}"
+        raise refused(words, error) from error
     return directory
 
 

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.writer import Writer
-from twisted_probe.routing.memory import Benched, Known, Learned, Memory
+from twisted_probe.routing.memory import Benched, Known, Landmark, Learned, Memory
 from twisted_probe.routing.tempo import Tempo
 
 
@@ -53,6 +53,14 @@ class LedgerMemory:
     def keep_tempo(self, site: str, tempo: Tempo) -> Deferred[None]:
         """See `Memory`."""
         return self._write(self._ledger.keep_tempo, site, tempo)
+
+    def landmarks(self) -> Deferred[Sequence[Landmark]]:
+        """See `Memory`."""
+        return self._write(self._ledger.landmarks)
+
+    def keep_landmark(self, landmark: Landmark) -> Deferred[None]:
+        """See `Memory`."""
+        return self._write(self._ledger.keep_landmark, landmark)
 
     def bench(self, benched: Benched) -> Deferred[None]:
         """See `Memory`."""

@@ -1,6 +1,6 @@
 """What outlives a session, in the ledger.
 
-Knows the tables `known`, `learned`, `tempos` and `benches`; not what is made of them
+Knows the tables `known`, `learned`, `tempos`, `benches` and `landmarks`; not what is made of them
 (`routing.memory`).
 """
 
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from attrs import asdict
 
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.sealing import sealed, unsealed
-from twisted_probe.routing.memory import Benched, Known, Learned
+from twisted_probe.routing.memory import MAX_LANDMARKS, Benched, Known, Landmark, Learned
 from twisted_probe.routing.tempo import Tempo
 from twisted_probe.smtp.manner import Manner
+from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.reply import Reply, Stage
 
 #: Seconds after which what was not used again is dropped: settled jobs are kept as long.
@@ -88,6 +90,32 @@ class Remembering:
                 (site, sealed(asdict(tempo)), tempo.at),
             )
 
+    def landmarks(self) -> list[Landmark]:
+        """Exchangers that answered lately, the latest first."""
+        rows = self._database.execute(
+            "SELECT site, exchanger, address, at FROM landmarks ORDER BY at DESC LIMIT ?",
+            (MAX_LANDMARKS,),
+        )
+        found = []
+        for site, name, address, at in rows.fetchall():
+            with suppress(ValueError):  # a damaged one is none
+                found.append(Landmark(site, Exchanger(name, address), at))
+        return found
+
+    def keep_landmark(self, landmark: Landmark) -> None:
+        """Keep an exchanger that has answered."""
+        site, exchanger = landmark.site, landmark.exchanger
+        with transaction(self._database) as database:
+            database.execute(
+                "INSERT OR REPLACE INTO landmarks VALUES (?, ?, ?, ?)",
+                (site, exchanger.name, exchanger.address, landmark.at),
+            )
+            database.execute(
+                "DELETE FROM landmarks WHERE site NOT IN"
+                " (SELECT site FROM landmarks ORDER BY at DESC LIMIT ?)",
+                (MAX_LANDMARKS,),
+            )
+
     def bench(self, benched: Benched) -> None:
         """Keep that a site has refused a source."""
         with transaction(self._database) as database:
@@ -103,6 +131,7 @@ class Remembering:
             database.execute("DELETE FROM known WHERE kept_at <= ?", (now - KEPT,))
             database.execute("DELETE FROM learned WHERE at <= ?", (now - KEPT,))
             database.execute("DELETE FROM tempos WHERE at <= ?", (now - KEPT,))
+            database.execute("DELETE FROM landmarks WHERE at <= ?", (now - KEPT,))
             rows = database.execute("SELECT source, site, until FROM benches").fetchall()
         return [Benched(*row) for row in rows]
 

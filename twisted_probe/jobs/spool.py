@@ -121,6 +121,18 @@ class Spool:
         #: What lies in done/ and failed/.
         self.archive = Archive(self._done, self._failed)
 
+    def check_in_place(self) -> None:
+        """Raises SpoolError when one of the directories is not there any more, or another in its
+        place: what is dropped there would never be seen."""
+        for name, directory in zip(DIRECTORIES, self._opened, strict=True):
+            path = os.path.join(self.path, name)
+            try:
+                is_it = os.path.samestat(os.stat(path), os.fstat(directory))
+            except OSError:
+                is_it = False
+            if not is_it:
+                raise SpoolError(f"the spool {path}: it is not what it was at the start")
+
     def close(self) -> None:
         """Let go of the directories."""
         while self._opened:

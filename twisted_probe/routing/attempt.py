@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall
@@ -40,8 +41,10 @@ _log = Logger()
 
 #: Sessions of one attempt that may end in trouble; Postfix smtp_mx_session_limit.
 MAX_TROUBLED_SESSIONS = 2
-#: Seconds that answers are kept until a session begins for those who have none yet.
-AWAITED = 10.0
+#: Seconds from the beginning of a session that brought answers until no other begins before they
+#: are kept.
+AWAITED = 5.0
+_ANSWERED = "the others have their answers"
 #: Letters and digits of a control's local part: more than anybody has by chance.
 CONTROL_LENGTH = 18
 _CONTROL_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -61,7 +64,8 @@ class Attempt:
     """One attempt for `requests`, all of `domain`, of the same `retry` and the same `wishes`.
 
     Where `max_waiting` sessions wait for the site, or as many as the tools say, it is not made.
-    One that goes `anyway` is made, and ends, as if this machine had no trouble of its own.
+    One that goes `anyway` is made, and ends, as if this machine had no trouble of its own. Of one
+    that ends `in_parts` answers are not kept for long until the others have theirs.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Attempt:
         *,
         max_waiting: int | None = None,
         anyway: bool = False,
+        in_parts: bool = False,
     ) -> None:
         self._tools = tools
         self._sessions = sessions
@@ -84,6 +89,8 @@ class Attempt:
         self._wishes = wishes
         self._max_waiting = max_waiting
         self._goes_anyway = anyway
+        self._ends_in_parts = in_parts
+        self._answered_since: float | None = None
         self._started = tools.now()
         self._evidence = Evidence(
             source=None,
@@ -320,6 +327,8 @@ class Attempt:
                         break
                     continue
                 report, before = answered.report, answered.manner
+                if report.answers and self._answered_since is None:
+                    self._answered_since = answered.began
                 self._evidence.listen(answered.dialogue)
                 noted = self._evidence.note(report, exchanger, self._tools.now())
                 # The others are recipients of whoever shared the session.
@@ -357,12 +366,15 @@ class Attempt:
         self._stop_if_held()
         witnesses = partial(self._evidence.witnesses, exchanger=path.exchanger)
         control = self._control_to_ask(path.exchanger)
+        seconds = self._patience() if is_sound and control is None else inf
+        if seconds <= 0:
+            raise Held(_ANSWERED)
         held = partial(self._held_from, recipients, path.exchanger)
         errand = self._errand = Errand(recipients, control, witnesses, held, self._wishes.origin)
-        self._sessions.board(self._tools, path, errand)
         leaving: IDelayedCall | None = None
-        if is_sound and 0 < len(self._open) < self._number:
-            leaving = self._tools.reactor.callLater(AWAITED, self._leave_the_queue)
+        if seconds < inf:
+            leaving = self._tools.reactor.callLater(seconds, self._leave_the_queue)
+        self._sessions.board(self._tools, path, errand)
         try:
             return await errand.done
         except CancelledError:
@@ -376,11 +388,18 @@ class Attempt:
             if leaving is not None and leaving.active():
                 leaving.cancel()
 
+    def _patience(self) -> float:
+        """Seconds that answers may still wait for a session for the others."""
+        has_both = 0 < len(self._open) < self._number
+        if not self._ends_in_parts or not has_both or self._answered_since is None:
+            return inf
+        return self._answered_since + AWAITED - self._tools.now()
+
     def _leave_the_queue(self) -> None:
         """Let those go who have their answers; the others are asked in an attempt of their own."""
         errand = self._errand
         if errand is not None and errand.is_waiting and self._taken_back is None:
-            self._taken_back = Held("the others have their answers")
+            self._taken_back = Held(_ANSWERED)
             errand.done.cancel()
 
     def _held_from(self, recipients: Sequence[Address], exchanger: Exchanger) -> Held | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.logger import Logger
@@ -43,31 +42,44 @@ class Landmarks:
         self._tools = tools
         self._sessions = sessions
 
-    def look(self, what: Trouble) -> Deferred[None] | None:
-        """Look whether `what` fails at these too; the watchdog hears what works. Fires when that
-        is over, LOOK seconds from now at the latest, or errbacks CancelledError when nothing of it
-        is left. None where there is nothing to look at."""
+    def look(self, what: Trouble) -> Deferred[bool] | None:
+        """Look whether `what` fails at these too; the watchdog hears what works.
+
+        Fires when that is over, LOOK seconds from now at the latest, with whether any was seen: no
+        session comes to its turn where enough are open. Errbacks CancelledError when nothing of
+        it is left. None where there is nothing to look at.
+        """
         see = self._visit if what is Trouble.CONNECT else self._ask_for_nobody
         paths = self._paths()[:TOGETHER]
         if not paths:
             return None
-        looks = [Deferred.fromCoroutine(see(path)) for path in paths]
+        seen: list[Path] = []
+        looks = [Deferred.fromCoroutine(see(path, seen)) for path in paths]
         for each in looks:
             each.addTimeout(LOOK, self._tools.reactor)
             each.addErrback(_took_too_long)
-        return DeferredList(looks, consumeErrors=True).addCallback(_cancelled)
+        return DeferredList(looks, consumeErrors=True).addCallback(_cancelled, seen)
 
     def _paths(self) -> Sequence[Path]:
-        """Those that may be gone now, the latest first."""
-        named, customs = self._tools.sources.named, self._tools.customs
+        """Those that may be gone now: where nobody waits first, and of those the latest."""
+        tools, now = self._tools, self._tools.now()
+        landmarks = sorted(
+            self._sessions.landmarks, key=lambda each: tools.sites.is_full(each.site, 1, None)
+        )
         return [
-            evolve(path, source=source, manner=None, failed=None)
-            for path in self._sessions.trodden
-            for source in [named(path.source.address)]
-            if source is not None and not customs.at(path.exchanger.name).skip
+            Path(each.site, each.exchanger, source, tools.reverse_path)
+            for each in landmarks
+            if not tools.customs.at(each.exchanger.name).skip
+            and tools.pauses.held(each.site, hosts=[each.exchanger.name]) is None
+            for source in [
+                tools.sources.choose(
+                    each.site, frozenset([each.exchanger.family]), now, tools.pauses.sources
+                )
+            ]
+            if source is not None
         ]
 
-    async def _visit(self, path: Path) -> None:
+    async def _visit(self, path: Path, seen: list[Path]) -> None:
         # The session itself tells the watchdog what it has shown.
         tools, source, host = self._tools, path.source, path.exchanger.name
 
@@ -76,8 +88,6 @@ class Landmarks:
                 return Held(f"the source {source.address} is not what it was")
             return tools.pauses.held(path.site, source.address, [host])
 
-        if held() is not None:
-            return
         errand = Errand((), None, lambda _: (), held)
         self._sessions.board(tools, path, errand)
         try:
@@ -85,10 +95,14 @@ class Landmarks:
         except Held:
             return
         except CancelledError:
+            if not errand.is_waiting:
+                seen.append(path)
             await self._sessions.left(errand)
             raise
+        seen.append(path)
 
-    async def _ask_for_nobody(self, path: Path) -> None:
+    async def _ask_for_nobody(self, path: Path, seen: list[Path]) -> None:
+        seen.append(path)
         label = f"{self._tools.rng.getrandbits(4 * _DIGITS):0{_DIGITS}x}"
         try:
             await self._tools.names.mail_exchangers(f"{label}.{path.exchanger.name}")
@@ -107,6 +121,6 @@ def _took_too_long(failure: Failure) -> Failure | None:
     return None
 
 
-def _cancelled(results: Sequence[tuple[bool, Any]]) -> Any:
-    """The failure of one who was, or None."""
-    return next((result for went_well, result in results if not went_well), None)
+def _cancelled(results: Sequence[tuple[bool, Any]], seen: Sequence[Path]) -> Any:
+    """The failure of one who was, else whether anything was seen."""
+    return next((result for went_well, result in results if not went_well), bool(seen))

@@ -44,13 +44,12 @@ class Lesson:
     report: SessionReport
 
     def watch(self) -> None:
-        """Tell those who look for trouble of our own."""
+        """Tell those who look for trouble of our own; that there was a connection they know."""
         tools, path, failure = self.tools, self.path, self.report.failure
         if isinstance(failure, LocalExhaustion):
             tools.sites.exhausted()
         elif failure is None or failure.stage is not Stage.CONNECT:
-            tools.watchdog.worked(Trouble.CONNECT)
-            tools.families.worked(path.exchanger.family)
+            return
         elif type(failure) is NoRoute:
             tools.families.failed(path.exchanger.family, path.site)
         elif isinstance(failure, ConnectTimeout | Refused):

@@ -21,11 +21,14 @@ from twisted.internet.defer import Deferred, succeed
 
 from twisted_probe.routing.tempo import Tempo
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
+from twisted_probe.vocabulary.exchanger import Exchanger
 from twisted_probe.vocabulary.reply import Reply
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
+#: Landmarks that are kept.
+MAX_LANDMARKS = 16
 _HOUR = 3600.0
 #: Seconds that a domain stays known to accept everybody. Exim: callout_domain_positive_expire.
 CATCH_ALL_YES = 7 * 24 * _HOUR
@@ -99,9 +102,18 @@ class Benched:
     until: float
 
 
+@frozen
+class Landmark:
+    """An exchanger of this site answered at that time (seconds)."""
+
+    site: str
+    exchanger: Exchanger
+    at: float
+
+
 class Memory(Protocol):
-    """Where `Known`, `Learned`, `Tempo` and `Benched` are kept. What keeps them fires once they
-    are kept as safely as they will be."""
+    """Where `Known`, `Learned`, `Tempo`, `Landmark` and `Benched` are kept. What keeps them fires
+    once they are kept as safely as they will be."""
 
     def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
         """What is known of `domain` from `source` (an address). Where that is nothing, `control`
@@ -129,6 +141,14 @@ class Memory(Protocol):
         """Keep it in the place of the one before."""
         ...
 
+    def landmarks(self) -> Deferred[Sequence[Landmark]]:
+        """MAX_LANDMARKS at most, one of each site, the latest first."""
+        ...
+
+    def keep_landmark(self, landmark: Landmark) -> Deferred[None]:
+        """Keep it in the place of the site's, or of the oldest."""
+        ...
+
     def bench(self, benched: Benched) -> Deferred[None]:
         """Keep that a site has refused a source."""
         ...
@@ -145,6 +165,7 @@ class MemoryInRam:
         self._known: _Lately[tuple[str, str], Known] = _Lately(max_domains)
         self._learned: _Lately[str, Learned] = _Lately(max_domains)
         self._tempos: _Lately[str, Tempo] = _Lately(max_domains)
+        self._landmarks: _Lately[str, Landmark] = _Lately(MAX_LANDMARKS)
         self._benched: dict[tuple[str, str], Benched] = {}
 
     def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
@@ -179,6 +200,15 @@ class MemoryInRam:
         self._tempos.put(site, tempo)
         return succeed(None)
 
+    def landmarks(self) -> Deferred[Sequence[Landmark]]:
+        """See `Memory`."""
+        return succeed(self._landmarks.latest())
+
+    def keep_landmark(self, landmark: Landmark) -> Deferred[None]:
+        """See `Memory`."""
+        self._landmarks.put(landmark.site, landmark)
+        return succeed(None)
+
     def bench(self, benched: Benched) -> Deferred[None]:
         """See `Memory`."""
         self._benched[benched.source, benched.site] = benched
@@ -202,6 +232,10 @@ class _Lately(Generic[_K, _V]):
         if thing is not None:
             self._things.move_to_end(key)
         return thing
+
+    def latest(self) -> list[_V]:
+        """All, what was used last first."""
+        return list(reversed(self._things.values()))
 
     def put(self, key: _K, thing: _V) -> None:
         self._things[key] = thing

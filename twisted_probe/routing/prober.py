@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
@@ -53,6 +53,7 @@ from twisted_probe.vocabulary.source import Source
 from twisted_probe.vocabulary.wishes import NO_WISHES, Wishes
 
 _log = Logger()
+_T = TypeVar("_T")
 
 #: Seconds until somebody looks again whether what the operator paused goes on.
 LOOK_AGAIN = 10.0
@@ -133,8 +134,8 @@ class Prober:
         # The attempts of each question, in order.
         self._running: dict[Deferred[list[Outcome]], dict[Attempt, None]] = {}
         # What goes on beside the questions, and ends when the prober is closed.
-        self._beside: set[Deferred[None]] = set()
-        self._batches: set[Deferred[None]] = set()
+        self._beside: set[Deferred[Any]] = set()
+        self._batches: set[Deferred[Any]] = set()
         self._waiting_for_the_end: list[Deferred[None]] = []
         self._closed = False
         self._tools = Tools(
@@ -375,11 +376,13 @@ class Prober:
         return pauses.everything or pauses.is_stopped or self.sources.addresses <= pauses.sources
 
     async def recall_benches(self) -> None:
-        """Know again which sites have refused which sources, as far as the memory does; to be
-        awaited before anybody is asked by a prober whose memory outlives it."""
+        """Know again which sites have refused which sources, and which have answered, as far as
+        the memory does; to be awaited before anybody is asked by a prober whose memory outlives
+        it."""
         now = self._tools.now()
         for each in await self._tools.memory.benches(now):
             self.sources.recall(each.source, each.site, each.until, now)
+        self._sessions.recall(await self._tools.memory.landmarks())
 
     def recall(self, wholes: Iterable[Deferred[list[Outcome]]]) -> None:
         """Begin no more sessions for what `ask` has returned; each errbacks Held as soon as none
@@ -418,7 +421,7 @@ class Prober:
         for _ in range(2):
             await deferLater(self._clock, 0)
 
-    def _batch_ended(self, result: Any, batch: Deferred[None]) -> Any:
+    def _batch_ended(self, result: Any, batch: Deferred[Any]) -> Any:
         self._batches.discard(batch)
         if not self._batches:
             waiting, self._waiting_for_the_end = self._waiting_for_the_end, []
@@ -434,15 +437,16 @@ class Prober:
         """Fires after so many seconds; to close the prober ends it with CancelledError."""
         return self._besides(deferLater(self._clock, seconds))
 
-    def _look(self, what: Trouble) -> Deferred[None] | None:
+    def _look(self, what: Trouble) -> Deferred[bool] | None:
         """Look whether `what` fails where it has worked; to close the prober ends it, too."""
         looking = self._landmarks.look(what)
         if looking is None:
             return None
         self._batches.add(looking)
-        return self._besides(looking).addBoth(self._batch_ended, looking)
+        looking.addBoth(self._batch_ended, looking)
+        return self._besides(looking)
 
-    def _besides(self, one: Deferred[None]) -> Deferred[None]:
+    def _besides(self, one: Deferred[_T]) -> Deferred[_T]:
         self._beside.add(one)
 
         def over(result: Any) -> Any:
@@ -464,6 +468,7 @@ class Prober:
             batch.wishes,
             max_waiting=MAX_WAITING if told is Crowded else None,
             anyway=told is not Held and has_lasted,
+            in_parts=told is Held,
         )
 
     def _probe_batch(

@@ -14,11 +14,13 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from twisted_probe.routing.customs import Bounds
 from twisted_probe.routing.lessons import Lesson
+from twisted_probe.routing.memory import MAX_LANDMARKS, Landmark, Memory
 from twisted_probe.routing.path import Path
 from twisted_probe.routing.pauses import Held
 from twisted_probe.routing.scribe import Scribe
 from twisted_probe.routing.tempo import Tempo
 from twisted_probe.routing.tools import Tools
+from twisted_probe.routing.watchdog import Trouble
 from twisted_probe.smtp.conversation import Party, SessionReport, Witnesses, converse
 from twisted_probe.smtp.errors import NoRoute, SessionError, SessionLost, SourceUnavailable
 from twisted_probe.smtp.factory import ProbeFactory
@@ -30,8 +32,8 @@ from twisted_probe.vocabulary.hearing import Dialogue
 from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.reply import Reply
 
-#: Sites that are kept in mind as such that answer.
-MAX_TRODDEN = 16
+#: Seconds between two landmarks that are kept.
+KEEP = 60.0
 STOPPED = "the reactor has stopped"
 
 
@@ -52,8 +54,8 @@ class Suspended(SourceUnavailable):
 
 @frozen
 class Answered:
-    """What a session brought for one party: its report, in what manner it was held, and how it
-    was spoken, if that is kept.
+    """What a session brought for one party: its report, in what manner it was held, when it
+    `began` (seconds of the reactor's clock), and how it was spoken, if that is kept.
 
     The answers are those of all recipients of the domain: what one of them is worth depends on
     the others. Nobody else's are told in the rest.
@@ -61,6 +63,7 @@ class Answered:
 
     report: SessionReport
     manner: Manner
+    began: float
     dialogue: Dialogue | None = None
 
 
@@ -150,18 +153,28 @@ class Sessions:
 
     def __init__(self) -> None:
         self._boarding: dict[Path, _Carriage] = {}
-        self._trodden: dict[str, Path] = {}
+        self._landmarks: dict[str, Landmark] = {}
+        self._keep_from = 0.0
 
     @property
-    def trodden(self) -> Sequence[Path]:
-        """The paths on which answers came last, one of each site, the latest first."""
-        return tuple(reversed(self._trodden.values()))
+    def landmarks(self) -> Sequence[Landmark]:
+        """The exchangers that answered last, one of each site, the latest first."""
+        return tuple(reversed(self._landmarks.values()))
 
-    def _keep_in_mind(self, path: Path) -> None:
-        self._trodden.pop(path.site, None)
-        self._trodden[path.site] = path
-        if len(self._trodden) > MAX_TRODDEN:
-            del self._trodden[next(iter(self._trodden))]
+    def recall(self, landmarks: Sequence[Landmark]) -> None:
+        """Know again those that answered before."""
+        for each in reversed(landmarks):
+            self._landmarks.setdefault(each.site, each)
+
+    async def _see(self, landmark: Landmark, memory: Memory) -> None:
+        """Know it, and keep one now and then."""
+        self._landmarks.pop(landmark.site, None)
+        self._landmarks[landmark.site] = landmark
+        if len(self._landmarks) > MAX_LANDMARKS:
+            del self._landmarks[next(iter(self._landmarks))]
+        if landmark.at >= self._keep_from:
+            self._keep_from = landmark.at + KEEP
+            await memory.keep_landmark(landmark)
 
     def board(self, tools: Tools, path: Path, errand: Errand) -> None:
         """Have a session with the path's exchanger begin as soon as it may, or share one that
@@ -239,11 +252,11 @@ class Sessions:
                 lesson = Lesson(tools, path, bounds, report)
                 lesson.watch()
                 if report.answers:
-                    self._keep_in_mind(path)
+                    await self._see(Landmark(path.site, path.exchanger, tools.now()), tools.memory)
                 await lesson.keep_tempo(slot.granted_at)
                 await lesson.keep_manner(known, manner)
                 dialogue = None if scribe is None else scribe.dialogue
-                self._tell(carriage, Answered(report, manner, dialogue))
+                self._tell(carriage, Answered(report, manner, slot.granted_at, dialogue))
             finally:
                 # Whoever is next finds benched, or at rest, what this one has shown.
                 slot.release(rejections)
@@ -283,6 +296,8 @@ async def _session(
     try:
         _look_before_dialling(tools, path)
         session = await factory.connect(tools.reactor, exchanger.address, tools.port)
+        tools.watchdog.worked(Trouble.CONNECT)
+        tools.families.worked(exchanger.family)
         report = await converse(
             session,
             parties[0].recipients,

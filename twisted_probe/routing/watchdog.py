@@ -39,8 +39,9 @@ class Trouble(Enum):
 
 
 #: Looks at what has worked before, tells the watchdog what still does, and fires when that is
-#: over; errbacks when it is broken off, and is None where there is nothing to look at.
-Look = Callable[[Trouble], "Deferred[None] | None"]
+#: over with whether anything was seen; errbacks when it is broken off, and is None where there is
+#: nothing to look at.
+Look = Callable[[Trouble], "Deferred[bool] | None"]
 
 
 class Watchdog:
@@ -60,9 +61,9 @@ class Watchdog:
         self._is_looking = False
         self._sure_until = 0.0
         self._next_canary = 0.0
-        # Since when nobody may begin, and whether somebody was told to come as the next canary.
+        # Since when nobody may begin, and when somebody was told to come as the last canary.
         self._since: float | None = None
-        self._has_called = False
+        self._called = 0.0
 
     @property
     def alarm(self) -> str | None:
@@ -77,7 +78,6 @@ class Watchdog:
             self._sure_until = self._clock.seconds() + SURE
         if self._alarm is what:
             self._alarm = self._since = None
-            self._has_called = False
             _log.warn("{what} works again; probing goes on", what=what.name.lower())
 
     def failed(self, what: Trouble, site: str) -> None:
@@ -102,11 +102,16 @@ class Watchdog:
         else:
             looking.addBoth(self._looked)
 
-    def _looked(self, result: object = None) -> None:
-        """What still fails is our own, unless the look was broken off."""
+    def _looked(self, seen: bool | Failure = True) -> None:
+        """What still fails is our own, unless the look was broken off. Where it saw nothing so
+        many sessions are open that they will show it."""
         self._is_looking = False
         what, self._suspected = self._suspected, None
-        if what is None or isinstance(result, Failure):
+        if what is None or isinstance(seen, Failure):
+            return
+        if not seen:
+            self._sure_until = self._clock.seconds() + SURE
+            self._runs[what].clear()
             return
         self._alarm = what
         _log.critical(
@@ -118,13 +123,13 @@ class Watchdog:
     def held(self) -> Held | None:
         """Why no verdict may be given on what failed, or None.
 
-        The first who hears it behind a canary is told to come again as the next one; the others
-        have time."""
+        Of those who hear it one is told to come again as each of the next canaries; the others
+        have time, and their turn when they come."""
         if self._alarm is None:
             return None if self._suspected is None else Held(LOOKING, CANARY)
-        delay = HOLD if self._has_called else CANARY
-        self._has_called = True
-        return Held(self._alarm.value, delay)
+        now = self._clock.seconds()
+        self._called = min(max(self._called, now) + CANARY, now + HOLD)
+        return Held(self._alarm.value, self._called - now)
 
     def has_lasted(self) -> bool:
         """Whether nobody could begin for so long that none need wait for the alarm's end."""
@@ -140,7 +145,6 @@ class Watchdog:
             self._since = now
         if now >= self._next_canary:
             self._next_canary = now + CANARY
-            self._has_called = False
             self._look_out(self._alarm)
             return None
         return self.held()
