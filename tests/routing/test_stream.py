@@ -232,3 +232,9 @@ async def test_eight_sources_are_one_neighbour() -> None:
     assert house.record.most_open <= 3
     lasted = max(each.started for each in sessions) - min(each.started for each in sessions)
     assert len(sessions) <= lasted * 20.0 + 2
+
+
+@pytest.mark.parametrize("window", [0, -1])
+def test_a_window_through_which_nobody_would_come(window: int) -> None:
+    with town(NAMES) as t, pytest.raises(ValueError, match=f"window {window}"):
+        t.prober.stream(["ann@d0.example"], window=window)

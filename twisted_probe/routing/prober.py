@@ -358,7 +358,7 @@ class Prober:
         """The outcomes of many, one after the other in the order in which they come, `window` of
         them asked at once: for lists that are too long to be held. To be used with `async for`;
         to leave it before its end cuts the sessions. Pauses, trouble and closing as in
-        `probe_many`.
+        `probe_many`. Raises ValueError for a `window` below 1.
 
         Those of a site at which many sessions wait are put aside (`routing.stream.AHEAD` of them
         at most) and hold up nobody of another site."""

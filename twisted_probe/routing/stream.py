@@ -38,7 +38,8 @@ class Stream:
 
     No more than `window` are asked at once. Those about whom `ask` errbacks Crowded are put aside
     and asked when they were told to come again; while there are `ahead` of them, none is taken
-    from `addresses`. `rest` gives a Deferred that fires after so many seconds.
+    from `addresses`. `rest` gives a Deferred that fires after so many seconds. Raises ValueError
+    for a `window` below 1.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Stream:
         window: int = WINDOW,
         ahead: int = AHEAD,
     ) -> None:
+        if window < 1:
+            raise ValueError(f"window {window}: at least one has to be asked at once")
         self._ask = ask
         self._left = iter(addresses)
         self._clock = clock
