@@ -53,7 +53,7 @@ def run(square: Square, book: Book, networks: Any) -> list[Outcome]:
         ladder=DEFAULT_LADDER,
         rng=random.Random(1),
         rules=default_rules(),
-        watchdog=Watchdog(square, lambda _: None),
+        watchdog=Watchdog(square, lambda _: None, random.Random(1)),
     )
     requests = [Request(parse_address("ann@a.example"))]
     attempt = Attempt(tools, Sessions(), "a.example", None, requests)

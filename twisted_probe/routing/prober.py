@@ -125,6 +125,7 @@ class Prober:
     ) -> None:
         pool = Sources(sources)
         parse_reverse_path(reverse_path)
+        rng = random.SystemRandom() if rng is None else rng
         self._resolvers: Sequence[tuple[str, int]] | None = None
         if names is None:
             self._resolvers = tuple(resolvers or system_resolvers())
@@ -150,8 +151,8 @@ class Prober:
             control=control,
             timeouts=timeouts,
             ladder=ladder,
-            rng=random.SystemRandom() if rng is None else rng,
-            watchdog=Watchdog(reactor, self._look),
+            rng=rng,
+            watchdog=Watchdog(reactor, self._look, rng),
             pauses=Pauses() if pauses is None else pauses,
             life=Life(reactor),
             limits=limits,

@@ -6,6 +6,7 @@ means for one of them (`routing.evidence`).
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from enum import Enum
 
@@ -52,18 +53,17 @@ class Watchdog:
     asked now and then, and looks go on; the first that gets through ends it.
     """
 
-    def __init__(self, clock: IReactorTime, look: Look) -> None:
+    def __init__(self, clock: IReactorTime, look: Look, rng: random.Random) -> None:
         self._clock = clock
         self._look = look
+        self._rng = rng
         self._runs: dict[Trouble, set[str]] = {trouble: set() for trouble in Trouble}
         self._alarm: Trouble | None = None
         self._suspected: Trouble | None = None
         self._is_looking = False
         self._sure_until = 0.0
         self._next_canary = 0.0
-        # Since when nobody may begin, and when somebody was told to come as the last canary.
-        self._since: float | None = None
-        self._called = 0.0
+        self._since: float | None = None  # nobody may begin
 
     @property
     def alarm(self) -> str | None:
@@ -123,13 +123,11 @@ class Watchdog:
     def held(self) -> Held | None:
         """Why no verdict may be given on what failed, or None.
 
-        Of those who hear it one is told to come again as each of the next canaries; the others
-        have time, and their turn when they come."""
+        They come again by lot, so that each canary is another one: were the first the next one
+        too, a dead domain would try time and again whether anything works."""
         if self._alarm is None:
             return None if self._suspected is None else Held(LOOKING, CANARY)
-        now = self._clock.seconds()
-        self._called = min(max(self._called, now) + CANARY, now + HOLD)
-        return Held(self._alarm.value, self._called - now)
+        return Held(self._alarm.value, self._rng.uniform(CANARY, HOLD))
 
     def has_lasted(self) -> bool:
         """Whether nobody could begin for so long that none need wait for the alarm's end."""
