@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.names import NoSocket
 from twisted_probe.routing.pauses import HOLD, Held
 from twisted_probe.routing.sources import Sources
-from twisted_probe.routing.watchdog import CANARY, MAX_RUN, PATIENCE, Trouble, Watchdog
+from twisted_probe.routing.watchdog import CANARY, DRAW, MAX_RUN, PATIENCE, Trouble, Watchdog
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import Temper, residents
 from twisted_probe.sandbox.zone import Names
@@ -187,16 +188,20 @@ def test_a_run_of_failures_is_our_own(critical: list[LogEvent], expect_errors: o
         dog.failed(Trouble.CONNECT, f"site{number}")
         dog.failed(Trouble.CONNECT, "site0")
     assert dog.alarm is None
-    assert dog.may_not_begin() is None
+    assert dog.may_not_begin("a") is None
     dog.failed(Trouble.CONNECT, "one more")
     dog.failed(Trouble.CONNECT, "and one more")
     assert dog.alarm is not None
     assert len(critical) == 1
-    assert dog.may_not_begin() is None  # the canary
+    assert comes_at_once(dog, "a") == DRAW
+    clock.advance(DRAW)
+    assert dog.may_not_begin("a") is None  # the canary
     clock.advance(CANARY - 1)
-    assert dog.may_not_begin() is not None
+    assert dog.may_not_begin("a") is not None
     clock.advance(1)
-    assert dog.may_not_begin() is None
+    assert comes_at_once(dog, "a") == DRAW
+    clock.advance(DRAW)
+    assert dog.may_not_begin("a") is None
     dog.worked(Trouble.DNS)
     assert dog.alarm is not None
     dog.worked(Trouble.CONNECT)
@@ -226,15 +231,54 @@ def test_canaries_go_by_lot(expect_errors: object) -> None:
     assert all(CANARY <= delay <= HOLD for delay in delays)
     assert min(delays) < 2 * CANARY
     assert max(delays) > HOLD - CANARY
-    assert dog.may_not_begin() is None  # the canary
+    drawn = Counter[str]()
+    for _ in range(200):
+        for domain in "abcd":
+            assert comes_at_once(dog, domain) == DRAW
+        clock.advance(DRAW)
+        drawn.update(domain for domain in "abcd" if dog.may_not_begin(domain) is None)
+        clock.advance(CANARY)
+    assert drawn.total() == 200
+    assert min(drawn[domain] for domain in "abcd") > 20
+    dog.worked(Trouble.CONNECT)
+    assert dog.may_not_begin("a") is None
+
+
+def test_one_that_was_drawn_and_does_not_come(expect_errors: object) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    clock = Clock()
+    dog = Watchdog(clock, nothing, random.Random(1))
+    for number in range(MAX_RUN):
+        dog.failed(Trouble.CONNECT, f"site{number}")
+    assert comes_at_once(dog, "a") == DRAW
+    clock.advance(DRAW)
+    assert dog.may_not_begin("b") is not None
     clock.advance(CANARY)
-    assert dog.may_not_begin() is None
-    clock.advance(PATIENCE - CANARY - 1)
+    assert comes_at_once(dog, "b") == DRAW
+    clock.advance(DRAW)
+    assert dog.may_not_begin("b") is None
+
+
+def test_how_long_nobody_could_begin(expect_errors: object) -> None:
+    expect_errors(1)  # type: ignore[operator]
+    clock = Clock()
+    dog = Watchdog(clock, nothing, random.Random(1))
+    for number in range(MAX_RUN):
+        dog.failed(Trouble.CONNECT, f"site{number}")
+    comes_at_once(dog, "a")
+    clock.advance(PATIENCE - 1)
     assert not dog.has_lasted()
     clock.advance(1)
     assert dog.has_lasted()
     dog.worked(Trouble.CONNECT)
     assert not dog.has_lasted()
+
+
+def comes_at_once(dog: Watchdog, domain: str) -> float:
+    """Seconds until somebody who comes while names are drawn is to come again."""
+    held = dog.may_not_begin(domain)
+    assert held is not None
+    return held.delay
 
 
 NUMBER = MAX_RUN + 20

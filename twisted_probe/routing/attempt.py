@@ -167,7 +167,7 @@ class Attempt:
         self._stop_if_held()
         if tools.is_over:
             return self.failed(Reason.CONNECTION_LOST, STOPPED)
-        held = None if self._goes_anyway else tools.watchdog.may_not_begin()
+        held = None if self._goes_anyway else tools.watchdog.may_not_begin(self._domain)
         if held is not None:
             raise held
         networks = self._networks = tools.networks

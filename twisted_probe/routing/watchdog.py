@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from enum import Enum
+from math import inf
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -23,6 +24,8 @@ _log = Logger()
 MAX_RUN = 30
 #: Seconds between two canaries while nobody else is asked.
 CANARY = 10.0
+#: Seconds for which names are drawn from those who come.
+DRAW = 3.0
 #: What those hear who come while there is a look at what has worked.
 LOOKING = "site after site fails; a look at others shows whether the trouble is here"
 #: Seconds for which failures are others' trouble, when a site that had worked was seen to work.
@@ -64,6 +67,10 @@ class Watchdog:
         self._sure_until = 0.0
         self._next_canary = 0.0
         self._since: float | None = None  # nobody may begin
+        # When the next canary is drawn, from how many until now, and who that is.
+        self._draw_at = -inf
+        self._number = 0
+        self._drawn: str | None = None
 
     @property
     def alarm(self) -> str | None:
@@ -123,8 +130,7 @@ class Watchdog:
     def held(self) -> Held | None:
         """Why no verdict may be given on what failed, or None.
 
-        They come again by lot, so that each canary is another one: were the first the next one
-        too, a dead domain would try time and again whether anything works."""
+        When they come again is by lot too: not all at once."""
         if self._alarm is None:
             return None if self._suspected is None else Held(LOOKING, CANARY)
         return Held(self._alarm.value, self._rng.uniform(CANARY, HOLD))
@@ -133,16 +139,29 @@ class Watchdog:
         """Whether nobody could begin for so long that none need wait for the alarm's end."""
         return self._since is not None and self._clock.seconds() - self._since >= PATIENCE
 
-    def may_not_begin(self) -> Held | None:
-        """Why nobody may be asked now, or None; while there is an alarm, None makes whoever asks
-        the canary."""
+    def may_not_begin(self, domain: str) -> Held | None:
+        """Why somebody of this domain may not be asked now, or None; while there is an alarm, None
+        makes him the canary.
+
+        It is drawn from all who come: were it the first, a list that begins with dead domains
+        would try them time and again, and nobody who lives.
+        """
         if self._alarm is None:
             return self.held()
         now = self._clock.seconds()
         if self._since is None:
             self._since = now
-        if now >= self._next_canary:
-            self._next_canary = now + CANARY
-            self._look_out(self._alarm)
-            return None
-        return self.held()
+        if now < self._next_canary:
+            return self.held()
+        if now >= self._draw_at + CANARY:  # at last, or the one who was drawn did not come
+            self._draw_at, self._number = now + DRAW, 0
+        if now < self._draw_at:
+            self._number += 1
+            if self._rng.random() * self._number < 1:
+                self._drawn = domain
+            return Held(self._alarm.value, self._draw_at - now)
+        if domain != self._drawn:
+            return self.held()
+        self._next_canary, self._draw_at = now + CANARY, -inf
+        self._look_out(self._alarm)
+        return None
