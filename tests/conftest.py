@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,6 +32,9 @@ TURNS = 20
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "deadline(seconds): how long the test's Deferred may take")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell begins its background jobs so, and all the programs that tests interrupt would be.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: Tests between two times that all that lives is set aside from the collector.
