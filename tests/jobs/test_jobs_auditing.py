@@ -12,7 +12,7 @@ from twisted_probe.jobs.database import DamagedLedger, transaction
 from twisted_probe.jobs.ledger import Ledger, State
 from twisted_probe.jobs.ledger_memory import LedgerMemory
 from twisted_probe.jobs.rescue import alarms, whole_ledger
-from twisted_probe.routing.memory import Known, Learned
+from twisted_probe.routing.memory import Known, Learned, Pressure
 from twisted_probe.routing.tempo import Tempo
 from twisted_probe.smtp.manner import Manner
 from twisted_probe.vocabulary.outcome import Reason
@@ -220,10 +220,15 @@ def test_memory_that_is_damaged_is_none(daemon: Daemon) -> None:
     result_of(memory.remember("a.example", "s", known))
     result_of(memory.learn("192.0.2.25", Learned(Manner(error_limit=8), daemon.now)))
     result_of(memory.keep_tempo("site", Tempo(1.0, daemon.now)))
+    borne = Pressure("site", "site", 5.0, daemon.now, 0.0, daemon.now + 9.0)
+    result_of(memory.keep_pressures([borne]))
     assert result_of(memory.recall("a.example", "s", "x")) == known
     change(daemon, "UPDATE known SET reply = replace(reply, '550', '250')")
     change(daemon, "UPDATE learned SET manner = replace(manner, '8', '9')")
     change(daemon, "UPDATE tempos SET tempo = replace(tempo, '1.0', '9.0')")
+    change(daemon, "UPDATE pressures SET spent = 'much'")
+    memory = LedgerMemory(daemon.ledger, daemon.ledger.writer(daemon.run), daemon.clock)
     assert result_of(memory.recall("a.example", "s", "x")) == Known("control")
+    assert result_of(memory.pressures(daemon.now)) == []
     assert result_of(memory.learned("192.0.2.25")) is None
     assert result_of(memory.tempo("site")) is None

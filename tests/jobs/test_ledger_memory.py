@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from attrs import evolve
+from twisted.internet.defer import Deferred
 
 from twisted_probe.jobs.ledger_memory import LedgerMemory
 from twisted_probe.jobs.remembering import KEPT
-from twisted_probe.routing.memory import Benched, Known, Learned
+from twisted_probe.routing.memory import Benched, Known, Learned, Pressure
 from twisted_probe.routing.tempo import Tempo
 from twisted_probe.smtp.manner import Manner
 from twisted_probe.vocabulary.reply import Reply, Stage
@@ -68,6 +72,45 @@ def test_the_tempo_of_a_site(daemon: Daemon) -> None:
     memory = memory_of(daemon)
     assert result_of(memory.tempo("a.example")) == tempo
     assert result_of(memory.tempo("b.example")) == first
+
+
+def test_what_sites_and_addresses_have_borne(daemon: Daemon) -> None:
+    memory, now = memory_of(daemon), daemon.now
+    site = Pressure("site", "mx.a.example", 20.0, now, now + 1.0, now + 60.0)
+    address = Pressure("address", "192.0.2.25", 7.5, now, 0.0, now + 30.0)
+    result_of(memory.keep_pressures([evolve(site, spent=3.0), address]))
+    result_of(memory.keep_pressures([site]))
+    daemon.restart()
+    memory = memory_of(daemon)
+    assert result_of(memory.pressures(now)) == [address, site]
+    assert result_of(memory.pressures(now + 30.0)) == [site]
+    result_of(memory.benches(now + 60.0))
+    assert result_of(memory.pressures(now)) == []
+
+
+def test_what_an_exchanger_has_taught_is_at_hand(daemon: Daemon) -> None:
+    waiting: list[Callable[[], object]] = []
+
+    def later(call: Callable[..., object], *arguments: object) -> Deferred[Any]:
+        done: Deferred[Any] = Deferred()
+        waiting.append(lambda: done.callback(call(*arguments)))
+        return done
+
+    memory = LedgerMemory(daemon.ledger, daemon.ledger.writer(later), daemon.clock)
+    taught = Learned(Manner(extended=False), 1.0)
+    reading = memory.learned("192.0.2.25")
+    assert not reading.called
+    waiting.pop()()
+    assert result_of(reading) is None
+    assert result_of(memory.learned("192.0.2.25")) is None
+    reading = memory.learned("192.0.2.26")
+    learning = memory.learn("192.0.2.26", taught)
+    assert not reading.called
+    waiting.pop()()
+    assert result_of(reading) == taught
+    assert result_of(learning) is None
+    assert result_of(memory.learned("192.0.2.26")) == taught
+    assert not waiting
 
 
 def test_benches_and_what_is_old(daemon: Daemon) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from twisted.internet import error
@@ -68,8 +68,9 @@ def test_a_refusal_that_many_hear_is_told_once(events: list[LogEvent]) -> None:
 
 
 def test_a_source_that_cannot_be_bound_is_told_of_once_a_suspension(
-    events: list[LogEvent],
+    events: list[LogEvent], expect_errors: Callable[[int], object]
 ) -> None:
+    expect_errors(1)
     names = {f"{n}.example": [f"A 192.0.2.{n}"] for n in range(1, 6)}
     unplumbed = error.ConnectBindError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
     with town(names, sources=[ONE]) as t:

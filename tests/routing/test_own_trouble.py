@@ -18,7 +18,7 @@ from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.names import NoSocket
 from twisted_probe.routing.pauses import HOLD, Held
 from twisted_probe.routing.sources import Sources
-from twisted_probe.routing.watchdog import CANARY, DRAW, MAX_RUN, PATIENCE, Trouble, Watchdog
+from twisted_probe.routing.watchdog import CANARY, DRAW, DRAWN, MAX_RUN, PATIENCE, Trouble, Watchdog
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import Temper, residents
 from twisted_probe.sandbox.zone import Names
@@ -26,7 +26,7 @@ from twisted_probe.sandbox.zone import Trouble as BadTrouble
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 from twisted_probe.vocabulary.source import Source
 
-from .town_square import ONE, SIX, THREE, TWO, Book, Square, prober_in, town
+from .town_square import ONE, SIX, THREE, TWO, Book, Square, Town, prober_in, town
 
 ANY = frozenset((4, 6))
 ANN = residents("ann ben postmaster")
@@ -143,6 +143,51 @@ def test_what_cannot_be_sent_from_is_left_alone() -> None:
     assert sources.may_go(ONE, "a", UNPLUMBED)
 
 
+def held_by(t: Town, address: str) -> Held:
+    with pytest.raises(Held) as held:
+        t.square.wait(t.prober.ask([address]))
+    assert held.value.outcomes == [None]
+    return held.value
+
+
+def test_row_55_another_goes_in_its_place_and_no_attempt_is_counted() -> None:
+    with town(A) as t:
+        t.square.settle("192.0.2.1", tempers.postfix(ANN))
+        t.square.unplumbed.add(ONE.address)
+        assert held_by(t, "ann@a.example").delay == 1.0
+        (outcome,) = t.square.wait(t.prober.ask(["ann@a.example"]))
+        assert (outcome.reason, outcome.attempts) == (Reason.ACCEPTED, 1)
+        assert t.square.sources == [ONE.address, TWO.address]
+        assert t.prober.alarm is None
+
+
+def test_that_none_can_be_sent_from_is_our_own_trouble(
+    critical: list[LogEvent], expect_errors: Any
+) -> None:
+    """Those who can come again do, and others hear what there is to say."""
+    expect_errors(1)
+    with town(A) as t:
+        record = t.square.settle("192.0.2.1", tempers.postfix(ANN))
+        t.square.unplumbed.update((ONE.address, TWO.address))
+        for _ in range(2):
+            assert held_by(t, "ann@a.example").delay == 1.0
+        assert t.prober.alarm is not None
+        assert [event["log_format"] for event in critical] == [t.prober.alarm]
+        assert str(held_by(t, "ann@a.example")) == t.prober.alarm
+        outcome = t.square.wait(t.prober.probe("ann@a.example"))
+        assert outcome.reason is Reason.SOURCE_UNAVAILABLE
+        t.square.advance(UNPLUMBED)
+        for _ in range(2):
+            held_by(t, "ann@a.example")
+        assert len(critical) == 1
+        assert not record.sessions
+        t.square.unplumbed.clear()
+        t.square.advance(UNPLUMBED)
+        (outcome,) = t.square.wait(t.prober.ask(["ann@a.example"]))
+        assert (outcome.reason, outcome.attempts) == (Reason.ACCEPTED, 1)
+        assert t.prober.alarm is None
+
+
 def test_weights_and_loads() -> None:
     heavy = Source("198.51.100.9", helo="probe9.example.org", weight=3)
     sources = Sources([ONE, heavy])
@@ -233,13 +278,16 @@ def test_canaries_go_by_lot(expect_errors: object) -> None:
     assert max(delays) > HOLD - CANARY
     drawn = Counter[str]()
     for _ in range(200):
-        for domain in "abcd":
+        for domain in "abcdefgh":
             assert comes_at_once(dog, domain) == DRAW
         clock.advance(DRAW)
-        drawn.update(domain for domain in "abcd" if dog.may_not_begin(domain) is None)
+        going = [domain for domain in "abcdefgh" * 2 if dog.may_not_begin(domain) is None]
+        assert len(going) == DRAWN
+        drawn.update(going)
         clock.advance(CANARY)
-    assert drawn.total() == 200
-    assert min(drawn[domain] for domain in "abcd") > 20
+    assert min(drawn.values()) > 50
+    assert max(drawn.values()) < 100
+    assert len(drawn) == 8
     dog.worked(Trouble.CONNECT)
     assert dog.may_not_begin("a") is None
 

@@ -48,6 +48,9 @@ REVERSE_PATH = "probe@example.org"
 #: What becomes of a connection attempt where nobody lives.
 REFUSED = error.ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
+#: What becomes of one from an address that this machine has not.
+UNPLUMBED = error.ConnectBindError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
 
 @frozen
 class Dial:
@@ -62,14 +65,16 @@ class Square(Clock):
     """A reactor whose network is in memory.
 
     `houses` says who lives at an address: an exchanger, or an error that connecting ends with;
-    at any other address nobody ever answers. `dials` has the connection attempts, `open` is the
-    number of connections. Whatever goes over the network takes `latency` seconds.
+    at any other address nobody ever answers, and nobody is reached from an `unplumbed` source.
+    `dials` has the connection attempts, `open` is the number of connections. Whatever goes over the
+    network takes `latency` seconds.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.advance(START)
         self.houses: dict[str, ExchangerFactory | Exception] = {}
+        self.unplumbed: set[str] = set()
         self.dials: list[Dial] = []
         self.open = 0
         self.latency = 0.0
@@ -134,7 +139,9 @@ class _Connector:
         self._factory = factory
         self._source = source
         house = square.houses.get(host)
-        if isinstance(house, ExchangerFactory):
+        if source in square.unplumbed:
+            self._call = square.callLater(0, self._fail, UNPLUMBED)
+        elif isinstance(house, ExchangerFactory):
             self._call = square.callLater(square.latency, self._connect, house)
         elif house is None:
             self._call = square.callLater(timeout, self._fail, error.TimeoutError())

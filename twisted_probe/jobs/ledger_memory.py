@@ -10,12 +10,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.writer import Writer
-from twisted_probe.routing.memory import Benched, Known, Landmark, Learned, Memory
+from twisted_probe.routing.memory import (
+    MAX_DOMAINS,
+    Benched,
+    Known,
+    Landmark,
+    Lately,
+    Learned,
+    Memory,
+    Pressure,
+)
 from twisted_probe.routing.tempo import Tempo
 
 
@@ -27,6 +36,8 @@ class LedgerMemory:
         self._ledger = ledger
         self._write = write
         self._clock = clock
+        # What exchangers have taught is asked for when a session is about to begin.
+        self._taught: Lately[str, Learned | None] = Lately(MAX_DOMAINS)
 
     def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
         """See `Memory`."""
@@ -40,10 +51,18 @@ class LedgerMemory:
 
     def learned(self, address: str) -> Deferred[Learned | None]:
         """See `Memory`."""
-        return self._write(self._ledger.learned, address)
+        if address in self._taught:
+            return succeed(self._taught.get(address))
+        return self._write(self._ledger.learned, address).addCallback(self._read, address)
+
+    def _read(self, learned: Learned | None, address: str) -> Learned | None:
+        if address not in self._taught:  # or it has taught something meanwhile
+            self._taught.put(address, learned)
+        return self._taught.get(address)
 
     def learn(self, address: str, learned: Learned) -> Deferred[None]:
         """See `Memory`."""
+        self._taught.put(address, learned)
         return self._write(self._ledger.learn, address, learned)
 
     def tempo(self, site: str) -> Deferred[Tempo | None]:
@@ -53,6 +72,14 @@ class LedgerMemory:
     def keep_tempo(self, site: str, tempo: Tempo) -> Deferred[None]:
         """See `Memory`."""
         return self._write(self._ledger.keep_tempo, site, tempo)
+
+    def pressures(self, now: float) -> Deferred[Sequence[Pressure]]:
+        """See `Memory`."""
+        return self._write(self._ledger.pressures, now)
+
+    def keep_pressures(self, pressures: Sequence[Pressure]) -> Deferred[None]:
+        """See `Memory`."""
+        return self._write.gather(self._ledger.keep_pressures, pressures)
 
     def landmarks(self) -> Deferred[Sequence[Landmark]]:
         """See `Memory`."""

@@ -1,21 +1,21 @@
 """What outlives a session, in the ledger.
 
-Knows the tables `known`, `learned`, `tempos`, `benches` and `landmarks`; not what is made of them
-(`routing.memory`).
+Knows the tables `known`, `learned`, `tempos`, `pressures`, `benches` and `landmarks`; not what is
+made of them (`routing.memory`).
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from attrs import asdict
+from attrs import asdict, astuple
 
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.sealing import sealed, unsealed
-from twisted_probe.routing.memory import MAX_LANDMARKS, Benched, Known, Landmark, Learned
+from twisted_probe.routing.memory import MAX_LANDMARKS, Benched, Known, Landmark, Learned, Pressure
 from twisted_probe.routing.tempo import Tempo
 from twisted_probe.smtp.manner import Manner
 from twisted_probe.vocabulary.exchanger import Exchanger
@@ -90,6 +90,18 @@ class Remembering:
                 (site, sealed(asdict(tempo)), tempo.at),
             )
 
+    def pressures(self, now: float) -> list[Pressure]:
+        """What was borne that says something at `now`."""
+        rows = self._database.execute("SELECT * FROM pressures WHERE until > ?", (now,))
+        # A damaged one is none.
+        return [Pressure(*row) for row in rows if all(isinstance(each, float) for each in row[2:])]
+
+    def keep_pressures(self, pressures: Sequence[Pressure]) -> None:
+        """Keep what sites and addresses have borne."""
+        rows = [astuple(each) for each in pressures]
+        with transaction(self._database) as database:
+            database.executemany("INSERT OR REPLACE INTO pressures VALUES (?, ?, ?, ?, ?, ?)", rows)
+
     def landmarks(self) -> list[Landmark]:
         """Exchangers that answered lately, the latest first."""
         rows = self._database.execute(
@@ -131,6 +143,7 @@ class Remembering:
             database.execute("DELETE FROM known WHERE kept_at <= ?", (now - KEPT,))
             database.execute("DELETE FROM learned WHERE at <= ?", (now - KEPT,))
             database.execute("DELETE FROM tempos WHERE at <= ?", (now - KEPT,))
+            database.execute("DELETE FROM pressures WHERE until <= ?", (now,))
             database.execute("DELETE FROM landmarks WHERE at <= ?", (now - KEPT,))
             rows = database.execute("SELECT source, site, until FROM benches").fetchall()
         return [Benched(*row) for row in rows]

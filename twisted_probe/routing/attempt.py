@@ -18,6 +18,7 @@ from twisted_probe.routing.benches import key_of
 from twisted_probe.routing.choice import Need, chosen, site_of
 from twisted_probe.routing.evidence import Evidence, Request, Trouble
 from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
+from twisted_probe.routing.lessons import NO_SOURCE
 from twisted_probe.routing.memory import Benched, Known
 from twisted_probe.routing.names import NoSocket
 from twisted_probe.routing.path import Path
@@ -28,7 +29,7 @@ from twisted_probe.routing.sources import BENCH
 from twisted_probe.routing.tools import Tools
 from twisted_probe.routing.watchdog import Trouble as OurTrouble
 from twisted_probe.smtp.conversation import SessionReport
-from twisted_probe.smtp.errors import LocalExhaustion, SourceUnavailable, TlsFailed
+from twisted_probe.smtp.errors import LocalExhaustion, SessionError, SourceUnavailable, TlsFailed
 from twisted_probe.smtp.manner import Manner
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.exchanger import Exchanger
@@ -276,6 +277,8 @@ class Attempt:
 
     def _without_source(self, site: str, route: Route) -> list[Outcome]:
         now, sources = self._tools.now(), self._tools.sources
+        if self._ends_in_parts and sources.are_unplumbed(sources.all):
+            raise Held(NO_SOURCE, HOLD)
         is_refused = sources.is_paused(site, now, self._wishes) or any(
             sources.is_shut_out(source, exchanger.address, now)
             for exchanger in route.exchangers
@@ -335,8 +338,7 @@ class Attempt:
                 elsewhere += [each for each in noted if each in left]
                 left = [each for each in report.unanswered if each in self._open]
                 self._open = {*elsewhere, *left}
-                if isinstance(report.failure, LocalExhaustion):
-                    raise Held(report.failure.text, _SOON)
+                self._stop_if_ours(report.failure, source)
                 manner = report.manner
                 gives_up_tls = before.starttls > manner.starttls
                 failed = _without_tls(report) if gives_up_tls else failed
@@ -387,6 +389,16 @@ class Attempt:
             self._errand = None
             if leaving is not None and leaving.active():
                 leaving.cancel()
+
+    def _stop_if_ours(self, failure: SessionError | None, source: Source) -> None:
+        """Raises Held when the session failed for want of something on this machine, and another
+        may have it."""
+        if isinstance(failure, LocalExhaustion):
+            raise Held(failure.text, _SOON)
+        if not self._ends_in_parts or not isinstance(failure, SourceUnavailable):
+            return
+        if self._tools.sources.are_unplumbed([source]):
+            raise Held(failure.text, _SOON)
 
     def _patience(self) -> float:
         """Seconds that answers may still wait for a session for the others."""

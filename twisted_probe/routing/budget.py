@@ -38,6 +38,10 @@ class Budget:
         room = now if beyond <= 1e-6 else now + beyond / per_second
         return max(now, self.next_start, room)
 
+    def even_at(self, per_second: float) -> float:
+        """When all is made good that was borne until now."""
+        return max(self.next_start, self.counted_at + self.spent / per_second)
+
     def is_idle(self, now: float, per_second: float) -> bool:
         """Whether it says nothing any more."""
         self.count(now, per_second)

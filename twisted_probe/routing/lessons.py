@@ -33,6 +33,8 @@ from twisted_probe.vocabulary.reply import Reply, Stage
 
 _log = Logger()
 
+NO_SOURCE = "none of the sources can be sent from; look at the addresses of this machine"
+
 
 @frozen
 class Lesson:
@@ -49,10 +51,11 @@ class Lesson:
         if isinstance(failure, LocalExhaustion):
             tools.sites.exhausted()
         elif failure is None or failure.stage is not Stage.CONNECT:
-            return
+            tools.sources.plumbed(path.source)
         elif type(failure) is NoRoute:
             tools.families.failed(path.exchanger.family, path.site)
         elif isinstance(failure, ConnectTimeout | Refused):
+            tools.sources.plumbed(path.source)
             tools.watchdog.failed(Trouble.CONNECT, path.site)
         elif type(failure) is SourceUnavailable and not path.source.port:
             self._suspend(failure.text)
@@ -60,13 +63,17 @@ class Lesson:
     def _suspend(self, why: str) -> None:
         """Leave a source alone that cannot be bound; others of its sessions may have shown it."""
         sources, source, now = self.tools.sources, self.path.source, self.tools.now()
-        if not sources.is_suspended(source, now):
-            _log.warn(
-                "{source} cannot be sent from, and is left alone for {seconds:.0f} s: {why}",
-                source=source.address,
-                seconds=sources.suspend(source, now) - now,
-                why=why,
-            )
+        if sources.is_suspended(source, now):
+            return
+        was_known = sources.are_unplumbed(sources.all)
+        _log.warn(
+            "{source} cannot be sent from, and is left alone for {seconds:.0f} s: {why}",
+            source=source.address,
+            seconds=sources.suspend(source, now) - now,
+            why=why,
+        )
+        if sources.are_unplumbed(sources.all) and not was_known:
+            _log.critical(NO_SOURCE)
 
     async def keep_manner(self, known: Manner, before: Manner) -> None:
         """Keep the manner that the session advises, where `known` was kept and `before` was

@@ -1,5 +1,6 @@
 """What must outlive a session: the control of each domain and what it showed, the manner in which
-each exchanger wants to be talked to, how fast each site is asked, and which has refused whom.
+each exchanger wants to be talked to, how fast each site is asked, what it has borne lately, and
+which has refused whom.
 
 Knows the contract, and a version of it in RAM; the ledger's is `jobs.ledger_memory`. It is asked
 once for a batch, never for each recipient.
@@ -111,9 +112,23 @@ class Landmark:
     at: float
 
 
+@frozen
+class Pressure:
+    """What a site, or the exchanger at an address (`kind` is "site" or "address", `whose` its
+    name), had borne of us `at` that moment: so many rejected recipients are `spent`. It is left
+    alone until `rests_until`; from `until` on this says nothing any more (seconds)."""
+
+    kind: str
+    whose: str
+    spent: float
+    at: float
+    rests_until: float
+    until: float
+
+
 class Memory(Protocol):
-    """Where `Known`, `Learned`, `Tempo`, `Landmark` and `Benched` are kept. What keeps them fires
-    once they are kept as safely as they will be."""
+    """Where `Known`, `Learned`, `Tempo`, `Pressure`, `Landmark` and `Benched` are kept. What keeps
+    them fires once they are kept as safely as they will be."""
 
     def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
         """What is known of `domain` from `source` (an address). Where that is nothing, `control`
@@ -126,7 +141,10 @@ class Memory(Protocol):
         ...
 
     def learned(self, address: str) -> Deferred[Learned | None]:
-        """What the exchanger at this address has taught."""
+        """What the exchanger at this address has taught.
+
+        Asked before a session waits for its turn, and again at its turn: what is at hand then
+        lets it begin at once, and not the closer to the one behind it."""
         ...
 
     def learn(self, address: str, learned: Learned) -> Deferred[None]:
@@ -139,6 +157,14 @@ class Memory(Protocol):
 
     def keep_tempo(self, site: str, tempo: Tempo) -> Deferred[None]:
         """Keep it in the place of the one before."""
+        ...
+
+    def pressures(self, now: float) -> Deferred[Sequence[Pressure]]:
+        """All that say something at `now`."""
+        ...
+
+    def keep_pressures(self, pressures: Sequence[Pressure]) -> Deferred[None]:
+        """Keep each in the place of the one before."""
         ...
 
     def landmarks(self) -> Deferred[Sequence[Landmark]]:
@@ -162,10 +188,11 @@ class MemoryInRam:
     """A `Memory` that ends with the process; what was least recently used goes first."""
 
     def __init__(self, max_domains: int = MAX_DOMAINS) -> None:
-        self._known: _Lately[tuple[str, str], Known] = _Lately(max_domains)
-        self._learned: _Lately[str, Learned] = _Lately(max_domains)
-        self._tempos: _Lately[str, Tempo] = _Lately(max_domains)
-        self._landmarks: _Lately[str, Landmark] = _Lately(MAX_LANDMARKS)
+        self._known: Lately[tuple[str, str], Known] = Lately(max_domains)
+        self._learned: Lately[str, Learned] = Lately(max_domains)
+        self._tempos: Lately[str, Tempo] = Lately(max_domains)
+        self._pressures: Lately[tuple[str, str], Pressure] = Lately(max_domains)
+        self._landmarks: Lately[str, Landmark] = Lately(MAX_LANDMARKS)
         self._benched: dict[tuple[str, str], Benched] = {}
 
     def recall(self, domain: str, source: str, control: str) -> Deferred[Known]:
@@ -200,6 +227,16 @@ class MemoryInRam:
         self._tempos.put(site, tempo)
         return succeed(None)
 
+    def pressures(self, now: float) -> Deferred[Sequence[Pressure]]:
+        """See `Memory`."""
+        return succeed([each for each in self._pressures.latest() if each.until > now])
+
+    def keep_pressures(self, pressures: Sequence[Pressure]) -> Deferred[None]:
+        """See `Memory`."""
+        for each in pressures:
+            self._pressures.put((each.kind, each.whose), each)
+        return succeed(None)
+
     def landmarks(self) -> Deferred[Sequence[Landmark]]:
         """See `Memory`."""
         return succeed(self._landmarks.latest())
@@ -220,14 +257,18 @@ class MemoryInRam:
         return succeed(list(self._benched.values()))
 
 
-class _Lately(Generic[_K, _V]):
+class Lately(Generic[_K, _V]):
     """As many things as were used last."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._things: OrderedDict[_K, _V] = OrderedDict()
 
+    def __contains__(self, key: _K) -> bool:
+        return key in self._things
+
     def get(self, key: _K) -> _V | None:
+        """That thing, which is used by that."""
         thing = self._things.get(key)
         if thing is not None:
             self._things.move_to_end(key)
@@ -238,6 +279,7 @@ class _Lately(Generic[_K, _V]):
         return list(reversed(self._things.values()))
 
     def put(self, key: _K, thing: _V) -> None:
+        """Have it in the place of the one before."""
         self._things[key] = thing
         self._things.move_to_end(key)
         if len(self._things) > self._most:

@@ -21,6 +21,7 @@ from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
 from twisted_probe.routing.customs import Customs, Override
 from twisted_probe.routing.evidence import Request
 from twisted_probe.routing.landmarks import Landmarks
+from twisted_probe.routing.lessons import NO_SOURCE
 from twisted_probe.routing.life import Life
 from twisted_probe.routing.memory import Memory, MemoryInRam
 from twisted_probe.routing.name_servers import system_resolvers
@@ -172,6 +173,8 @@ class Prober:
         """What is wrong with this machine, in words: while it is so, whoever is asked about is
         held, but for one now and then who tries whether it has passed."""
         tools = self._tools
+        if tools.sources.are_unplumbed(tools.sources.all):
+            return NO_SOURCE
         nowhere = tools.families.held(tools.sources.families)
         return tools.watchdog.alarm or (None if nowhere is None else str(nowhere))
 
@@ -377,12 +380,14 @@ class Prober:
         return pauses.everything or pauses.is_stopped or self.sources.addresses <= pauses.sources
 
     async def recall_benches(self) -> None:
-        """Know again which sites have refused which sources, and which have answered, as far as
-        the memory does; to be awaited before anybody is asked by a prober whose memory outlives
-        it."""
+        """Know again which sites have refused which sources, what they have borne, and which have
+        answered, as far as the memory does; to be awaited before anybody is asked by a prober
+        whose memory outlives it."""
         now = self._tools.now()
         for each in await self._tools.memory.benches(now):
             self.sources.recall(each.source, each.site, each.until, now)
+        for borne in await self._tools.memory.pressures(now):
+            self.sites.recall(borne)
         self._sessions.recall(await self._tools.memory.landmarks())
 
     def recall(self, wholes: Iterable[Deferred[list[Outcome]]]) -> None:

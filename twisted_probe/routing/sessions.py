@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_probe.routing.customs import Bounds
 from twisted_probe.routing.lessons import Lesson
@@ -31,6 +33,8 @@ from twisted_probe.vocabulary.address import Address, parse_reverse_path
 from twisted_probe.vocabulary.hearing import Dialogue
 from twisted_probe.vocabulary.outcome import Reason
 from twisted_probe.vocabulary.reply import Reply
+
+_log = Logger()
 
 #: Seconds between two landmarks that are kept.
 KEEP = 60.0
@@ -223,6 +227,8 @@ class Sessions:
     async def _run(self, carriage: _Carriage) -> None:
         tools, path = carriage.tools, carriage.path
         async with tools.ports.held(path.source, path.exchanger.address):
+            # So that it is at hand when the turn has come, and nothing keeps the session then.
+            await tools.memory.learned(path.exchanger.address)
             if not tools.sites.knows(path.site):
                 first, now = float(tools.limits.first_sessions), tools.now()
                 kept = await tools.memory.tempo(path.site)
@@ -260,6 +266,7 @@ class Sessions:
             finally:
                 # Whoever is next finds benched, or at rest, what this one has shown.
                 slot.release(rejections)
+                _keep_pressures(tools, path)
 
     def _tell(self, carriage: _Carriage, answered: Answered) -> None:
         errands, carriage.errands = carriage.errands, []
@@ -274,6 +281,18 @@ class Sessions:
                 self.board(carriage.tools, path, errand)
             else:
                 errand.done.callback(evolve(answered, report=part))
+
+
+def _keep_pressures(tools: Tools, path: Path) -> None:
+    """Keep what site and address have borne, which nobody waits for."""
+
+    def not_kept(failure: Failure) -> None:
+        why = failure.getErrorMessage()
+        _log.warn("what {site} has borne could not be kept: {why}", site=path.site, why=why)
+
+    borne = tools.sites.pressures(path.site, path.exchanger.address)
+    if borne:
+        tools.memory.keep_pressures(borne).addErrback(not_kept)
 
 
 def _send_back_the_held(carriage: _Carriage) -> None:

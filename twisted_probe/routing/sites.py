@@ -24,13 +24,16 @@ from twisted.logger import Logger
 from twisted_probe.routing.budget import Budget
 from twisted_probe.routing.customs import Bounds
 from twisted_probe.routing.limits import DEFAULT_LIMITS, Limits
-from twisted_probe.routing.tempo import Tempo
+from twisted_probe.routing.memory import Pressure
+from twisted_probe.routing.tempo import MAX_REST, Tempo
 from twisted_probe.vocabulary.source import Source
 
 _log = Logger()
 
 #: Seconds for which no more sessions are begun than this machine had sockets for.
 BREATH = 60.0
+#: Seconds that what was borne has to say something to be kept: no program begins anew sooner.
+WORTH_KEEPING = 1.0
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "Sites", "Slot", "pressed"]
 
@@ -192,6 +195,31 @@ class Sites:
         budget.next_start = max(budget.next_start, until)
         self._fade(key)
 
+    def pressures(self, site: str, address: str) -> list[Pressure]:
+        """What these two have borne, where that will say something for a while."""
+        now, rate = self._clock.seconds(), self._limits.rejections_per_second
+        found = []
+        for key in (("site", site), ("address", pressed(address))):
+            budget = self._budgets.get(key)
+            if budget is None:
+                continue
+            budget.count(now, rate)
+            until = budget.even_at(rate)
+            if until > now + WORTH_KEEPING:
+                found.append(Pressure(*key, budget.spent, now, budget.next_start, until))
+        return found
+
+    def recall(self, pressure: Pressure) -> None:
+        """Go by what was borne before now. Nobody rests for longer than he ever would, however the
+        clock was set since, nor has borne more than a burst."""
+        now, key = self._clock.seconds(), (pressure.kind, pressure.whose)
+        self._budgets[key] = Budget(
+            next_start=min(pressure.rests_until, now + MAX_REST),
+            spent=min(pressure.spent, self._limits.rejections),
+            counted_at=min(pressure.at, now),
+        )
+        self._fade(key)
+
     # --- Slots -------------------------------------------------------------------------------
 
     def slot(
@@ -255,10 +283,10 @@ class Sites:
 
     def _fade(self, key: tuple[str, str]) -> None:
         """Let the budget be forgotten as soon as it says nothing any more."""
-        budget, rate = self._budgets[key], self._limits.rejections_per_second
+        budget = self._budgets[key]
         if not budget.active:
-            idle_at = max(budget.next_start, budget.counted_at + budget.spent / rate)
-            heappush(self._fading, (idle_at, key))
+            even_at = budget.even_at(self._limits.rejections_per_second)
+            heappush(self._fading, (even_at, key))
 
     def _forget(self) -> None:
         """Drop what says nothing any more; the memory has the tempos."""

@@ -35,6 +35,8 @@ class Sources:
         self._benches = Benches()
         # The same by exchanger address: many sites may be one host under names of their own.
         self._hosts = Benches()
+        # Those that could not be bound when that was tried last.
+        self._unplumbed: set[str] = set()
         self._load: Counter[str] = Counter()
         # How much of its share each has had: the least goes first (stride scheduling).
         self._strides: Counter[str] = Counter()
@@ -176,7 +178,16 @@ class Sources:
 
     def suspend(self, source: Source, now: float) -> float:
         """This machine cannot send from the source; until when nobody tries."""
+        self._unplumbed.add(key_of(source))
         return self._benches.add(key_of(source), EVERYWHERE, now, UNPLUMBED)
+
+    def plumbed(self, source: Source) -> None:
+        """This machine can send from the source."""
+        self._unplumbed.discard(key_of(source))
+
+    def are_unplumbed(self, sources: Iterable[Source]) -> bool:
+        """Whether this machine can send from none of these, as far as is known; they are some."""
+        return self._unplumbed.issuperset(map(key_of, sources))
 
     def recall(self, who: str, site: str, until: float, now: float) -> None:
         """`site` has refused the source of this address (IPv6: network) before now. Nobody is

@@ -24,8 +24,10 @@ _log = Logger()
 MAX_RUN = 30
 #: Seconds between two canaries while nobody else is asked.
 CANARY = 10.0
-#: Seconds for which names are drawn from those who come.
+#: Seconds for which names are drawn from those who come, and how many at most: so many canaries go
+#: together.
 DRAW = 3.0
+DRAWN = 3
 #: What those hear who come while there is a look at what has worked.
 LOOKING = "site after site fails; a look at others shows whether the trouble is here"
 #: Seconds for which failures are others' trouble, when a site that had worked was seen to work.
@@ -52,7 +54,7 @@ class Watchdog:
     """Watches the failures of one prober, on its clock.
 
     Many in a row may be the end of a list of dead domains, so there is a `look` first at what has
-    worked before; nobody else is asked meanwhile. While there is an `alarm`, only a canary is
+    worked before; nobody else is asked meanwhile. While there is an `alarm`, only canaries are
     asked now and then, and looks go on; the first that gets through ends it.
     """
 
@@ -67,10 +69,10 @@ class Watchdog:
         self._sure_until = 0.0
         self._next_canary = 0.0
         self._since: float | None = None  # nobody may begin
-        # When the next canary is drawn, from how many until now, and who that is.
+        # When the next canaries are drawn, from how many until now, and who they are.
         self._draw_at = -inf
         self._number = 0
-        self._drawn: str | None = None
+        self._drawn: list[str] = []
 
     @property
     def alarm(self) -> str | None:
@@ -151,17 +153,27 @@ class Watchdog:
         now = self._clock.seconds()
         if self._since is None:
             self._since = now
+        if domain in self._drawn and now >= self._draw_at:
+            self._drawn.remove(domain)
+            self._next_canary = now + CANARY
+            self._look_out(self._alarm)
+            return None
         if now < self._next_canary:
             return self.held()
-        if now >= self._draw_at + CANARY:  # at last, or the one who was drawn did not come
-            self._draw_at, self._number = now + DRAW, 0
-        if now < self._draw_at:
-            self._number += 1
-            if self._rng.random() * self._number < 1:
-                self._drawn = domain
-            return Held(self._alarm.value, self._draw_at - now)
-        if domain != self._drawn:
+        if now >= self._draw_at + CANARY:  # at last, or nobody who was drawn has come
+            self._draw_at, self._number, self._drawn = now + DRAW, 0, []
+        if now >= self._draw_at:
             return self.held()
-        self._next_canary, self._draw_at = now + CANARY, -inf
-        self._look_out(self._alarm)
-        return None
+        self._draw(domain)
+        return Held(self._alarm.value, self._draw_at - now)
+
+    def _draw(self, domain: str) -> None:
+        """Let it be one of those who are drawn, by the same chance for all who come."""
+        if domain in self._drawn:
+            return
+        self._number += 1
+        place = self._rng.randrange(self._number)
+        if len(self._drawn) < DRAWN:
+            self._drawn.append(domain)
+        elif place < DRAWN:
+            self._drawn[place] = domain
