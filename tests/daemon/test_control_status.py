@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from twisted_probe.daemon.status import (
+    ALARMED,
     LONG_WINDOW,
     Figures,
     Load,
@@ -104,12 +105,18 @@ class TestMeter:
         clock.advance(10)
         meter = Meter(0)
         is_held: list[bool] = []
-        work = MeteredWork(Plain(), meter, clock, lambda: bool(is_held))
+        is_alarmed: list[bool] = []
+        work = MeteredWork(Plain(), meter, clock, lambda: bool(is_held), lambda: bool(is_alarmed))
         taken: list[Any] = []
         work.take(3).addCallback(taken.append)
         is_held.append(True)
         work.take(3).addCallback(taken.append)
         assert taken == [[3], ()]
+        is_held.clear()
+        is_alarmed.append(True)
+        work.take(3).addCallback(taken.append)
+        work.take(5000).addCallback(taken.append)
+        assert taken[2:] == [[3], [ALARMED]]
         pairs = [
             (
                 Task(parse_address("a@a.example"), (job, 1)),

@@ -79,9 +79,14 @@ class Meter:
         return float(counted / max(1.0, min(window, now - began)))
 
 
+#: Recipients that are handed out at a time during an alarm: the prober draws by lot who tries
+#: whether it has passed, and were they few, those who come first would be drawn time and again.
+ALARMED = 100
+
+
 class MeteredWork:
     """A `Work` that counts what is settled in another, and hands out nothing while `is_held`
-    and one at a time while `is_alarmed`."""
+    and a few at a time while `is_alarmed`."""
 
     def __init__(
         self,
@@ -101,8 +106,7 @@ class MeteredWork:
         """See `Work`."""
         if self._is_held():
             return succeed(())
-        # One is enough to try whether the trouble has passed.
-        return self._work.take(1 if self._is_alarmed() else limit)
+        return self._work.take(min(limit, ALARMED) if self._is_alarmed() else limit)
 
     def report(self, settled: Sequence[tuple[Task, Outcome]]) -> Deferred[None]:
         """See `Work`."""
