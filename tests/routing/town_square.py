@@ -150,6 +150,7 @@ class _Connector:
 
     def stopConnecting(self) -> None:
         self._call.cancel()
+        self._fail(error.UserError())
 
     def _fail(self, why: Exception) -> None:
         self._factory.clientConnectionFailed(self, Failure(why))

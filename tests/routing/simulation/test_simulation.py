@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from contextlib import nullcontext as does_not_raise
 from typing import Any
 
 import pytest
 from attrs import evolve
 
+from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.sites import Limits
 from twisted_probe.vocabulary.outcome import Verdict
 
@@ -22,6 +25,15 @@ def test_the_laws_hold(seed: int) -> None:
     assert world.summary["no_such_mailbox"] > 0
     assert world.summary["internal_error"] == 0
     assert set(world.laws.looked) == set(Law)
+
+
+@pytest.mark.parametrize("seed", range(8, 14))
+def test_they_hold_over_restarts(seed: int) -> None:
+    world = World(seed, restarts=20)
+    world.run()
+    assert not world.restarts
+    assert world.summary["accepted"] > 0
+    assert world.summary["internal_error"] == 0
 
 
 @pytest.mark.parametrize(
@@ -40,6 +52,31 @@ def test_what_is_broken_is_seen(tighter: dict[str, Any], law: Law) -> None:
     world.limits = evolve(world.limits, **tighter)
     with pytest.raises(AssertionError, match=law.value):
         world.run()
+
+
+class Forgetful(World):
+    """A world whose prober begins as a stranger each time."""
+
+    def _begin(self) -> None:
+        self.memory = MemoryInRam()
+        super()._begin()
+
+
+@pytest.mark.parametrize(
+    ("kind", "holds"),
+    [
+        (World, does_not_raise()),
+        (Forgetful, pytest.raises(AssertionError, match=Law.REJECTIONS.value)),
+    ],
+)
+def test_what_is_borne_is_known_over_restarts(
+    kind: type[World], holds: AbstractContextManager[object]
+) -> None:
+    limits = Limits(rejections=20, rejections_per_second=0.2, errors_per_session=4)
+    world = kind(3, sites=1, domains=1, recipients=1, crowd=200, limits=limits, restarts=15)
+    with holds:
+        world.run()
+        assert not world.restarts
 
 
 def test_the_same_seed_is_the_same_world() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from attrs import define, evolve, field
@@ -17,8 +18,9 @@ from twisted.internet.defer import Deferred, succeed
 from tests.routing.simulation.laws import Law, Laws
 from tests.routing.town_square import REFUSED, REVERSE_PATH, START, Book, Square
 from twisted_probe.routing.engine import Engine
+from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.prober import Prober
-from twisted_probe.routing.sites import Limits
+from twisted_probe.routing.sites import WORTH_KEEPING, Limits
 from twisted_probe.routing.work import Task
 from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.exchanger import ExchangerFactory
@@ -31,6 +33,8 @@ from twisted_probe.vocabulary.source import Source
 NETWORKS = ("192.0.2.0/24", "198.18.0.0/15")
 NETWORK_STARTS = ("192.0.2.", "198.18.", "198.19.")
 PEOPLE = "ann ben carl dora emil postmaster"
+#: Seconds between two restarts, on average.
+RESTART = 60.0
 #: Seconds after which everybody has to be answered.
 PATIENCE = 3 * 24 * 3600.0
 EPSILON = 1e-6
@@ -166,8 +170,10 @@ class World:
         limits: Limits | None = None,
         crowd: int = 0,
         blocks: bool = True,
+        restarts: int = 0,
     ) -> None:
         self.rng = random.Random(seed)
+        self.chance = random.Random(seed)
         self.square = WatchedSquare(self)
         self.square.latency = self.rng.choice((0.01, 0.2, 1.0))
         self.limits = limits or self._limits()
@@ -177,6 +183,7 @@ class World:
         ]
         self.blocks = blocks
         self.steps = 0
+        self.restarted = 0
         self.most = 0
         self.addresses: dict[str, Count] = defaultdict(Count)
         self.names: dict[str, Any] = {}
@@ -195,6 +202,14 @@ class World:
         self.laws = self.work.laws
         self.crowd = crowd
         self.wanted = len(tasks)
+        self.memory = MemoryInRam()
+        self._begin()
+        delays = [self.chance.expovariate(1 / RESTART) for _ in range(restarts)]
+        self.restarts = deque(accumulate(delays, initial=START))
+        self.restarts.popleft()
+
+    def _begin(self) -> None:
+        """Let there be a prober and its engine."""
         self.prober = Prober(
             self.square,
             sources=self.sources,
@@ -202,7 +217,8 @@ class World:
             names=Book(self.names),
             allow_networks=NETWORKS,
             limits=self.limits,
-            rng=random.Random(seed),
+            memory=self.memory,
+            rng=self.chance,
             max_waiting=2,
         )
         self.engine = Engine(self.square, self.prober, self.work, window=1000, idle=5.0)
@@ -247,7 +263,9 @@ class World:
         self.names["mx.crowd.example"] = ["A 192.0.2.1"]
         temper = tempers.exim(residents(PEOPLE))
         slow = evolve(temper, habits=(*temper.habits, Tarpits(1.0)))
-        self.square.houses["192.0.2.1"] = ExchangerFactory(self.square, slow, "mx.crowd.example")
+        house = ExchangerFactory(self.square, slow, "mx.crowd.example")
+        self.square.houses["192.0.2.1"] = house
+        self.records["192.0.2.1"] = house.record
 
     def _temper(self) -> Temper | Exception | None:
         known, rng = residents(PEOPLE), self.rng
@@ -351,9 +369,31 @@ class World:
             self.laws.check()
             self.square.step()
             self.steps += 1
+            if self.restarts and self.square.seconds() >= self.restarts[0]:
+                self.restarts.popleft()
+                self._restart()
         self.laws.check()
         if self.work.is_over:
             self.finish()
+
+    def _restart(self) -> None:
+        """End, whatever goes on, and begin anew with what is remembered."""
+        self._wait(self.engine.stop(self.chance.choice((0.0, 5.0, 25.0))))
+        self._wait(self.prober.close())
+        self.laws.look(Law.EVERYBODY, not self.work.out, self.work.out)
+        self.square.advance(WORTH_KEEPING + self.chance.expovariate(1.0))
+        self._begin()
+        self.restarted += 1
+        self._wait(Deferred.fromCoroutine(self.prober.recall_benches()))
+        self.engine.start()
+
+    def _wait(self, awaited: Deferred[None]) -> None:
+        ended: list[object] = []
+        awaited.addBoth(ended.append)
+        while not ended:
+            self.square.step()
+            self.steps += 1
+        assert ended == [None]
 
     def _where_they_are(self) -> str:
         work = self.work
