@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 
-from twisted_probe.routing.benches import BENCH, MAX_IN_VAIN, SEVERAL, UNPLUMBED
+from twisted_probe.routing.benches import BENCH, EVERYWHERE, MAX_IN_VAIN, SEVERAL, UNPLUMBED, key_of
 from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.names import NoSocket
 from twisted_probe.routing.pauses import HOLD, Held
@@ -141,6 +141,18 @@ def test_what_cannot_be_sent_from_is_left_alone() -> None:
     sources.suspend(ONE, 0.0)
     assert [sources.choose("a", ANY, 1.0) for _ in range(3)] == [TWO, TWO, TWO]
     assert sources.may_go(ONE, "a", UNPLUMBED)
+
+
+def test_that_one_cannot_be_sent_from_says_nothing_of_its_network() -> None:
+    near = Source("2001:db8:1::5", helo="probe5.example.org")
+    assert near.ip != SIX.ip
+    assert key_of(near) == key_of(SIX)
+    sources = Sources([near, SIX])
+    sources.suspend(near, 0.0)
+    assert [sources.choose("a", ANY, 1.0) for _ in range(3)] == [SIX, SIX, SIX]
+    assert sources.is_suspended(near, 1.0)
+    assert not sources.is_suspended(SIX, 1.0)
+    assert sources.benched(1.0) == [(near.address, EVERYWHERE, UNPLUMBED)]
 
 
 def held_by(t: Town, address: str) -> Held:

@@ -35,8 +35,9 @@ class Sources:
         self._benches = Benches()
         # The same by exchanger address: many sites may be one host under names of their own.
         self._hosts = Benches()
-        # Those that could not be bound when that was tried last.
-        self._unplumbed: set[str] = set()
+        # Which cannot be bound is a matter of each address, also of those of one network.
+        self._suspensions = Benches()
+        self._unplumbed: set[str] = set()  # when that was tried last
         self._load: Counter[str] = Counter()
         # How much of its share each has had: the least goes first (stride scheduling).
         self._strides: Counter[str] = Counter()
@@ -92,7 +93,7 @@ class Sources:
             if source.address not in paused
             and source.family in families
             and wishes.allow(source)
-            and self._benches.may_go(key_of(source), site, now)
+            and self._may_go(source, site, now)
         ]
         if not able:
             return None
@@ -119,6 +120,7 @@ class Sources:
         """It has something to do at this site, until `end`."""
         self._load[source.address] += 1
         self._benches.begin(key_of(source), site)
+        self._suspensions.begin(source.address, EVERYWHERE)
 
     def end(self, source: Source, site: str, *, went_well: bool) -> None:
         """That is over; whether the site talked to it."""
@@ -126,13 +128,15 @@ class Sources:
         if not self._load[source.address]:
             del self._load[source.address]
         self._benches.end(key_of(source), site, went_well=went_well)
+        is_plumbed = source.address not in self._unplumbed
+        self._suspensions.end(source.address, EVERYWHERE, went_well=is_plumbed)
 
     # --- Refusals ----------------------------------------------------------------------------
 
     def benched(self, now: float) -> list[tuple[str, str, float]]:
         """The sources that stay away from a site: address (IPv6: network), site, and until
         when."""
-        return self._benches.all(now)
+        return sorted([*self._benches.all(now), *self._suspensions.all(now)])
 
     def is_refused(self, source: Source, site: str, now: float) -> bool:
         """Whether `site` has refused this source (IPv6: one of its network)."""
@@ -144,12 +148,17 @@ class Sources:
 
     def is_suspended(self, source: Source, now: float) -> bool:
         """Whether this source stays away from everywhere."""
-        return key_of(source) in self._benches.refused(EVERYWHERE, now)
+        return key_of(source) in self._benches.refused(
+            EVERYWHERE, now
+        ) or source.address in self._suspensions.refused(EVERYWHERE, now)
 
     def may_go(self, source: Source, site: str, now: float) -> bool:
         """Whether this source may go to `site`, if need be as the one that tries again."""
-        return not self._is_left_alone(site, now) and self._benches.may_go(
-            key_of(source), site, now
+        return not self._is_left_alone(site, now) and self._may_go(source, site, now)
+
+    def _may_go(self, source: Source, site: str, now: float) -> bool:
+        return self._benches.may_go(key_of(source), site, now) and self._suspensions.may_go(
+            source.address, EVERYWHERE, now
         )
 
     def is_paused(self, site: str, now: float, wishes: Wishes = NO_WISHES) -> bool:
@@ -178,16 +187,16 @@ class Sources:
 
     def suspend(self, source: Source, now: float) -> float:
         """This machine cannot send from the source; until when nobody tries."""
-        self._unplumbed.add(key_of(source))
-        return self._benches.add(key_of(source), EVERYWHERE, now, UNPLUMBED)
+        self._unplumbed.add(source.address)
+        return self._suspensions.add(source.address, EVERYWHERE, now, UNPLUMBED)
 
     def plumbed(self, source: Source) -> None:
         """This machine can send from the source."""
-        self._unplumbed.discard(key_of(source))
+        self._unplumbed.discard(source.address)
 
     def are_unplumbed(self, sources: Iterable[Source]) -> bool:
         """Whether this machine can send from none of these, as far as is known; they are some."""
-        return self._unplumbed.issuperset(map(key_of, sources))
+        return self._unplumbed.issuperset(each.address for each in sources)
 
     def recall(self, who: str, site: str, until: float, now: float) -> None:
         """`site` has refused the source of this address (IPv6: network) before now. Nobody is
