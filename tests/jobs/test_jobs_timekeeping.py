@@ -8,7 +8,7 @@ import pytest
 
 from twisted_probe.jobs.deadline import JOB_DEADLINE
 from twisted_probe.jobs.ledger import Job, State
-from twisted_probe.routing.memory import Benched
+from twisted_probe.routing.memory import Benched, Pressure
 from twisted_probe.vocabulary.outcome import Reason
 
 from .conftest import START, Daemon, result_of
@@ -47,6 +47,10 @@ def set_by(daemon: Daemon, seconds: float, boot: str = BOOT) -> float:
     return moved
 
 
+def borne(now: float) -> Pressure:
+    return Pressure("site", "b.example", 20.0, now, now + 1.0, now + 60.0)
+
+
 def asked_after(daemon: Daemon, seconds: float) -> list[str]:
     daemon.clock.advance(seconds)
     return [task.address.text for task in daemon.take()]
@@ -55,7 +59,10 @@ def asked_after(daemon: Daemon, seconds: float) -> list[str]:
 @pytest.mark.parametrize("by", [-3 * HOUR, 3 * HOUR, -100 * HOUR, 100 * HOUR])
 def test_while_the_machine_runs_on(waiting: Daemon, by: float) -> None:
     waiting.ledger.bench(Benched("192.0.2.1", "b.example", waiting.now + HOUR))
+    kept_at = waiting.now
+    waiting.ledger.keep_pressures([borne(kept_at)])
     assert set_by(waiting, by) == by
+    assert waiting.ledger.pressures(waiting.now) == [borne(kept_at + by)]
     assert asked_after(waiting, 0) == ["b@c.example"]
     assert asked_after(waiting, 5 * HOUR - 2) == []
     assert asked_after(waiting, 1) == ["a@b.example"]

@@ -72,14 +72,19 @@ def test_that_it_rests_at_this_address() -> None:
 def test_no_rest_is_longer_than_any_can_be() -> None:
     clock = Clock()
     sites = Sites(clock)
-    sites.recall(Pressure("address", HOST, 0.0, 9e9, 9e9, 9e9))
+    sites.recall(Pressure("address", HOST, 0.0, 0.0, 9e9, 9e9))
+    sites.recall(Pressure("address", "192.0.2.3", 0.0, 9e9, 9e9 + 2.0, 9e9 + 2.0))
+    third = sites.slot("mx.c.example", "192.0.2.3")
     sites.recall(Pressure("address", "192.0.2.2", 9e9, 0.0, 0.0, 9e9))
     slots = sites.slot("mx.a.example", HOST)
     others = sites.slot("mx.b.example", "192.0.2.2", rejections=5)
     assert not others.called
     clock.advance(1.0)
     assert others.called
-    clock.advance(MAX_REST - 2)
+    assert not third.called
+    clock.advance(1.0)
+    assert third.called
+    clock.advance(MAX_REST - 3)
     assert not slots.called
     clock.advance(1)
     assert slots.called

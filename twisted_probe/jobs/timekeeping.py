@@ -45,6 +45,10 @@ class Timekeeping:
             (by,),
         )
         self._database.execute("UPDATE benches SET until = until + ?", (by,))
+        self._database.execute(
+            "UPDATE pressures SET at = at + ?1, rests_until = rests_until + ?1, until = until + ?1",
+            (by,),
+        )
 
     def mend_clock(self, now: float) -> None:
         """Undo what a clock that was set back while the machine was off does to waiting: no job

@@ -210,13 +210,14 @@ class Sites:
         return found
 
     def recall(self, pressure: Pressure) -> None:
-        """Go by what was borne before now. Nobody rests for longer than he ever would, however the
-        clock was set since, nor has borne more than a burst."""
+        """Go by what was borne before now; by a clock that was set back since, just now. Nobody
+        rests for longer than any ever would, nor has borne more than a burst."""
         now, key = self._clock.seconds(), (pressure.kind, pressure.whose)
+        at = min(pressure.at, now)
         self._budgets[key] = Budget(
-            next_start=min(pressure.rests_until, now + MAX_REST),
+            next_start=min(at + pressure.rests_until - pressure.at, now + MAX_REST),
             spent=min(pressure.spent, self._limits.rejections),
-            counted_at=min(pressure.at, now),
+            counted_at=at,
         )
         self._fade(key)
 
