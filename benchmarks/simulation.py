@@ -24,6 +24,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "simulation.rst"
 WORLDS = 300
 #: Every so many worlds a large one.
 LARGE_EVERY = 20
+#: Every so many worlds one whose daemon is started anew, so many times.
+RESTARTED_EVERY, RESTARTS = 3, 20
 SITES, DOMAINS, RECIPIENTS, SOURCES = 400, 800, 1600, 16
 DAY = 24 * 3600.0
 
@@ -38,8 +40,9 @@ A world is made from a seed: exchangers of all tempers, some of them behind one 
 that share them, a DNS, sources of which some are blocked here and there, ceilings, a list; and one
 prober with its engine, as the daemon has it. Its clock, its network and its chance are simulated,
 so the same seed is the same world, step for step. A step lets time pass until the next thing
-happens. One world in {large_every} is large: {sites} sites, {domains} domains,
-{recipients} recipients, {sources} sources.
+happens. One world in {large_every} is large: {sites} sites, {domains} domains, {recipients}
+recipients, {sources} sources. In one of {restarted_every} the prober is stopped in the middle of its
+work and begun anew, with what its memory has, {restarts} times, about once a minute.
 
 .. list-table::
 
@@ -81,6 +84,7 @@ class Report:
 
     seeds: list[int] = field(factory=list)
     steps: int = 0
+    restarts: int = 0
     dials: int = 0
     recipients: int = 0
     seconds: float = 0.0
@@ -98,6 +102,7 @@ class Report:
             self.broken.update(law for law in Law if law.value in str(error))
         self.seeds.append(seed)
         self.steps += world.steps
+        self.restarts += world.restarted
         self.dials += len(world.square.dials)
         self.recipients += world.wanted
         self.seconds += world.square.seconds() - START
@@ -110,6 +115,7 @@ class Report:
         figures = {
             "seeds": f"{self.seeds[0]} to {self.seeds[-1]}",
             "steps": f"{self.steps:,}",
+            "restarts": f"{self.restarts:,}",
             "simulated days": f"{self.seconds / DAY:,.1f}",
             "recipients": f"{self.recipients:,}",
             "connections dialled": f"{self.dials:,}",
@@ -122,23 +128,34 @@ class Report:
             domains=DOMAINS,
             recipients=RECIPIENTS,
             sources=SOURCES,
+            restarted_every=RESTARTED_EVERY,
+            restarts=RESTARTS,
             figures=_rows(figures.items()),
             laws=_rows((law.value, f"{self.looked[law]:,}", str(self.broken[law])) for law in Law),
             reasons=_rows((reason, f"{n:,}") for reason, n in self.reasons.most_common()),
         )
 
 
-def large_world(seed: int) -> World:
-    """One with hundreds of sites."""
-    return World(seed, sites=SITES, domains=DOMAINS, recipients=RECIPIENTS, sources=SOURCES)
+def world_of(seed: int) -> World:
+    """The world of this seed: a large one now and then, one with restarts oftener."""
+    restarts = 0 if (seed + 1) % RESTARTED_EVERY else RESTARTS
+    if (seed + 1) % LARGE_EVERY:
+        return World(seed, restarts=restarts)
+    return World(
+        seed,
+        sites=SITES,
+        domains=DOMAINS,
+        recipients=RECIPIENTS,
+        sources=SOURCES,
+        restarts=restarts,
+    )
 
 
 def report_of(worlds: int) -> Report:
     """Let so many worlds run."""
     report = Report()
     for seed in range(worlds):
-        is_large = seed % LARGE_EVERY == LARGE_EVERY - 1
-        report.add(seed, large_world(seed) if is_large else World(seed))
+        report.add(seed, world_of(seed))
         print(f"world {seed + 1} of {worlds}", end="\r", file=sys.stderr)
     return report
 
