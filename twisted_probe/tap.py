@@ -12,6 +12,7 @@ from twisted.python import usage
 
 from twisted_probe.daemon.config import Config, ConfigError, read_config
 from twisted_probe.daemon.even_time import EvenTime
+from twisted_probe.daemon.hangup import Hangup
 from twisted_probe.daemon.lock import SpoolInUse
 from twisted_probe.daemon.logs import DaemonLog, open_log
 from twisted_probe.daemon.notify import Notifier
@@ -52,8 +53,10 @@ class Options(usage.Options):
         ["log-addresses", None, "Let e-mail addresses stand in the log; else they are masked."],
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, hangup: Hangup | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        #: What has caught SIGHUP already, or will when the service is made.
+        self.hangup = Hangup() if hangup is None else hangup
         self.sources: list[str] = []
         self.resolvers: list[str] = []
         self.networks: list[str] = []
@@ -111,6 +114,8 @@ def makeService(options: Options, logfile: str | None = None) -> IService:
     """
     from twisted.internet import reactor
 
+    # Before the configuration is read: what changes in it later is read again.
+    options.hangup.catch()
     try:
         config = options.config()
         lock = prepare(config, options.user)
@@ -130,6 +135,7 @@ def makeService(options: Options, logfile: str | None = None) -> IService:
         reread=options.config,
         time=EvenTime.begin(),
         begin=_settle,
+        hangup=options.hangup,
     )
 
 

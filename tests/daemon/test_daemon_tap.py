@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,14 @@ GOOD = (
     "--resolver",
     "127.0.0.1:5353",
 )
+
+
+@pytest.fixture(autouse=True)
+def sighup() -> Iterator[None]:
+    """Whoever runs these tests has it as before."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def options_of(*words: str) -> Options:
@@ -92,10 +102,11 @@ def test_help_tells_of_every_option() -> None:
 
 def test_the_plugin_leads_here() -> None:
     makers: Any = getPlugins(IServiceMaker)
-    found = [maker for maker in makers if maker.tapname == "mailprobe"]
-    assert [maker.module for maker in found] == ["twisted_probe.tap"]
-    assert found[0].options is Options
-    assert found[0].makeService is makeService
+    (maker,) = [maker for maker in makers if maker.tapname == "mailprobe"]
+    assert maker.module == "twisted_probe.tap"
+    options = maker.options()
+    assert type(options) is Options
+    assert maker.makeService is makeService
 
 
 # ---------------------------------------------------------------- makeService

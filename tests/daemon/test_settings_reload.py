@@ -25,7 +25,7 @@ from tests.daemon.running import (
 )
 from twisted_probe.daemon.config import Config, ConfigError, read_config
 from twisted_probe.daemon.preparation import prepare
-from twisted_probe.daemon.reload import Hangup, reloaded
+from twisted_probe.daemon.reload import reloaded
 from twisted_probe.daemon.service import ProbeService
 from twisted_probe.jobs.explaining import explained
 from twisted_probe.jobs.ledger import Ledger
@@ -455,31 +455,3 @@ async def test_a_daemon_without_a_file_leaves_sighup_alone(
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
         await service.reload()
         await service.stopService()
-
-
-def test_what_sighup_was_before_it_is_again() -> None:
-    def before(number: int, frame: object) -> None:
-        pass
-
-    original = signal.signal(signal.SIGHUP, before)
-    try:
-        hangup = Hangup(reactor, lambda: None)
-        hangup.catch()
-        assert signal.getsignal(signal.SIGHUP) is not before
-        hangup.release()
-        hangup.release()
-        assert signal.getsignal(signal.SIGHUP) is before
-    finally:
-        signal.signal(signal.SIGHUP, original)
-
-
-def test_elsewhere_than_in_the_main_thread_nothing_is_caught() -> None:
-    from threading import Thread
-
-    before = signal.getsignal(signal.SIGHUP)
-    hangup = Hangup(reactor, lambda: None)
-    for step in (hangup.catch, hangup.release):
-        thread = Thread(target=step)
-        thread.start()
-        thread.join()
-    assert signal.getsignal(signal.SIGHUP) is before

@@ -1,13 +1,11 @@
 """SIGHUP: what a running daemon takes over from a configuration that it reads again.
 
-Knows which settings have changed, which of them have to wait for the next start, and how the
-signal is caught; not how each part is told (`daemon.service`).
+Knows which settings have changed, and which of them have to wait for the next start; not how the
+signal is caught (`daemon.hangup`), nor how each part is told (`daemon.service`).
 """
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable
 from typing import Any
 
 from attrs import asdict, evolve, frozen
@@ -129,30 +127,3 @@ def _override_words(override: Override) -> str:
     name = told.pop("name")
     words = [f"{key} {_word(getattr(value, 'value', value))}" for key, value in told.items()]
     return f"{name} ({', '.join(words)})" if words else name
-
-
-class Hangup:
-    """SIGHUP calls `wanted` in the reactor's thread, between `catch` and `release`."""
-
-    def __init__(self, reactor: Any, wanted: Callable[[], object]) -> None:
-        self._reactor = reactor
-        self._wanted = wanted
-        self._before: Any = None
-        self._is_caught = False
-
-    def catch(self) -> None:
-        """From now on. Only the main thread can do so: elsewhere nothing happens."""
-        try:
-            self._before = signal.signal(signal.SIGHUP, self._rang)
-        except ValueError:
-            return
-        self._is_caught = True
-
-    def release(self) -> None:
-        """SIGHUP is again what it was before."""
-        if self._is_caught:
-            self._is_caught = False
-            signal.signal(signal.SIGHUP, self._before or signal.SIG_DFL)
-
-    def _rang(self, number: int, frame: object) -> None:
-        self._reactor.callFromThread(self._wanted)

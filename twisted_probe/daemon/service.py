@@ -26,11 +26,12 @@ from twisted_probe.daemon.control_socket import ControlSocket
 from twisted_probe.daemon.controls import controls_of
 from twisted_probe.daemon.even_time import EvenTime
 from twisted_probe.daemon.figures import Figures, Teller
+from twisted_probe.daemon.hangup import Hangup
 from twisted_probe.daemon.lock import Lock
 from twisted_probe.daemon.logs import DaemonLog
 from twisted_probe.daemon.notify import Notifier
 from twisted_probe.daemon.preparation import access_of
-from twisted_probe.daemon.reload import Hangup, reloaded
+from twisted_probe.daemon.reload import reloaded
 from twisted_probe.daemon.status import Meter, MeteredWork
 from twisted_probe.daemon.stop_file import StopFile
 from twisted_probe.jobs.access import user_name
@@ -77,7 +78,7 @@ class ProbeService(Service):
     not answered, and fires when everything is on disk.
 
     `reread` reads the configuration once more, or raises ConfigError; SIGHUP calls for it while
-    the service runs. Without it SIGHUP is left alone.
+    the service runs, or did so before, if `hangup` has caught it. Without it SIGHUP is left alone.
 
     The reactor goes by `time` from the start on; without, by its own clock. `begin` is called when
     all is there, before anybody is asked.
@@ -96,6 +97,7 @@ class ProbeService(Service):
         reread: Callable[[], Config] | None = None,
         time: EvenTime | None = None,
         begin: Callable[[], object] = lambda: None,
+        hangup: Hangup | None = None,
     ) -> None:
         self._reactor = reactor
         self._exit = exit_process
@@ -108,7 +110,7 @@ class ProbeService(Service):
         self._reread = reread
         self._time = time
         self._begin = begin
-        self._hangup = Hangup(reactor, self.reload)
+        self._hangup = Hangup() if hangup is None else hangup
         self._readings = 0
         self._pool = ThreadPool(1, 1, name="ledger")
         self._run: Callable[..., Deferred[Any]] = partial(deferToThreadPool, reactor, self._pool)
@@ -142,6 +144,7 @@ class ProbeService(Service):
             self._time.govern(self._reactor)
         if self._reread is not None:
             self._hangup.catch()
+            self._hangup.tell(partial(self._reactor.callFromThread, self.reload))
         self._pool.start()
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._broken)
