@@ -17,12 +17,11 @@ from twisted_probe.daemon.lock import SpoolInUse
 from twisted_probe.daemon.logs import DaemonLog, open_log
 from twisted_probe.daemon.notify import Notifier
 from twisted_probe.daemon.preparation import User, prepare
-from twisted_probe.daemon.service import EXIT_BROKEN, ProbeService
+from twisted_probe.daemon.service import EXIT_BROKEN, EXIT_IN_USE, ProbeService
 from twisted_probe.jobs.directories import FullSpool
 
-#: sysexits.h: EX_CONFIG and EX_TEMPFAIL.
+#: sysexits.h: EX_CONFIG.
 EXIT_CONFIG = 78
-EXIT_IN_USE = 75
 
 
 class Options(usage.Options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -66,6 +67,80 @@ def test_no_link_is_followed(path: Path, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         Lock(str(path))
     assert elsewhere.read_text() == "precious"
+
+
+# ---------------------------------------------------------------- one that is taken away
+
+
+def test_one_that_is_in_its_place_is_not_renewed(path: Path) -> None:
+    lock = Lock(str(path))
+    assert not lock.renew()
+    lock.release()
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["gone", "replaced"])
+def test_one_that_was_taken_away_is_renewed(
+    path: Path, is_replaced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    lock = Lock(path.name)
+    # As twistd does.
+    monkeypatch.chdir("/")
+    path.unlink()
+    if is_replaced:
+        path.touch()
+    assert lock.renew()
+    words = f"{path}: another daemon works on this spool (process {os.getpid()})"
+    assert words_of_a_second_lock(path) == words
+    assert not lock.renew()
+    lock.release()
+    Lock(str(path)).release()
+
+
+def test_one_that_somebody_else_has_by_now(path: Path) -> None:
+    lock = Lock(str(path))
+    path.unlink()
+    other = Lock(str(path))
+    other.sign()
+    words = f"{path}: another daemon works on this spool (process {os.getpid()})"
+    with pytest.raises(SpoolInUse) as caught:
+        lock.renew()
+    assert str(caught.value) == words
+    other.release()
+    assert lock.renew()
+    lock.release()
+
+
+def test_one_that_cannot_be_had_again(path: Path) -> None:
+    lock = Lock(str(path))
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        lock.renew()
+    path.rmdir()
+    assert lock.renew()
+    lock.release()
+
+
+def test_one_that_is_taken_away_while_it_is_locked(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has no name any more keeps nobody out."""
+    really = fcntl.flock
+    left = [path]
+
+    def flock(file: int, operation: int) -> None:
+        if left:
+            left.pop().unlink()
+        really(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    lock = Lock(str(path))
+    assert words_of_a_second_lock(path).startswith(f"{path}: another daemon works on this spool")
+    lock.release()
+
+
+# ---------------------------------------------------------------- other processes
 
 
 HOLDER = """

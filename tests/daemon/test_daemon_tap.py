@@ -17,8 +17,8 @@ from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
 from twisted_probe.daemon.config import Config
 from twisted_probe.daemon.preparation import User, prepare
-from twisted_probe.daemon.service import EXIT_BROKEN, ProbeService
-from twisted_probe.tap import EXIT_CONFIG, EXIT_IN_USE, Options, makeService
+from twisted_probe.daemon.service import EXIT_BROKEN, EXIT_IN_USE, ProbeService
+from twisted_probe.tap import EXIT_CONFIG, Options, makeService
 from twisted_probe.vocabulary.source import Source
 
 GOOD = (

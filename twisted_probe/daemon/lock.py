@@ -1,4 +1,4 @@
-"""One daemon for one spool.
+"""One daemon for one spool, also where somebody removes its lock.
 
 Knows flock: taken before twistd forks, it is the open file's and so passes to the daemon; a
 POSIX lock (lockf) would end with the process that forked.
@@ -21,26 +21,61 @@ class Lock:
     """
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(self._file, 32).decode("ascii", "replace").strip()
-            os.close(self._file)
-            raise SpoolInUse(
-                f"{path}: another daemon works on this spool"
-                + (f" (process {holder})" if holder.isdigit() else "")
-            ) from None
-        # Whoever signed it before is gone.
-        os.ftruncate(self._file, 0)
+        # twistd changes the directory.
+        self._path = os.path.abspath(path)
+        self._file = _locked(path)
 
     def sign(self) -> None:
         """Write our process number into the file, for whoever finds it locked. To be called
         after twistd has forked."""
         os.pwrite(self._file, f"{os.getpid()}\n".encode("ascii"), 0)
 
+    def renew(self) -> bool:
+        """Whether the file was taken away, or another was put in its place, which would have let
+        somebody else in; what has its name now is locked and signed then.
+
+        Raises SpoolInUse when somebody else was quicker, OSError when there is no such file to be
+        had; nothing has changed then.
+        """
+        if _is_at(self._path, self._file):
+            return False
+        file, old = _locked(self._path), self._file
+        self._file = file
+        self.sign()
+        os.close(old)
+        return True
+
     def release(self) -> None:
         """Let others in."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def _locked(path: str) -> int:
+    """The file `path`, open and locked by us. Raises SpoolInUse, or OSError."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 32).decode("ascii", "replace").strip()
+            os.close(file)
+            raise SpoolInUse(
+                f"{path}: another daemon works on this spool"
+                + (f" (process {holder})" if holder.isdigit() else "")
+            ) from None
+        # Between the two it may have been taken away, and locks nothing.
+        if _is_at(path, file):
+            # Whoever signed it before is gone.
+            os.ftruncate(file, 0)
+            return file
+        os.close(file)
+
+
+def _is_at(path: str, file: int) -> bool:
+    """Whether `path` still leads to this open file."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(file))
+    except FileNotFoundError:
+        return False

@@ -27,7 +27,7 @@ from twisted_probe.daemon.controls import controls_of
 from twisted_probe.daemon.even_time import EvenTime
 from twisted_probe.daemon.figures import Figures, Teller
 from twisted_probe.daemon.hangup import Hangup
-from twisted_probe.daemon.lock import Lock
+from twisted_probe.daemon.lock import Lock, SpoolInUse
 from twisted_probe.daemon.logs import DaemonLog
 from twisted_probe.daemon.notify import Notifier
 from twisted_probe.daemon.preparation import access_of
@@ -58,6 +58,9 @@ SCAN = 0.5
 GRACE = 25.0
 #: sysexits.h: EX_SOFTWARE. twistd itself has no other end for a broken service than success.
 EXIT_BROKEN = 70
+#: sysexits.h: EX_TEMPFAIL. Another daemon has the spool; told before twistd forks, unless somebody
+#: removed the lock of one that works.
+EXIT_IN_USE = 75
 #: sysexits.h: EX_CONFIG. A newer version's ledger, which only the database itself could show;
 #: what its file shows is told before twistd forks (`daemon.preparation`).
 EXIT_NEWER = 78
@@ -117,7 +120,10 @@ class ProbeService(Service):
         self._scan = LoopingCall(self._tick)
         self._scan.clock = reactor
         self._scanning: Deferred[Any] | None = None
+        self._hold = LoopingCall(self._hold_the_spool)
+        self._hold.clock = reactor
         self._starting: Deferred[None] | None = None
+        self._is_broken = False
         self._spool: Spool | None = None
         self._ledger: Ledger | None = None
         self._prober: Prober | None = None
@@ -153,6 +159,7 @@ class ProbeService(Service):
         config = self._config
         pauses = self._pauses
         self._spool = spool = await self._run(Spool, str(config.spool), access=self._access)
+        self._hold.start(SCAN).addErrback(self._broken)
         # On a full disk the ledger cannot be opened, and SQLite's words for that are none.
         await self._run(spool.room.look, self._reactor.seconds())
         self._ledger = await self._run(
@@ -297,15 +304,31 @@ class ProbeService(Service):
         else:
             _log.failure("mailprobe cannot go on", failure=failure)
         self._notifier.status(f"cannot go on: {failure.getErrorMessage()}")
-        if self.running:
+        if self.running and not self._is_broken:
+            self._is_broken = True
             code = EXIT_NEWER if failure.check(NewerLedger) else EXIT_BROKEN
             self._reactor.addSystemEventTrigger("after", "shutdown", self._exit, code)
             self._reactor.callLater(0, self._reactor.stop)
 
-    def _tick(self) -> Deferred[None]:
-        assert self._keeper is not None
+    def _hold_the_spool(self) -> None:
+        """See that it is what it was, and nobody else's; to the end of the last session."""
         assert self._spool is not None
         self._spool.check_in_place()
+        try:
+            if self._lock.renew():
+                _log.warn("{path}: its lock was taken away; it has another", path=self._spool.path)
+        except SpoolInUse as error:
+            # What is in hand is the other's by now: nothing more of it may be asked or written.
+            _log.critical("mailprobe ends at once: its lock was taken away; {why}", why=str(error))
+            self._notifier.status(f"ends at once: {error}")
+            self._flush_log(everything=True)
+            self._exit(EXIT_IN_USE)
+        except OSError as error:
+            why = f"the spool {self._spool.path}: it cannot be locked: {error.strerror}"
+            raise SpoolError(why) from error
+
+    def _tick(self) -> Deferred[None]:
+        assert self._keeper is not None
         self._look_for_the_stop_file()
         if self._time is not None:
             self._time.look()
@@ -338,6 +361,8 @@ class ProbeService(Service):
             await self._drain()
         finally:
             self._pool.stop()
+            if self._hold.running:
+                self._hold.stop()
             self._lock.release()
             self._hangup.release()
         _log.info(
