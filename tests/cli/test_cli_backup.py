@@ -37,3 +37,20 @@ def test_no_copy(spool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "it is there already" in capsys.readouterr().err
     assert main(["backup", "--spool", str(tmp_path), str(tmp_path / "copy")]) == 1
     assert "there is no ledger" in capsys.readouterr().err
+
+
+def test_what_a_killed_one_has_left(
+    spool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, part = tmp_path / "copy", tmp_path / "copy.part"
+    for path in (part, tmp_path / "copy.part-journal"):
+        path.write_bytes(b"half of it")
+    assert main(["backup", "--spool", str(spool), str(copy)]) == 0
+    said = capsys.readouterr()
+    assert said.err == (
+        f"mailprobe backup: {part}: it is left of a backup that was killed, or works yet; it is "
+        "replaced\n"
+    )
+    assert said.out.startswith(f"{copy} is a copy of the ledger")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "spool"]
+    Ledger(copy).close()

@@ -414,6 +414,29 @@ class TestBackup:
             back_up(daemon.spool.ledger_path, os.fspath(copy))
         assert not (tmp_path / "elsewhere").exists()
 
+    @pytest.mark.parametrize("is_another", [True, False], ids=["another", "gone"])
+    def test_another_begins_to_the_same_file(
+        self,
+        daemon: Damaged,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        is_another: bool,
+    ) -> None:
+        """What it has written is never taken for a whole one, nor removed."""
+        copy, part = tmp_path / "copy", tmp_path / "copy.part"
+        really = os.fsync
+
+        def fsync(file: int) -> None:
+            really(file)
+            part.unlink()
+            if is_another:
+                part.write_bytes(b"half of it")
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        with pytest.raises(NoBackup, match="another copy took the place"):
+            back_up(daemon.spool.ledger_path, os.fspath(copy))
+        assert list(tmp_path.glob("copy*")) == ([part] if is_another else [])
+
     def test_no_ledger_none_is_made(self, tmp_path: Path) -> None:
         with pytest.raises(NoBackup, match="there is no ledger"):
             back_up(os.fspath(tmp_path / "ledger.sqlite"), os.fspath(tmp_path / "copy"))

@@ -10,13 +10,17 @@ import os
 
 from twisted_probe.cli.forms import print_json
 from twisted_probe.cli.remote import EXIT_NOT_DONE, complain
-from twisted_probe.jobs.backup import NoBackup, back_up, note
+from twisted_probe.jobs.backup import NoBackup, back_up, note, unfinished
 from twisted_probe.jobs.names import printable
 
 
 def backup(arguments: argparse.Namespace) -> int:
     """Make the copy; the exit code."""
     ledger = os.path.join(os.path.abspath(arguments.spool), "state", "ledger.sqlite")
+    part = unfinished(arguments.file)
+    if os.path.lexists(part):
+        words = "it is left of a backup that was killed, or works yet; it is replaced"
+        complain("backup", f"{printable(os.fsencode(part))}: {words}")
     try:
         size = back_up(ledger, arguments.file)
     except NoBackup as error:

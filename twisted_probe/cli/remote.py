@@ -133,8 +133,9 @@ def _add_backup(commands: Commands) -> None:
         "backup",
         "copy the ledger",
         "Copy the ledger as it is now to FILE, whether a daemon works on it or not. Whoever may "
-        "read the ledger may copy it: the daemon's user, or root. Exit code: 0, 1 when there is "
-        "no copy, 2 for wrong usage.",
+        "read the ledger may copy it: the daemon's user, or root. One that is killed leaves "
+        "FILE.part at most, which is no copy; the next one to FILE replaces it. Exit code: 0, 1 "
+        "when there is no copy, 2 for wrong usage.",
     )
     parser.add_argument("file", metavar="FILE", help="the copy; nothing is overwritten")
     _add_json(parser, "a line of JSON")

@@ -6,6 +6,7 @@ not what is in them.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -77,12 +78,19 @@ def recover(path: str) -> None:
             database.execute("PRAGMA user_version").fetchone()
 
 
+def unfinished(target: str) -> str:
+    """What a copy is called until it is whole; one that is left of a process that was killed then
+    is replaced by the next."""
+    return f"{target}.part"
+
+
 def copy(database: sqlite3.Connection, target: str) -> None:
     """Copy `database` to the file `target`, in the place of what is there; durable in the end.
 
-    Raises OSError, or sqlite3.Error when the copy is not whole; there is none then.
+    Raises OSError, also when another copy to it has begun meanwhile, or sqlite3.Error when the copy
+    is not whole; there is none then.
     """
-    hidden = f"{target}.part"
+    hidden = unfinished(target)
     _remove(hidden)
     flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(hidden, flags, PRIVATE)
@@ -96,9 +104,12 @@ def copy(database: sqlite3.Connection, target: str) -> None:
             if problem != "ok":
                 raise sqlite3.DatabaseError(f"the ledger is damaged: {problem}")
         os.fsync(file)
+        if not _is_at(hidden, file):
+            raise OSError(errno.ESTALE, "another copy took the place", hidden)
         os.rename(hidden, target)
     except BaseException:
-        _remove(hidden)
+        if _is_at(hidden, file):
+            _remove(hidden)
         raise
     finally:
         os.close(file)
@@ -107,6 +118,12 @@ def copy(database: sqlite3.Connection, target: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _is_at(hidden: str, file: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.lstat(hidden), os.fstat(file))
+    return False
 
 
 def _remove(hidden: str) -> None:
