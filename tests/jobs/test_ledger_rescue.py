@@ -442,6 +442,14 @@ class TestBackup:
             back_up(os.fspath(tmp_path / "ledger.sqlite"), os.fspath(tmp_path / "copy"))
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("elsewhere")])
+    def test_of_what_cannot_be_opened(self, tmp_path: Path, make: Callable[[Path], object]) -> None:
+        path = tmp_path / "ledger.sqlite"
+        make(path)
+        with pytest.raises(NoBackup, match=f"^{path}: unable to open database file$"):
+            back_up(os.fspath(path), os.fspath(tmp_path / "copy"))
+        assert list(tmp_path.iterdir()) == [path]
+
     def test_of_a_damaged_one_there_is_none(self, daemon: Damaged, tmp_path: Path) -> None:
         daemon.drop("list", "\n".join(LINES))
         daemon.tick(2)

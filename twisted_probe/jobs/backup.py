@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from twisted_probe.jobs.access import given
-from twisted_probe.jobs.durable import PRIVATE
+from twisted_probe.jobs.durable import PRIVATE, is_gone
 
 #: In state/: the paths of the copies that were made, a JSON text a line.
 _MADE = "backups"
@@ -30,15 +30,18 @@ def back_up(ledger: str, target: str) -> int:
 
     Raises NoBackup, also when the ledger is damaged.
     """
-    if not os.path.exists(ledger):
-        raise NoBackup(f"{ledger}: there is no ledger")
-    if not os.path.getsize(ledger):
+    if is_gone(ledger):
         # SQLite would remove what may lie beside it.
-        raise NoBackup(f"{ledger}: the ledger is empty; start the daemon on it once")
+        words = "there is no ledger, or an empty one; start the daemon on it once"
+        raise NoBackup(f"{ledger}: {words}")
     if os.path.lexists(target):
         raise NoBackup(f"{target}: it is there already, and nothing is overwritten")
     try:
-        with closing(sqlite3.connect(ledger, isolation_level=None)) as database:
+        database = _opened(ledger)
+    except sqlite3.Error as error:
+        raise NoBackup(f"{ledger}: {error}") from error
+    try:
+        with closing(database):
             copy(database, target)
     except (OSError, sqlite3.Error) as error:
         raise NoBackup(f"{target}: {error}") from error
@@ -72,10 +75,14 @@ def made(state: str) -> list[str]:
 def recover(path: str) -> None:
     """Undo in a copy what a process had begun in it and was not spared to end; whoever only reads
     may not. What is no copy of a ledger is left as it is."""
-    with suppress(sqlite3.Error):
-        uri = f"{Path(path).absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(uri, uri=True)) as database:
-            database.execute("PRAGMA user_version").fetchone()
+    with suppress(sqlite3.Error), closing(_opened(path)) as database:
+        database.execute("PRAGMA user_version").fetchone()
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    """A database that is there; none is made."""
+    uri = f"{Path(path).absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, isolation_level=None)
 
 
 def unfinished(target: str) -> str:

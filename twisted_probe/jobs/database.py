@@ -15,7 +15,7 @@ from pathlib import Path
 
 from twisted_probe.jobs.access import mended
 from twisted_probe.jobs.backup import copy
-from twisted_probe.jobs.durable import PRIVATE
+from twisted_probe.jobs.durable import PRIVATE, is_gone
 from twisted_probe.jobs.schema import (
     NewerSchema,
     OlderSchema,
@@ -164,9 +164,7 @@ def _make_private(path: str | os.PathLike[str]) -> None:
 def _check_not_emptied(path: str | os.PathLike[str]) -> None:
     """Raises _Damage for an empty database that has a log beside it, which SQLite would remove: it
     had content when it got one."""
-    if os.path.lexists(f"{os.fspath(path)}-wal") and not (
-        os.path.exists(path) and os.path.getsize(path)
-    ):
+    if os.path.lexists(f"{os.fspath(path)}-wal") and is_gone(path):
         raise _Damage("it is empty, and what was written to it last lies beside it")
 
 

@@ -79,6 +79,17 @@ def hidden(name: bytes) -> bytes:
     return b".%s.tmp" % name
 
 
+def is_gone(path: str | os.PathLike[str]) -> bool:
+    """Whether nothing is at `path`, or a file with nothing in it. What cannot be looked at is not
+    gone: whoever opens it says why that cannot be."""
+    try:
+        return not os.lstat(path).st_size
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 def exists(directory: int, name: bytes) -> bool:
     """Whether anything has this name in `directory`, be it a link that leads nowhere."""
     if not _is_name(name):

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from twisted.logger import Logger
 
 from twisted_probe.jobs.database import DamagedLedger, LedgerError, is_damage
-from twisted_probe.jobs.durable import PRIVATE
+from twisted_probe.jobs.durable import PRIVATE, is_gone
 from twisted_probe.jobs.ledger import Ledger
 
 _log = Logger()
@@ -34,7 +34,7 @@ def whole_ledger(path: str, now: float, traces: Callable[[], str]) -> Ledger:
     Raises LedgerError as `Ledger` does, for anything but damage.
     """
     try:
-        if _is_gone(path) and (found := traces()):
+        if is_gone(path) and (found := traces()):
             raise DamagedLedger(f"the ledger {path}: it is gone or empty, but {found}")
         return _audited(path, now)
     except DamagedLedger as damage:
@@ -77,18 +77,9 @@ def present_ledger(path: str) -> Ledger:
 
     Raises LedgerError, also when there is none.
     """
-    if _is_gone(path):
+    if is_gone(path):
         raise LedgerError(f"the ledger {path}: it is gone or empty; start the daemon on it once")
     return Ledger(path)
-
-
-def _is_gone(path: str) -> bool:
-    try:
-        return not os.lstat(path).st_size
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False  # whoever opens it says why that cannot be
 
 
 def alarms(path: str) -> list[str]:
@@ -105,7 +96,7 @@ def _moved_aside(path: str, now: float) -> str:
     kept, so that it is known, unless an earlier start did that and got no further."""
     parts = [beside for beside in ("", *_BESIDE) if os.path.lexists(path + beside)]
     earlier = _kept(path)
-    if earlier and parts in ([], [""]) and _is_gone(path):
+    if earlier and parts in ([], [""]) and is_gone(path):
         return earlier[-1]
     moment = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
     kept = f"{path}{_MARK}{moment}"
