@@ -29,7 +29,7 @@ from twisted_probe.jobs.ledger import ALIVE, Job, Ledger, State
 from twisted_probe.jobs.names import OPTIONS, printable
 from twisted_probe.jobs.options import DEFAULTS, JobOptions
 from twisted_probe.jobs.results import ChangedJob, DamagedJob, write_results
-from twisted_probe.jobs.spool import MissingJob, Spool
+from twisted_probe.jobs.spool import MissingJob, Spool, StrangeFile
 from twisted_probe.jobs.writer import Run
 from twisted_probe.vocabulary.source import Source
 
@@ -139,6 +139,9 @@ class JobKeeper:
             # Of one that is finished it was moved, perhaps, and only that was not noted.
             if job.state is not State.FINISHED:
                 await self._lost(job)
+        except StrangeFile as error:
+            if job.state is not State.FINISHED:
+                await self._fail(job, _exchanged(error))
         except ChangedJob:
             self.log.warn("{job} is another list than the ledger knew, and is read", job=job.title)
             if job.state is State.FINISHED:
@@ -175,6 +178,9 @@ class JobKeeper:
         except UnreadableJob as error:
             await self._run(self._spool.fail, name, str(error))
             return
+        except StrangeFile as error:
+            await self._run(self._spool.fail, name, _exchanged(error))
+            return
         now = self._clock.seconds()
         if await self._run(self._spool.is_answered, name, kind.results):
             await self._run(self._ledger.add_answered, name, kind, now)
@@ -203,6 +209,8 @@ class JobKeeper:
                 return
         except UnreadableJob as error:
             await self._fail(job, str(error))
+        except StrangeFile as error:
+            await self._fail(job, _exchanged(error))
         except MissingJob:
             await self._lost(job)
         else:
@@ -258,6 +266,9 @@ class JobKeeper:
                     return
             except ChangedJob as error:
                 await self._fail(job, str(error))
+                return
+            except StrangeFile as error:
+                await self._fail(job, _exchanged(error))
                 return
             except DamagedJob as error:
                 await self._begin_again(job, str(error))
@@ -366,6 +377,10 @@ class JobKeeper:
             )
         else:
             self.log.failure("{what}: tried again, please report it", what=_shown(what))
+
+
+def _exchanged(error: StrangeFile) -> str:
+    return f"{error.filename}: {error.strerror}; put it aside, and drop the list again"
 
 
 def _shown(what: object) -> str:

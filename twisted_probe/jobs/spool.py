@@ -37,7 +37,7 @@ from twisted_probe.jobs.names import (
 )
 from twisted_probe.jobs.room import Room
 
-__all__ = ["DIRECTORIES", "SETTLE", "MissingJob", "Spool", "SpoolError"]
+__all__ = ["DIRECTORIES", "SETTLE", "MissingJob", "Spool", "SpoolError", "StrangeFile"]
 
 #: Seconds that a file must stay as it is where the kernel does not say whether somebody has it
 #: open for writing (another user's file, NFS): some copies pause that long between two writes.
@@ -54,6 +54,7 @@ READ_AHEAD = 1 << 18
 
 _TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KINDS = {
+    stat.S_IFDIR: "a directory",
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -69,6 +70,10 @@ def ledger_path(spool: str) -> str:
 
 class MissingJob(Exception):
     """A job's file is not where it was left."""
+
+
+class StrangeFile(OSError):
+    """What has a file's name is no plain file: somebody took the file away, and put that there."""
 
 
 class _UnusableOptions(Exception):
@@ -193,8 +198,7 @@ class Spool:
         if stat.S_ISDIR(status.st_mode):
             self._report(name, "it is a directory; drop the files in it instead")
             return None
-        if not stat.S_ISREG(status.st_mode):
-            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        if (kind := _strange(status)) is not None:
             self._move_to_failed(self._new, name, f"it is {kind}; a job is a plain file")
             return None
         sight = _Sight(status.st_ino, status.st_size, status.st_mtime_ns, now)
@@ -289,10 +293,8 @@ class Spool:
     def _is_ready(self, options: bytes, now: float) -> bool:
         status = os.stat(options, dir_fd=self._new, follow_symlinks=False)
         sight = self._sighted(options, status, now)
-        kind = stat.S_IFMT(status.st_mode)
-        if kind != stat.S_IFREG:
-            what = "a directory" if kind == stat.S_IFDIR else _KINDS.get(kind, "something else")
-            raise _UnusableOptions(f"it is {what}; options are a plain file of their own")
+        if (kind := _strange(status)) is not None:
+            raise _UnusableOptions(f"it is {kind}; options are a plain file of their own")
         settled = now - sight.since >= self._settle
         if status.st_nlink > 1 and settled:
             words = f"it has {status.st_nlink} names (hard links); options have one"
@@ -334,7 +336,8 @@ class Spool:
         return sorted(name for name in names if not name.startswith(b".") and not is_options(name))
 
     def options(self, name: bytes, limit: int) -> bytes | None:
-        """The options of a job, at most `limit` bytes of them; None when it came without."""
+        """The options of a job, at most `limit` bytes of them; None when it came without. Raises
+        StrangeFile, or OSError when they cannot be read."""
         try:
             with self.open_active(name + OPTIONS) as file:
                 return file.read(limit)
@@ -342,8 +345,8 @@ class Spool:
             return None
 
     def open_active(self, name: bytes) -> BinaryIO:
-        """A job file, to be read. Raises MissingJob when there is none, OSError when it is no
-        plain file or cannot be read."""
+        """A job file, to be read. Raises MissingJob when there is none, StrangeFile when it is no
+        plain file, OSError when it cannot be read."""
         return _open_in(self._active, name)
 
     def open_done(self, name: bytes) -> BinaryIO:
@@ -446,13 +449,27 @@ class Spool:
 
 def _open_in(directory: int, name: bytes) -> BinaryIO:
     try:
+        _check_plain(os.stat(name, dir_fd=directory, follow_symlinks=False), name)
         descriptor = os.open(name, _TO_READ, dir_fd=directory)
     except FileNotFoundError:
         raise MissingJob(printable(name)) from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        _check_plain(os.fstat(descriptor), name)
+    except StrangeFile:
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a plain file", printable(name))
+        raise
     return io.BufferedReader(io.FileIO(descriptor), READ_AHEAD)
+
+
+def _check_plain(status: os.stat_result, name: bytes) -> None:
+    if (kind := _strange(status)) is not None:
+        raise StrangeFile(errno.EINVAL, f"it is {kind}, and was a plain file", printable(name))
+
+
+def _strange(status: os.stat_result) -> str | None:
+    """What it is that is no plain file; None of one."""
+    kind = stat.S_IFMT(status.st_mode)
+    return None if kind == stat.S_IFREG else _KINDS.get(kind, "something else")
 
 
 def _is_written(descriptor: int) -> bool | None:
