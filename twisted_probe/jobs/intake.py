@@ -141,7 +141,7 @@ class JobKeeper:
                 await self._lost(job)
         except StrangeFile as error:
             if job.state is not State.FINISHED:
-                await self._fail(job, _exchanged(error))
+                await self._fail(job, str(error))
         except ChangedJob:
             self.log.warn("{job} is another list than the ledger knew, and is read", job=job.title)
             if job.state is State.FINISHED:
@@ -175,11 +175,8 @@ class JobKeeper:
         try:
             kind = format_of(name)
             says = await self._read_options(name)
-        except UnreadableJob as error:
+        except (UnreadableJob, StrangeFile) as error:
             await self._run(self._spool.fail, name, str(error))
-            return
-        except StrangeFile as error:
-            await self._run(self._spool.fail, name, _exchanged(error))
             return
         now = self._clock.seconds()
         if await self._run(self._spool.is_answered, name, kind.results):
@@ -207,10 +204,8 @@ class JobKeeper:
         try:
             if not await self._through(self._importing(job)):
                 return
-        except UnreadableJob as error:
+        except (UnreadableJob, StrangeFile) as error:
             await self._fail(job, str(error))
-        except StrangeFile as error:
-            await self._fail(job, _exchanged(error))
         except MissingJob:
             await self._lost(job)
         else:
@@ -264,11 +259,8 @@ class JobKeeper:
                 steps = write_results(self._spool, self._ledger, job, self.options_of(job))
                 if not await self._through(steps):
                     return
-            except ChangedJob as error:
+            except (ChangedJob, StrangeFile) as error:
                 await self._fail(job, str(error))
-                return
-            except StrangeFile as error:
-                await self._fail(job, _exchanged(error))
                 return
             except DamagedJob as error:
                 await self._begin_again(job, str(error))
@@ -377,10 +369,6 @@ class JobKeeper:
             )
         else:
             self.log.failure("{what}: tried again, please report it", what=_shown(what))
-
-
-def _exchanged(error: StrangeFile) -> str:
-    return f"{error.filename}: {error.strerror}; put it aside, and drop the list again"
 
 
 def _shown(what: object) -> str:

@@ -86,8 +86,8 @@ def write_results(
     Of a job that was cancelled while it was read the lines are answered that were read.
 
     Raises ChangedJob when the original is not what was imported, DamagedJob when the outcomes are
-    not what was kept, or another's, MissingJob when the original is gone, OSError when the disk is
-    full; nothing is left behind then.
+    not what was kept, or another's, MissingJob when the original is gone, StrangeFile when it is no
+    plain file any more, OSError when the disk is full; nothing is left behind then.
     """
     if job.done_name is None or job.finished_at is None:
         raise ValueError(f"the job {job.title} has no place in done/ yet")

@@ -73,7 +73,11 @@ class MissingJob(Exception):
 
 
 class StrangeFile(OSError):
-    """What has a file's name is no plain file: somebody took the file away, and put that there."""
+    """What has a file's name is no plain file: somebody took the file away, and put that there. Put
+    it aside, and drop the list again."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}; put it aside, and drop the list again"
 
 
 class _UnusableOptions(Exception):
