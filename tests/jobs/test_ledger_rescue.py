@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -393,6 +395,19 @@ class TestBackup:
         ledger = Ledger(copy)
         assert [job.settled for job in ledger.latest(1)] == [100]
         ledger.close()
+
+    def test_the_log_stays_for_whoever_works(self, daemon: Damaged, tmp_path: Path) -> None:
+        """Another process that closes a ledger must not take itself for the last one: it would
+        remove the log under the daemon, and all that goes there from then on."""
+        daemon.restart()
+        daemon.drop("list", "\n".join(LINES))
+        daemon.tick(2)
+        log = Path(f"{daemon.spool.ledger_path}-wal")
+        before = log.stat().st_ino
+        code = "import sys; from twisted_probe.jobs.backup import back_up; back_up(*sys.argv[1:])"
+        command = [sys.executable, "-c", code, daemon.spool.ledger_path, str(tmp_path / "copy")]
+        subprocess.run(command, check=True)
+        assert log.stat().st_ino == before
 
     def test_a_restored_one_goes_on(self, daemon: Damaged, tmp_path: Path) -> None:
         daemon.drop("list", "\n".join(LINES))

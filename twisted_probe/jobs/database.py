@@ -79,11 +79,12 @@ def opened(path: str | os.PathLike[str]) -> sqlite3.Connection:
     with _telling(path):
         _make_private(path)
         _check_not_emptied(path)
+        written_by = _written_by(path)
         # Opened in one thread, used in another; never in two at a time (`jobs.ledger`).
         database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         database.text_factory = _TEXT
         try:
-            _prepare(database, os.fspath(path))
+            _prepare(database, os.fspath(path), written_by)
         except BaseException:
             database.close()
             raise
@@ -168,7 +169,19 @@ def _check_not_emptied(path: str | os.PathLike[str]) -> None:
         raise _Damage("it is empty, and what was written to it last lies beside it")
 
 
-def _look_through(database: sqlite3.Connection, path: str) -> int:
+def _written_by(path: str | os.PathLike[str]) -> int:
+    """The format by which the header says that a database is to be written; 0 of an empty one.
+
+    To be asked before it is opened: POSIX takes all locks of a process on a file away when any
+    descriptor of it is closed, SQLite's too, and another process would take itself for the last one
+    then, and remove the write-ahead log under us.
+    """
+    with open(path, "rb") as file:
+        header = file.read(_WRITTEN_BY_AT + 1)
+    return header[_WRITTEN_BY_AT] if len(header) > _WRITTEN_BY_AT else 0
+
+
+def _look_through(database: sqlite3.Connection, written_by: int) -> int:
     """The version of a database that is whole. Raises _Damage, StrangeSchema, NewerSchema, or
     sqlite3.Error."""
     try:
@@ -182,15 +195,13 @@ def _look_through(database: sqlite3.Connection, path: str) -> int:
     if problem != "ok":
         raise _Damage(f"it is damaged: {problem}")
     # SQLite would only read it, and say so when it is to be written.
-    with open(path, "rb") as file:
-        header = file.read(_WRITTEN_BY_AT + 1)
-    if header and header[_WRITTEN_BY_AT] > _LAST_FORMAT:
-        raise _Damage(f"it is damaged: it is written by format {header[_WRITTEN_BY_AT]}")
+    if written_by > _LAST_FORMAT:
+        raise _Damage(f"it is damaged: it is written by format {written_by}")
     return version
 
 
-def _prepare(database: sqlite3.Connection, path: str) -> None:
-    version = _look_through(database, path)
+def _prepare(database: sqlite3.Connection, path: str, written_by: int) -> None:
+    version = _look_through(database, written_by)
     database.execute("PRAGMA synchronous = FULL")
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     # What is erased is overwritten.
