@@ -41,8 +41,8 @@ that share them, a DNS, sources of which some are blocked here and there, ceilin
 prober with its engine, as the daemon has it. Its clock, its network and its chance are simulated,
 so the same seed is the same world, step for step. A step lets time pass until the next thing
 happens. One world in {large_every} is large: {sites} sites, {domains} domains, {recipients}
-recipients, {sources} sources. In one of {restarted_every} the prober is stopped in the middle of its
-work and begun anew, with what its memory has, {restarts} times, about once a minute.
+recipients, {sources} sources. In one of {restarted_every} the prober is stopped in the middle of
+its work and begun anew, with what its memory has, {restarts} times, about once a minute.
 
 .. list-table::
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 
+from twisted_probe.jobs.durable import is_at
+
 
 class SpoolInUse(Exception):
     """Another daemon works on this spool. Stop it, or name another spool."""
@@ -37,7 +39,7 @@ class Lock:
         Raises SpoolInUse when somebody else was quicker, OSError when there is no such file to be
         had; nothing has changed then.
         """
-        if _is_at(self._path, self._file):
+        if is_at(self._path, self._file):
             return False
         file, old = _locked(self._path), self._file
         self._file = file
@@ -66,16 +68,8 @@ def _locked(path: str) -> int:
                 + (f" (process {holder})" if holder.isdigit() else "")
             ) from None
         # Between the two it may have been taken away, and locks nothing.
-        if _is_at(path, file):
+        if is_at(path, file):
             # Whoever signed it before is gone.
             os.ftruncate(file, 0)
             return file
         os.close(file)
-
-
-def _is_at(path: str, file: int) -> bool:
-    """Whether `path` still leads to this open file."""
-    try:
-        return os.path.samestat(os.lstat(path), os.fstat(file))
-    except FileNotFoundError:
-        return False

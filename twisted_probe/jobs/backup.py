@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from twisted_probe.jobs.access import given
-from twisted_probe.jobs.durable import PRIVATE, is_gone
+from twisted_probe.jobs.durable import PRIVATE, is_at, is_gone
 
 #: In state/: the paths of the copies that were made, a JSON text a line.
 _MADE = "backups"
@@ -111,11 +111,11 @@ def copy(database: sqlite3.Connection, target: str) -> None:
             if problem != "ok":
                 raise sqlite3.DatabaseError(f"the ledger is damaged: {problem}")
         os.fsync(file)
-        if not _is_at(hidden, file):
+        if not is_at(hidden, file):
             raise OSError(errno.ESTALE, "another copy took the place", hidden)
         os.rename(hidden, target)
     except BaseException:
-        if _is_at(hidden, file):
+        if is_at(hidden, file):
             _remove(hidden)
         raise
     finally:
@@ -125,12 +125,6 @@ def copy(database: sqlite3.Connection, target: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def _is_at(hidden: str, file: int) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.lstat(hidden), os.fstat(file))
-    return False
 
 
 def _remove(hidden: str) -> None:

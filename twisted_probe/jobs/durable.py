@@ -90,6 +90,14 @@ def is_gone(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def is_at(path: str, file: int) -> bool:
+    """Whether what is at `path` is this open file."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(file))
+    except FileNotFoundError:
+        return False
+
+
 def exists(directory: int, name: bytes) -> bool:
     """Whether anything has this name in `directory`, be it a link that leads nowhere."""
     if not _is_name(name):
