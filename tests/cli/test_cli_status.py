@@ -46,12 +46,19 @@ STATUS: dict[str, Any] = {
     "in_hand": 57,
     "rate": 12.34,
     "sources": [
-        {"address": "192.0.2.9", "helo": "a.example.org", "paused": False, "refused_by": []},
+        {
+            "address": "192.0.2.9",
+            "helo": "a.example.org",
+            "paused": False,
+            "refused_by": [],
+            "unplumbed": False,
+        },
         {
             "address": "192.0.2.10",
             "helo": "b.example.org",
             "paused": True,
             "refused_by": [{"site": "mx.b.example", "until": "2027-01-16T02:10:00.000Z"}],
+            "unplumbed": False,
         },
     ],
     "sites": {"paused": [], "waiting": []},

@@ -77,7 +77,13 @@ async def test_an_idle_daemon(spool: Path) -> None:
     assert status["paused"] is False
     assert (status["in_hand"], status["rate"], status["jobs"]) == (0, 0.0, [])
     assert status["sources"] == [
-        {"address": source.address, "helo": source.helo, "paused": False, "refused_by": []}
+        {
+            "address": source.address,
+            "helo": source.helo,
+            "paused": False,
+            "refused_by": [],
+            "unplumbed": False,
+        }
         for source in street.SOURCES
     ]
     assert status["sites"] == {"paused": [], "waiting": []}

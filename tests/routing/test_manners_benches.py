@@ -84,7 +84,7 @@ def test_a_source_that_cannot_be_bound_is_told_of_once_a_suspension(
             t.square.advance(UNPLUMBED)
         assert len(t.square.dials) > 2
 
-    assert f"{ONE.address} cannot be sent from, and is left alone for 300 s" in warnings(events)[0]
+    assert f"{ONE.address} cannot be sent from, and is left alone for 60 s" in warnings(events)[0]
 
 
 def test_nothing_is_said_where_nothing_was_refused(events: list[LogEvent]) -> None:

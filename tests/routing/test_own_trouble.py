@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 
-from twisted_probe.routing.benches import BENCH, EVERYWHERE, MAX_IN_VAIN, SEVERAL, UNPLUMBED, key_of
+from twisted_probe.routing.benches import BENCH, MAX_IN_VAIN, SEVERAL, UNPLUMBED, key_of
 from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.names import NoSocket
 from twisted_probe.routing.pauses import HOLD, Held
@@ -23,14 +23,32 @@ from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.temper import Temper, residents
 from twisted_probe.sandbox.zone import Names
 from twisted_probe.sandbox.zone import Trouble as BadTrouble
-from twisted_probe.vocabulary.outcome import Outcome, Reason
+from twisted_probe.vocabulary.outcome import Outcome, Reason, Retry
 from twisted_probe.vocabulary.source import Source
+from twisted_probe.vocabulary.wishes import Wishes
 
-from .town_square import ONE, SIX, THREE, TWO, Book, Square, Town, prober_in, town
+from .town_square import (
+    ONE,
+    REVERSE_PATH,
+    SIX,
+    START,
+    THREE,
+    TWO,
+    Book,
+    Square,
+    Town,
+    prober_in,
+    town,
+)
 
 ANY = frozenset((4, 6))
 ANN = residents("ann ben postmaster")
 A = {"a.example": ["MX 10 mx.a.example"], "mx.a.example": ["A 192.0.2.1"]}
+NUMBER = MAX_RUN + 20
+MANY = {
+    **{f"{n}.example": [f"MX 10 mx{n}.example"] for n in range(NUMBER)},
+    **{f"mx{n}.example": [f"A 192.0.2.{n + 1}"] for n in range(NUMBER)},
+}
 
 
 @pytest.fixture
@@ -152,7 +170,8 @@ def test_that_one_cannot_be_sent_from_says_nothing_of_its_network() -> None:
     assert [sources.choose("a", ANY, 1.0) for _ in range(3)] == [SIX, SIX, SIX]
     assert sources.is_suspended(near, 1.0)
     assert not sources.is_suspended(SIX, 1.0)
-    assert sources.benched(1.0) == [(near.address, EVERYWHERE, UNPLUMBED)]
+    assert sources.benched(1.0) == []
+    assert sources.suspended(1.0) == {near.address: UNPLUMBED}
 
 
 def held_by(t: Town, address: str) -> Held:
@@ -185,7 +204,8 @@ def test_that_none_can_be_sent_from_is_our_own_trouble(
             assert held_by(t, "ann@a.example").delay == 1.0
         assert t.prober.alarm is not None
         assert [event["log_format"] for event in critical] == [t.prober.alarm]
-        assert str(held_by(t, "ann@a.example")) == t.prober.alarm
+        assert "cannot be sent from" in str(held_by(t, "ann@a.example"))
+        assert t.prober.unplumbed == [ONE.address, TWO.address]
         outcome = t.square.wait(t.prober.probe("ann@a.example"))
         assert outcome.reason is Reason.SOURCE_UNAVAILABLE
         t.square.advance(UNPLUMBED)
@@ -198,6 +218,46 @@ def test_that_none_can_be_sent_from_is_our_own_trouble(
         (outcome,) = t.square.wait(t.prober.ask(["ann@a.example"]))
         assert (outcome.reason, outcome.attempts) == (Reason.ACCEPTED, 1)
         assert t.prober.alarm is None
+
+
+def test_sessions_that_began_before_say_nothing_of_what_is_plumbed(
+    critical: list[LogEvent], expect_errors: Any
+) -> None:
+    expect_errors(1)
+    names = {"b.example": ["A 192.0.2.2"]}
+    with town({**A, **names}, sources=[ONE]) as t:
+        t.square.settle("192.0.2.1", tempers.postfix(ANN))
+        t.square.settle("192.0.2.2", tempers.postfix(ANN))
+        t.square.latency = 0.5
+        before = t.prober.ask(["ann@a.example"])
+        t.square.advance(1.0)
+        assert t.square.open == 1
+        t.square.unplumbed.add(ONE.address)
+        held_by(t, "ann@b.example")
+        assert t.prober.alarm is not None
+        (outcome,) = t.square.wait(before)
+        assert outcome.reason is Reason.ACCEPTED
+        assert t.prober.alarm is not None
+        held_by(t, "ann@b.example")
+        assert len(critical) == 1
+
+
+def test_that_the_only_one_it_may_come_from_is_gone_costs_no_attempt() -> None:
+    with town(A) as t:
+        t.square.settle("192.0.2.1", tempers.postfix(ANN))
+        t.square.unplumbed.add(ONE.address)
+        wishes = Wishes(sources=frozenset([ONE.address]))
+        for delay in (1.0, HOLD, HOLD):
+            with pytest.raises(Held) as held:
+                t.square.wait(t.prober.ask(["ann@a.example"], wishes=wishes))
+            assert held.value.delay == delay
+        assert t.prober.alarm is None
+        assert t.prober.unplumbed == [ONE.address]
+        t.square.unplumbed.clear()
+        t.square.advance(UNPLUMBED)
+        (outcome,) = t.square.wait(t.prober.ask(["ann@a.example"], wishes=wishes))
+        assert (outcome.reason, outcome.attempts) == (Reason.ACCEPTED, 1)
+        assert t.prober.unplumbed == []
 
 
 def test_weights_and_loads() -> None:
@@ -228,6 +288,41 @@ def test_a_ceiling_is_kept() -> None:
             most = max(most, t.square.open)
         assert most == 2
         assert {each.reason for each in t.square.wait(asking)} == {Reason.ACCEPTED}
+
+
+def crowd(t: Town, number: int, latency: float) -> list[str]:
+    """People at as many sites, whose sessions take their time."""
+    t.square.latency = latency
+    for n in range(number):
+        t.square.settle(f"192.0.2.{n + 1}", tempers.postfix(ANN))
+    return [f"ann@{n}.example" for n in range(number)]
+
+
+@pytest.mark.parametrize("weight", [1, 1000])
+def test_whoever_has_a_ceiling_keeps_nobody_waiting(weight: int) -> None:
+    small = Source("198.51.100.1", helo="probe1.example.org", ceiling=1, weight=weight)
+    with town(MANY, sources=[small, TWO]) as t:
+        asking = t.prober.probe_many(crowd(t, 40, 1.0))
+        t.square.advance(0.5)
+        assert Counter(t.square.sources) == {small.address: 1, TWO.address: 39}
+        assert {each.reason for each in t.square.wait(asking)} == {Reason.ACCEPTED}
+
+
+def test_whoever_must_come_from_one_with_a_ceiling_lets_others_pass() -> None:
+    """At a site where a retry waits for its own source, others do not."""
+    small = Source("198.51.100.1", helo="probe1.example.org", ceiling=1)
+    with town(MANY, sources=[small, TWO]) as t:
+        people = crowd(t, 5, 1.0)
+        retries = [Retry(small.address, None, REVERSE_PATH, None, 1, START) for _ in people]
+        bound = t.prober.probe_many(people, retries)
+        t.square.advance(0.5)
+        assert t.square.sources == [small.address]
+        free = t.prober.probe_many([f"ben{each[3:]}" for each in people])
+        t.square.advance(0.5)
+        assert Counter(t.square.sources) == {small.address: 1, TWO.address: 5}
+        for each in (bound, free):
+            assert {one.reason for one in t.square.wait(each)} == {Reason.ACCEPTED}
+        assert Counter(t.square.sources) == {small.address: 5, TWO.address: 5}
 
 
 # --- The watchdog -----------------------------------------------------------------------------
@@ -341,11 +436,6 @@ def comes_at_once(dog: Watchdog, domain: str) -> float:
     return held.delay
 
 
-NUMBER = MAX_RUN + 20
-MANY = {
-    **{f"{n}.example": [f"MX 10 mx{n}.example"] for n in range(NUMBER)},
-    **{f"mx{n}.example": [f"A 192.0.2.{n + 1}"] for n in range(NUMBER)},
-}
 PEOPLE = [f"ann@{n}.example" for n in range(NUMBER)]
 
 

@@ -69,6 +69,25 @@ def test_that_it_rests_at_this_address() -> None:
         assert record.sessions[0].started == START + 60.0
 
 
+def test_what_an_open_session_may_bear_is_kept_when_it_begins() -> None:
+    """A process that is killed tells nothing at the end."""
+    memory = MemoryInRam()
+    with town(A, limits=SLOW, memory=memory) as t:
+        t.square.settle(HOST, tempers.postfix(ANN))
+        t.square.latency = 1.0
+        asking = t.prober.probe("eve@a.example")
+        t.square.advance(0.5)
+        assert t.square.dials
+        kept = t.square.wait(memory.pressures(t.square.seconds()))
+        assert {(each.kind, each.whose, each.spent) for each in kept} == {
+            ("address", HOST, 5.0),
+            ("site", "mx.a.example", 5.0),
+        }
+        t.square.wait(asking)
+        kept = t.square.wait(memory.pressures(t.square.seconds()))
+        assert all(each.spent < 2.0 for each in kept)
+
+
 def test_no_rest_is_longer_than_any_can_be() -> None:
     clock = Clock()
     sites = Sites(clock)

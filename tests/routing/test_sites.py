@@ -33,6 +33,7 @@ class Street:
         wanted = self.sites.slot(site, address)
         wanted.addCallback(self._got, name)
         wanted.addErrback(lambda failure: failure.trap(CancelledError))
+        self.clock.advance(0)
         return wanted
 
     def _got(self, slot: Slot, name: str) -> Slot:
@@ -43,6 +44,7 @@ class Street:
     def end(self, *names: str) -> None:
         for name in names:
             self.slots[name].release()
+        self.clock.advance(0)
 
     @property
     def names(self) -> list[str]:
@@ -73,6 +75,20 @@ def test_two_starts_a_second_and_four_at_once() -> None:
     street.clock.advance(0.5)
     assert street.granted[-1] == ("5", 10.5)
     assert street.is_idle
+
+
+def test_a_busy_reactor_brings_no_two_starts_together() -> None:
+    """A connection begins in the next turn, which may come late."""
+    clock, granted = Clock(), list[float]()
+    sites = Sites(clock, Limits(starts_per_second=2.0, first_sessions=4))
+    for _ in range(2):
+        sites.slot("a", "192.0.2.1").addCallback(lambda _: granted.append(clock.seconds()))
+    assert granted == [0.0]
+    clock.advance(0.25)  # the turn in which the first begins
+    clock.advance(0.25)
+    assert granted == [0.0]
+    clock.advance(0.25)
+    assert granted == [0.0, 0.75]
 
 
 def test_an_address_is_one_under_all_of_its_names() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from twisted_probe.routing.limits import Limits
 from twisted_probe.routing.memory import MemoryInRam
 from twisted_probe.routing.tempo import LEAST, MAX_REST, TEMPO_LIFE, Tempo
 from twisted_probe.sandbox import tempers
-from twisted_probe.sandbox.habits import LimitsSessions
+from twisted_probe.sandbox.habits import LimitsSessions, Tarpits
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.vocabulary.outcome import Reason
 
@@ -94,3 +95,21 @@ def test_a_site_that_bears_two_gets_two() -> None:
             outcome = t.square.wait(t.prober.probe(f"ann@{n}.example"))
             assert outcome.reason is Reason.ACCEPTED
         assert len(record.sessions) == 60
+
+
+def test_a_calm_session_that_was_open_before_the_complaint_changes_nothing() -> None:
+    """What was borne then was borne when the site was asked more."""
+    names = {f"{n}.example": ["MX 10 mx.a.example"] for n in range(4)}
+    limits = Limits(first_sessions=4, starts_per_second=1000.0, recipients_per_session=2)
+    memory = MemoryInRam()
+    with town({**names, "mx.a.example": ["A 192.0.2.1"]}, limits=limits, memory=memory) as t:
+        house = tempers.postfix(residents("ann"), Tarpits(3.0), LimitsSessions(3))
+        t.square.settle("192.0.2.1", house)
+        asking = [t.prober.probe(f"ann@{n}.example") for n in range(4)]
+        assert t.square.wait(asking[3]).reason is Reason.RATE_LIMITED
+        tempo = t.square.wait(memory.tempo("mx.a.example"))
+        assert tempo is not None
+        assert (tempo.sessions, tempo.complaints) == (2.0, 1)
+        for each in asking[:3]:
+            assert t.square.wait(each).reason is Reason.ACCEPTED
+        assert t.square.wait(memory.tempo("mx.a.example")) == tempo

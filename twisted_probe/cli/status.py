@@ -137,10 +137,14 @@ def _sources_lines(sources: Sequence[dict[str, Any]], now: float, width: int) ->
         line: Line = [(f"{source['address'].ljust(widest)}  {source['helo']}", "")]
         if source["paused"]:
             line.append(("  paused", "yellow"))
+        if source["unplumbed"]:
+            line.append(("  cannot be sent from", "red"))
         yield from _labelled("sources" if not number else "", line, width)
         for refusal in source["refused_by"]:
             left = duration(_moment(refusal["until"]) - now)
-            words = f"  refused by {refusal['site']}, which it leaves alone for {left}"
+            site = refusal["site"]
+            whom = "so many sites that it leaves all" if site == "*" else f"{site}, which it leaves"
+            words = f"  refused by {whom} alone for {left}"
             yield from _labelled("", [(words, "red")], width)
 
 

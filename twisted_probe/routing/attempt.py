@@ -18,7 +18,6 @@ from twisted_probe.routing.benches import key_of
 from twisted_probe.routing.choice import Need, chosen, site_of
 from twisted_probe.routing.evidence import Evidence, Request, Trouble
 from twisted_probe.routing.exchangers import NoExchanger, Route, find_route
-from twisted_probe.routing.lessons import NO_SOURCE
 from twisted_probe.routing.memory import Benched, Known
 from twisted_probe.routing.names import NoSocket
 from twisted_probe.routing.path import Path
@@ -277,8 +276,11 @@ class Attempt:
 
     def _without_source(self, site: str, route: Route) -> list[Outcome]:
         now, sources = self._tools.now(), self._tools.sources
-        if self._ends_in_parts and sources.are_unplumbed(sources.all):
-            raise Held(NO_SOURCE, HOLD)
+        families = {exchanger.family for exchanger in route.exchangers}
+        allowed = [each for each in sources.all if self._wishes.allow(each)]
+        able = [each for each in allowed if each.family in families]
+        if self._ends_in_parts and able and sources.are_unplumbed(able):
+            raise Held(f"{', '.join(each.address for each in able)} cannot be sent from", HOLD)
         is_refused = sources.is_paused(site, now, self._wishes) or any(
             sources.is_shut_out(source, exchanger.address, now)
             for exchanger in route.exchangers

@@ -23,8 +23,9 @@ EVERYWHERE = "*"
 #: stays away from all for an hour. An address that has come onto a block list meets many of them.
 SEVERAL = 10
 SEVERAL_WITHIN = _HOUR
-#: Seconds that a source stays away from everywhere when this machine cannot send from it.
-UNPLUMBED = 300.0
+#: Seconds that a source stays away from everywhere when this machine cannot send from it. To try
+#: is nothing that anybody else would notice.
+UNPLUMBED = 60.0
 #: Seconds behind its end that a bench still asks for a canary.
 TRIAL = 7 * 24 * _HOUR
 #: Canaries that meet nobody, each after the other, until a bench is over without one that went

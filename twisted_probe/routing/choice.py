@@ -81,7 +81,11 @@ def chosen(need: Need, tools: Tools, sessions: Sessions) -> Source | None:
             _stop_if_it_may_not_go(before, full, need, tools)
             return evolve(before, helo=retry.helo or before.helo)
     not_now = {*paused, *full, *lost}
-    source = sources.choose(site, families, now, not_now | shut_out, need.wishes)
+    # One that has as much to do as it may goes only where nobody else can.
+    busy = _busy(need, families, tools, sessions)
+    source = sources.choose(site, families, now, not_now | shut_out | busy, need.wishes)
+    if source is None and busy:
+        source = sources.choose(site, families, now, not_now | shut_out, need.wishes)
     if source is None and not_now:
         resting = sources.choose(site, families, now, shut_out, need.wishes)
         if resting is not None:
@@ -96,6 +100,20 @@ def _path(need: Need, source: Source, tools: Tools) -> Path:
     """The way to the first exchanger of the source's family."""
     exchanger = next(each for each in need.route.exchangers if each.family == source.family)
     return Path(site_of(exchanger, need.route, tools), exchanger, source, need.reverse_path)
+
+
+def _busy(
+    need: Need, families: Collection[int], tools: Tools, sessions: Sessions
+) -> frozenset[str]:
+    """The sources whose ceiling is reached, and that would need one session more."""
+    return frozenset(
+        source.address
+        for source in tools.sources.all
+        if source.ceiling is not None
+        and source.family in families
+        and tools.sources.load(source) >= source.ceiling
+        and not sessions.has_room(_path(need, source, tools), need.places)
+    )
 
 
 def _full(need: Need, site: str, tools: Tools, sessions: Sessions) -> frozenset[str]:

@@ -38,11 +38,13 @@ NO_SOURCE = "none of the sources can be sent from; look at the addresses of this
 
 @frozen
 class Lesson:
-    """The session on `path` that has brought `report`; `bounds` hold at its site."""
+    """The session on `path` that had its slot when it `began`, and has brought `report`; `bounds`
+    hold at its site."""
 
     tools: Tools
     path: Path
     bounds: Bounds
+    began: float
     report: SessionReport
 
     def watch(self) -> None:
@@ -51,11 +53,11 @@ class Lesson:
         if isinstance(failure, LocalExhaustion):
             tools.sites.exhausted()
         elif failure is None or failure.stage is not Stage.CONNECT:
-            tools.sources.plumbed(path.source)
+            tools.sources.plumbed(path.source, self.began)
         elif type(failure) is NoRoute:
             tools.families.failed(path.exchanger.family, path.site)
         elif isinstance(failure, ConnectTimeout | Refused):
-            tools.sources.plumbed(path.source)
+            tools.sources.plumbed(path.source, self.began)
             tools.watchdog.failed(Trouble.CONNECT, path.site)
         elif type(failure) is SourceUnavailable and not path.source.port:
             self._suspend(failure.text)
@@ -91,16 +93,16 @@ class Lesson:
             learned = Learned(manner, self.tools.now())
             await self.tools.memory.learn(self.path.exchanger.address, learned)
 
-    async def keep_tempo(self, began: float) -> None:
-        """Keep how fast the site may be asked, now that a session has ended that had its slot at
-        `began`."""
+    async def keep_tempo(self) -> None:
+        """Keep how fast the site may be asked, now that the session has ended."""
         tools, path, most = self.tools, self.path, float(self.bounds.sessions)
         before, now = tools.sites.tempo(path.site), tools.now()
         complaint = complaint_of(self.report, self._read, has_borne=before.has_borne)
-        if complaint is None:
+        if self.began <= before.complained_at:
+            # Calm, or the same complaint once more: it was open before the site was asked less.
+            tempo = before
+        elif complaint is None:
             tempo = before.brisker(now, most) if self.report.answers else before
-        elif began < before.complained_at:
-            tempo = before  # the same complaint once more, of a session that was open then
         else:
             tempo = before.calmer(now, tools.limits.rest, complaint.hint)
             tools.sites.rest(path.exchanger.address, tempo.rests_until)

@@ -187,6 +187,12 @@ class Prober:
         return [tools.families.words(family) for family in sorted(lost)]
 
     @property
+    def unplumbed(self) -> list[str]:
+        """The sources that this machine could not send from when that was tried last."""
+        sources = self._tools.sources
+        return [each.address for each in sources.all if sources.are_unplumbed([each])]
+
+    @property
     def sources(self) -> Sources:
         """The sources, and where they were refused."""
         return self._tools.sources

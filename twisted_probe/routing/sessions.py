@@ -251,15 +251,16 @@ class Sessions:
                 bounds = carriage.bounds()
                 known = UNKNOWN_MANNER if learned is None else learned.fresh(tools.now())
                 manner = known if path.manner is None else path.manner
+                _keep_pressures(tools, path)
                 scribe = Scribe(path.exchanger, tools.now()) if tools.evidence else None
                 rejections = None
                 report = await _session(carriage, bounds, manner, scribe)
                 rejections = report.errors
-                lesson = Lesson(tools, path, bounds, report)
+                lesson = Lesson(tools, path, bounds, slot.granted_at, report)
                 lesson.watch()
                 if report.answers:
                     await self._see(Landmark(path.site, path.exchanger, tools.now()), tools.memory)
-                await lesson.keep_tempo(slot.granted_at)
+                await lesson.keep_tempo()
                 await lesson.keep_manner(known, manner)
                 dialogue = None if scribe is None else scribe.dialogue
                 self._tell(carriage, Answered(report, manner, slot.granted_at, dialogue))

@@ -9,7 +9,7 @@ came of it (`routing.sessions`).
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from heapq import heappop, heappush
 from ipaddress import IPv6Address, ip_address
@@ -69,18 +69,28 @@ class _Wish:
     deferred: Deferred[Slot] = field(init=False)
 
     @property
+    def queue(self) -> _Name:
+        """Where it waits."""
+        return self.site, None if self.source_ceiling is None else self.source
+
+    @property
     def keys(self) -> tuple[tuple[str, str], ...]:
         keys = (("site", self.site), ("address", self.address))
         return keys if self.source is None else (*keys, ("source", self.source))
 
 
+#: A site, and a source with a ceiling or None.
+_Name = tuple[str, str | None]
+
+
 @define(eq=False)
 class _Queue:
-    """Those who want a session with one site. Whoever has left is still in `wishes`, until it
+    """Those who want a session with one site, from any source, or from one that has a ceiling: who
+    waits for that must not keep others waiting. Whoever has left is still in `wishes`, until it
     would be their turn; `waiting` counts the others. `filed` is the number of its entry in the
     heap that counts; the others are of the past."""
 
-    site: str
+    name: _Name
     wishes: deque[_Wish] = field(factory=deque)
     waiting: int = 0
     filed: int = 0
@@ -93,7 +103,7 @@ class _Queue:
 
 
 class Sites:
-    """Hands out slots, first come first served within a site, sites in turn.
+    """Hands out slots, first come first served within a queue, queues in turn.
 
     A queue that may move is `ready`; one that time will move stands in a heap; one that has to
     wait for the end of a session is `parked` at the budget that is used up. So one session's
@@ -105,9 +115,9 @@ class Sites:
         self._limits = limits
         self._budgets: dict[tuple[str, str], Budget] = {}
         self._tempos: dict[str, Tempo] = {}
-        self._queues: dict[str, _Queue] = {}
-        self._ready: OrderedDict[str, _Queue] = OrderedDict()
-        self._parked: dict[tuple[str, str], OrderedDict[str, _Queue]] = {}
+        self._queues: dict[str, dict[_Name, _Queue]] = {}  # by site
+        self._ready: OrderedDict[_Name, _Queue] = OrderedDict()
+        self._parked: dict[tuple[str, str], OrderedDict[_Name, _Queue]] = {}
         self._heap: list[tuple[float, int, _Queue]] = []
         self._fading: list[tuple[float, tuple[str, str]]] = []
         self._number = count(1)
@@ -130,23 +140,29 @@ class Sites:
     @property
     def waiting(self) -> dict[str, int]:
         """How many sessions wait for a slot, by site."""
-        return {site: queue.waiting for site, queue in self._queues.items() if queue.waiting}
+        numbers = {
+            site: sum(queue.waiting for queue in queues.values())
+            for site, queues in self._queues.items()
+        }
+        return {site: number for site, number in numbers.items() if number}
 
     def is_full(self, site: str, most: int, origin: int | None) -> bool:
         """Whether `most` sessions wait for a slot of this site, and of this `origin` as many as
         are its share: there is always room for one."""
-        queue = self._queues.get(site)
-        if queue is None or queue.waiting < most:
+        queues = self._queues.get(site, {}).values()
+        if sum(queue.waiting for queue in queues) < most:
             return False
-        origins = Counter(wish.origin for wish in queue.wishes if not wish.deferred.called)
+        origins = Counter(
+            wish.origin for queue in queues for wish in queue.wishes if not wish.deferred.called
+        )
         return origins[origin] >= max(1, most // len({*origins, origin}))
 
     def limit(self, limits: Limits) -> None:
         """Keep to these limits from now on. Sessions that are beyond them end in their own time;
         nobody new is let in before."""
         self._limits = limits
-        for queue in list(self._queues.values()):
-            self._file(queue)
+        for site in list(self._queues):
+            self._file_all(site)
         self._serve()
 
     def exhausted(self) -> None:
@@ -183,9 +199,8 @@ class Sites:
     def set_tempo(self, site: str, tempo: Tempo) -> None:
         """Ask the site as fast as that from now on."""
         self._tempos[site] = tempo
-        queue = self._queues.get(site)
-        if queue is not None:
-            self._file(queue)
+        if site in self._queues:
+            self._file_all(site)
             self._serve()
 
     def rest(self, address: str, until: float) -> None:
@@ -243,7 +258,8 @@ class Sites:
         ceiling = None if source is None else source.ceiling
         wish = _Wish(site, pressed(address), named, bounds, ceiling, rejections, origin)
         wanted = wish.deferred = Deferred(lambda _: self._leave(wish))
-        queue = self._queues.setdefault(site, _Queue(site))
+        queues = self._queues.setdefault(site, {})
+        queue = queues.setdefault(wish.queue, _Queue(wish.queue))
         queue.wishes.append(wish)
         queue.waiting += 1
         if queue.first() is wish:
@@ -252,7 +268,7 @@ class Sites:
         return wanted
 
     def _leave(self, wish: _Wish) -> None:
-        queue = self._queues.get(wish.site)
+        queue = self._queues.get(wish.site, {}).get(wish.queue)
         if queue is None or wish.deferred.called:
             return
         queue.waiting -= 1
@@ -275,9 +291,7 @@ class Sites:
             for queue in self._parked.pop(key, {}).values():
                 self._file(queue)
         # What was not used of the rejections may let others begin sooner.
-        own = self._queues.get(wish.site)
-        if own is not None:
-            self._file(own)
+        self._file_all(wish.site)
         for key in wish.keys:
             self._fade(key)
         self._serve()
@@ -338,9 +352,14 @@ class Sites:
             self._file(queue)
             yield wish
 
+    def _file_all(self, site: str) -> None:
+        """Put each queue of a site where it belongs now."""
+        for queue in list(self._queues.get(site, {}).values()):
+            self._file(queue)
+
     def _file(self, queue: _Queue) -> None:
         """Put a queue where it belongs now."""
-        if self._queues.get(queue.site) is not queue:
+        if self._queues.get(queue.name[0], {}).get(queue.name) is not queue:
             return
         queue.filed = 0
         wish = queue.first()
@@ -350,19 +369,22 @@ class Sites:
         now = self._clock.seconds()
         at, key = self._earliest(wish, now)
         if at <= now:
-            self._ready.setdefault(queue.site, queue)
+            self._ready.setdefault(queue.name, queue)
             return
-        self._ready.pop(queue.site, None)
+        self._ready.pop(queue.name, None)
         if key is not None:
-            self._parked.setdefault(key, OrderedDict())[queue.site] = queue
+            self._parked.setdefault(key, OrderedDict())[queue.name] = queue
         else:
             queue.filed = next(self._number)
             heappush(self._heap, (at, queue.filed, queue))
 
     def _drop(self, queue: _Queue) -> None:
         queue.filed = 0
-        self._queues.pop(queue.site, None)
-        self._ready.pop(queue.site, None)
+        self._ready.pop(queue.name, None)
+        queues = self._queues.get(queue.name[0], {})
+        queues.pop(queue.name, None)
+        if not queues:
+            self._queues.pop(queue.name[0], None)
 
     def _earliest(self, wish: _Wish, now: float) -> tuple[float, tuple[str, str] | None]:
         """When a session may start; or the budget where others must end first."""
@@ -408,6 +430,16 @@ class Sites:
                 budget.next_start = now + 1 / starts[key[0]]
                 budget.count(now, limits.rejections_per_second)
                 budget.spent += wish.rejections
+        # A connection begins in the reactor's next turn, and the next one has to be as far from it.
+        self._clock.callLater(0, self._begun, wish, {key: 1 / each for key, each in starts.items()})
+
+    def _begun(self, wish: _Wish, gaps: Mapping[str, float]) -> None:
+        now = self._clock.seconds()
+        for key in wish.keys:
+            budget = self._budgets.get(key)
+            if budget is not None and key[0] in gaps:
+                budget.next_start = max(budget.next_start, now + gaps[key[0]])
+                self._fade(key)
 
     def _set_timer(self) -> None:
         while self._heap and self._heap[0][2].filed != self._heap[0][1]:

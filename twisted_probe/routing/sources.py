@@ -37,7 +37,7 @@ class Sources:
         self._hosts = Benches()
         # Which cannot be bound is a matter of each address, also of those of one network.
         self._suspensions = Benches()
-        self._unplumbed: set[str] = set()  # when that was tried last
+        self._unplumbed: dict[str, float] = {}  # since when
         self._load: Counter[str] = Counter()
         # How much of its share each has had: the least goes first (stride scheduling).
         self._strides: Counter[str] = Counter()
@@ -108,6 +108,10 @@ class Sources:
         self._sources.append(source)
         return source
 
+    def load(self, source: Source) -> int:
+        """What it has to do now: attempts."""
+        return self._load[source.address]
+
     def _busy(self, source: Source) -> float:
         return self._load[source.address] / source.weight
 
@@ -136,7 +140,11 @@ class Sources:
     def benched(self, now: float) -> list[tuple[str, str, float]]:
         """The sources that stay away from a site: address (IPv6: network), site, and until
         when."""
-        return sorted([*self._benches.all(now), *self._suspensions.all(now)])
+        return self._benches.all(now)
+
+    def suspended(self, now: float) -> dict[str, float]:
+        """The addresses that could not be sent from, and until when nobody tries."""
+        return {address: until for address, _, until in self._suspensions.all(now)}
 
     def is_refused(self, source: Source, site: str, now: float) -> bool:
         """Whether `site` has refused this source (IPv6: one of its network)."""
@@ -187,16 +195,17 @@ class Sources:
 
     def suspend(self, source: Source, now: float) -> float:
         """This machine cannot send from the source; until when nobody tries."""
-        self._unplumbed.add(source.address)
+        self._unplumbed[source.address] = now
         return self._suspensions.add(source.address, EVERYWHERE, now, UNPLUMBED)
 
-    def plumbed(self, source: Source) -> None:
-        """This machine can send from the source."""
-        self._unplumbed.discard(source.address)
+    def plumbed(self, source: Source, began: float) -> None:
+        """This machine could send from the source when a session began."""
+        if self._unplumbed.get(source.address, began) < began:
+            del self._unplumbed[source.address]
 
     def are_unplumbed(self, sources: Iterable[Source]) -> bool:
         """Whether this machine can send from none of these, as far as is known; they are some."""
-        return self._unplumbed.issuperset(each.address for each in sources)
+        return all(each.address in self._unplumbed for each in sources)
 
     def recall(self, who: str, site: str, until: float, now: float) -> None:
         """`site` has refused the source of this address (IPv6: network) before now. Nobody is
