@@ -78,6 +78,7 @@ class Stage:
         asking = self.prober.ask(list(texts), [again] * len(texts))
         asking.addBoth(results.append)
         self.asking = asking
+        self.reactor.advance(0)
         return results
 
     def refuse(self, number: int) -> None:
@@ -301,6 +302,7 @@ class TestSites:
         sites = Sites(stage, Limits(per_site=1))
         granted: list[Slot] = []
         sites.slot("a", "203.0.113.1").addCallback(granted.append)
+        stage.advance(0)
         waiting = [sites.slot("a", "203.0.113.1") for _ in range(3)]
         lost: list[Failure] = []
         for each in waiting[:2]:
