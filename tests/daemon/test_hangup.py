@@ -78,6 +78,23 @@ def test_what_sighup_was_before_it_is_again() -> None:
         signal.signal(signal.SIGHUP, original)
 
 
+def test_until_there_is_a_log_sigusr1_ends_nothing(hangup: Hangup) -> None:
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    try:
+        hangup.catch()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        hangup.leave_the_log()
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+        hangup.release()
+        signal.signal(signal.SIGUSR1, signal.default_int_handler)
+        hangup.catch()
+        hangup.leave_the_log()
+        hangup.release()
+        assert signal.getsignal(signal.SIGUSR1) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_elsewhere_than_in_the_main_thread_nothing_is_caught() -> None:
     before = signal.getsignal(signal.SIGHUP)
     hangup = Hangup()

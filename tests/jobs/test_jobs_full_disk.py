@@ -37,7 +37,7 @@ LISTS = {
     "more": [f"q{number}@b.example" for number in range(300)],
 }
 #: What is left on the disk: pages of 4 KiB, or files.
-PAGES = (0, 6, 15, 36, 60, 100, 150, 200, 300, 500)
+PAGES = (0, 6, 15, 36, 60, 100, 150, 200, 300, 400)
 
 
 @pytest.fixture(autouse=True)

@@ -73,6 +73,26 @@ def test_after_30_days_nothing_is_left(daemon: Daemon, monkeypatch: pytest.Monke
     assert len(daemon.table("next")) == 1
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_nothing_is_left_in_the_files(daemon: Daemon, is_read: bool) -> None:
+    """While somebody reads the ledger the log stays; the round behind that comes to it."""
+    settled(daemon, "old", [f"unmistakable{number}@a.example" for number in range(500)])
+    daemon.clock.advance(KEPT)
+    path = Path(daemon.spool.ledger_path)
+    files = [path, path.with_name(path.name + "-wal")]
+    large = path.stat().st_size
+    with closing(sqlite3.connect(path)) as reader:
+        if is_read:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM jobs").fetchone()
+        purge(daemon)
+        assert is_read == any(b"unmistakable" in each.read_bytes() for each in files)
+    purge(daemon)
+    assert not any(b"unmistakable" in each.read_bytes() for each in files)
+    assert path.stat().st_size < large + files[1].stat().st_size
+    assert files[1].stat().st_size == 0
+
+
 def test_jobs_that_are_not_over_stay(daemon: Daemon) -> None:
     daemon.drop("list", "ann@a.example\n")
     daemon.tick(2)

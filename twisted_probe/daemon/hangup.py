@@ -1,7 +1,8 @@
-"""SIGHUP: caught as early as anybody can, and passed on once somebody listens.
+"""SIGHUP: caught as early as anybody can, and passed on once somebody listens; and SIGUSR1.
 
-Knows the signal, which would end the process; not what is done about it (`daemon.service`). Nothing
-is imported here that takes time: it is needed while everything else is imported.
+Knows the signals, which would end the process; not what is done about them (`daemon.service`,
+`daemon.logs`). Nothing is imported here that takes time: it is needed while everything else is
+imported.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 
 class Hangup:
-    """SIGHUP ends nothing between `catch` and `release`."""
+    """SIGHUP ends nothing between `catch` and `release`, nor SIGUSR1 between `catch` and
+    `leave_the_log`: a log that is not open yet need not be opened anew."""
 
     def __init__(self) -> None:
         self._before: Any = None
@@ -29,6 +31,13 @@ class Hangup:
         except ValueError:
             return
         self._is_caught = True
+        if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+    def leave_the_log(self) -> None:
+        """Leave SIGUSR1 to the log, which takes it only from nobody."""
+        if self._is_caught and signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN:
+            signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
     def tell(self, listener: Callable[[], object]) -> None:
         """Call `listener` whenever the signal comes, in its handler; and now, if it came before."""
@@ -38,7 +47,8 @@ class Hangup:
             listener()
 
     def release(self) -> None:
-        """SIGHUP is again what it was before."""
+        """Both signals are again what they were before."""
+        self.leave_the_log()
         if self._is_caught:
             self._is_caught = False
             signal.signal(signal.SIGHUP, self._before or signal.SIG_DFL)

@@ -137,6 +137,7 @@ class ProbeService(Service):
 
     def setServiceParent(self, parent: Any) -> None:
         """Belong to an application, which logs with our log then."""
+        self._hangup.leave_the_log()
         if self._log is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._log)
             self._log.reopen_on_signal(self._reactor)

@@ -156,10 +156,15 @@ class Erasing(Purging):
             if hearing is not None and hearing.before is not None:
                 left.add(hearing.before)
 
-    def scrub(self) -> None:
+    def scrub(self, patience: float = 5.0) -> None:
         """Overwrite what was erased in the log beside the ledger too, as far as no reader needs
-        it."""
-        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        it, who is waited for so many seconds."""
+        (before,) = self._database.execute("PRAGMA busy_timeout").fetchone()
+        self._database.execute(f"PRAGMA busy_timeout = {int(1000 * patience)}")
+        try:
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            self._database.execute(f"PRAGMA busy_timeout = {before}")
 
     def end_wal(self) -> None:
         """Make it one file again, without others beside it, as a copy is."""

@@ -77,3 +77,5 @@ class Purger:
                 pass
         while not self._stopping and await self._run(self._ledger.reclaim):
             pass
+        # Until then all of it is in the file, and in the log beside it.
+        await self._run(self._ledger.scrub, 0.0)
