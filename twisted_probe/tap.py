@@ -108,7 +108,7 @@ def makeService(options: Options, logfile: str | None = None) -> IService:
     It logs where twistd was told to. A .tac does not hear that, and says with `logfile` where
     ("-" is standard output); without, twistd's own log is left as it is.
 
-    Raises SystemExit: 78 for a configuration that cannot work, 75 when another daemon has the
+    Raises SystemExit: 78 for a configuration that cannot work, 75 when another process has the
     spool, 70 when the disk takes nothing; the reason is on standard error.
     """
     from twisted.internet import reactor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -140,9 +141,13 @@ async def test_a_daemon_is_asked_and_its_ledger_read_when_it_is_gone(
     assert "its file is not in done/ any more" in out
     code, _, err = said("reclassify", "other.txt")
     assert (code, err) == (1, "mailprobe reclassify: there is no job other.txt\n")
+    # For a daemon that starts meanwhile, and says who has it.
+    assert (spool / "state" / "lock").read_text() == f"{os.getpid()}\n"
     lock = Lock(str(spool / "state" / "lock"))
     try:
-        assert said("reclassify", "--apply")[0] == 1
+        code, _, err = said("reclassify", "--apply")
+        assert code == 1
+        assert "the spool is in use by another process" in err
     finally:
         lock.release()
 

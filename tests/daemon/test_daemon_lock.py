@@ -18,6 +18,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "lock"
 
 
+def in_use(path: Path, process: int | None = None) -> str:
+    """The words of whoever finds it locked by that process, if it has signed."""
+    holder = "another process" if process is None else f"process {process}"
+    return f"{path}: the spool is in use by {holder} (a daemon, or mailprobe forget or reclassify)"
+
+
 def words_of_a_second_lock(path: Path) -> str:
     with pytest.raises(SpoolInUse) as caught:
         Lock(str(path))
@@ -27,7 +33,7 @@ def words_of_a_second_lock(path: Path) -> str:
 def test_a_second_lock_in_the_same_process(path: Path) -> None:
     lock = Lock(str(path))
     lock.sign()
-    words = f"{path}: another daemon works on this spool (process {os.getpid()})"
+    words = in_use(path, os.getpid())
     assert words_of_a_second_lock(path) == words
     lock.release()
     Lock(str(path)).release()
@@ -49,14 +55,14 @@ def test_one_that_did_not_sign_yet_is_not_taken_for_the_one_before(path: Path) -
     before.sign()
     before.release()
     lock = Lock(str(path))
-    assert words_of_a_second_lock(path) == f"{path}: another daemon works on this spool"
+    assert words_of_a_second_lock(path) == in_use(path)
     lock.release()
 
 
 def test_a_lock_file_with_rubbish_in_it(path: Path) -> None:
     lock = Lock(str(path))
     path.write_bytes(b"\x1b[2J\xff 12")
-    assert words_of_a_second_lock(path) == f"{path}: another daemon works on this spool"
+    assert words_of_a_second_lock(path) == in_use(path)
     lock.release()
 
 
@@ -90,7 +96,7 @@ def test_one_that_was_taken_away_is_renewed(
     if is_replaced:
         path.touch()
     assert lock.renew()
-    words = f"{path}: another daemon works on this spool (process {os.getpid()})"
+    words = in_use(path, os.getpid())
     assert words_of_a_second_lock(path) == words
     assert not lock.renew()
     lock.release()
@@ -102,7 +108,7 @@ def test_one_that_somebody_else_has_by_now(path: Path) -> None:
     path.unlink()
     other = Lock(str(path))
     other.sign()
-    words = f"{path}: another daemon works on this spool (process {os.getpid()})"
+    words = in_use(path, os.getpid())
     with pytest.raises(SpoolInUse) as caught:
         lock.renew()
     assert str(caught.value) == words
@@ -136,7 +142,7 @@ def test_one_that_is_taken_away_while_it_is_locked(
 
     monkeypatch.setattr(fcntl, "flock", flock)
     lock = Lock(str(path))
-    assert words_of_a_second_lock(path).startswith(f"{path}: another daemon works on this spool")
+    assert words_of_a_second_lock(path).startswith(f"{path}: the spool is in use by ")
     lock.release()
 
 
@@ -171,7 +177,7 @@ def test_row_162_another_process_is_refused_until_the_first_is_gone(path: Path) 
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"locked\n"
-        words = f"{path}: another daemon works on this spool (process {holder.pid})"
+        words = in_use(path, holder.pid)
         assert words_of_a_second_lock(path) == words
         holder.kill()
     Lock(str(path)).release()
@@ -189,7 +195,7 @@ def test_the_lock_passes_to_the_process_that_was_forked(path: Path) -> None:
         child = int(parent.stdout.readline())
         assert parent.wait() == 0
         assert child != parent.pid
-        words = f"{path}: another daemon works on this spool (process {child})"
+        words = in_use(path, child)
         assert words_of_a_second_lock(path) == words
         # Its input ends, and so does the child; its output ends with it.
         parent.stdin.close()

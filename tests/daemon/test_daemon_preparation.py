@@ -106,7 +106,8 @@ def test_a_second_daemon_is_refused(spool: Path) -> None:
     with pytest.raises(SpoolInUse) as caught:
         prepare(config_of(spool))
     assert str(caught.value) == (
-        f"{spool}/state/lock: another daemon works on this spool (process {os.getpid()})"
+        f"{spool}/state/lock: the spool is in use by process {os.getpid()} "
+        "(a daemon, or mailprobe forget or reclassify)"
     )
     lock.release()
 

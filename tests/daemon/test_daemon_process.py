@@ -93,8 +93,8 @@ async def test_the_sample_list(spool: Path, tmp_path: Path) -> None:
         second = await run(*(TWISTD, "--pidfile=", "-n", *words(spool, town)), directory=tmp_path)
         assert second.code == 75
         assert second.err == (
-            f"twistd mailprobe: {spool}/state/lock: another daemon works on this spool "
-            f"(process {daemon.pid})\n"
+            f"twistd mailprobe: {spool}/state/lock: the spool is in use by "
+            f"process {daemon.pid} (a daemon, or mailprobe forget or reclassify)\n"
         )
 
         rows = await answered(spool, "list.txt")
@@ -152,7 +152,9 @@ async def test_in_the_background(spool: Path, tmp_path: Path) -> None:
 
         second = await run(*command, directory=tmp_path)
         assert second.code == 75
-        assert second.err.endswith(f"another daemon works on this spool (process {pid})\n")
+        assert second.err.endswith(
+            f"in use by process {pid} (a daemon, or mailprobe forget or reclassify)\n"
+        )
         assert processes_with(str(spool)) == [pid]
 
         drop(spool, "list.txt", ["ann@quick.example", "eve@quick.example"])

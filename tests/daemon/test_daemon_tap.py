@@ -184,8 +184,8 @@ def test_a_second_daemon_is_told_with_75(
     assert caught.value.code == EXIT_IN_USE == 75 == os.EX_TEMPFAIL
     assert capsys.readouterr() == (
         "",
-        f"twistd mailprobe: {tmp_path}/state/lock: another daemon works on this spool "
-        f"(process {os.getpid()})\n",
+        f"twistd mailprobe: {tmp_path}/state/lock: the spool is in use by "
+        f"process {os.getpid()} (a daemon, or mailprobe forget or reclassify)\n",
     )
 
 

@@ -55,7 +55,7 @@ async def test_it_has_another(spool: Path, lock: Path) -> None:
         for name in ("first.txt", "second.txt"):
             taken_away(lock)
             await until(lambda: signed(lock) == f"{os.getpid()}\n", "another lock")
-            with pytest.raises(SpoolInUse, match="another daemon works"):
+            with pytest.raises(SpoolInUse, match="the spool is in use"):
                 prepare(config)
             drop(spool, name, ["ann@quick.example"])
             await answered(spool, name)
@@ -80,8 +80,8 @@ async def test_somebody_else_has_it(
         await service.stopService()
     assert exits == [EXIT_IN_USE]
     assert [formatEvent(event) for event in words.events] == [
-        f"mailprobe ends at once: its lock was taken away; {lock}: another daemon works on this "
-        "spool"
+        f"mailprobe ends at once: its lock was taken away; {lock}: the spool is in use by "
+        "another process (a daemon, or mailprobe forget or reclassify)"
     ]
 
 
@@ -140,7 +140,7 @@ async def test_a_second_daemon_is_refused_all_the_same(
         daemon.signal(signal.SIGTERM)
         ended = await daemon.end()
     assert second.code == EXIT_IN_USE
-    assert f"another daemon works on this spool (process {daemon.pid})" in second.err
+    assert f"the spool is in use by process {daemon.pid} " in second.err
     assert ended.code == -signal.SIGTERM
 
 
@@ -171,7 +171,7 @@ async def test_who_was_not_quick_enough_ends_without_another_word(
             other.release()
         await until(lambda: record.open == 0, "the end of the session")
     assert ended.code == EXIT_IN_USE
-    why = f"another daemon works on this spool (process {os.getpid()})"
+    why = f"the spool is in use by process {os.getpid()} "
     assert f"ends at once: its lock was taken away; {lock}: {why}" in ended.out
     assert ("is stopping" in ended.out) == is_stopping
     assert "has stopped" not in ended.out

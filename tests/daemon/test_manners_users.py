@@ -205,8 +205,8 @@ async def test_a_second_daemon_is_refused(spool: Path) -> None:
         second = await run(*command(spool, None, "-n", f"--gid={GROUP}"), directory=spool.parent)
         assert second.code == 75
         assert second.err == (
-            f"twistd mailprobe: {spool}/state/lock: another daemon works on this spool "
-            f"(process {process.pid})\n"
+            f"twistd mailprobe: {spool}/state/lock: the spool is in use by "
+            f"process {process.pid} (a daemon, or mailprobe forget or reclassify)\n"
         )
 
 

@@ -69,6 +69,7 @@ def _without_daemon(path: str, what: str) -> Forgotten:
     with ExitStack() as stack:
         lock = Lock(os.path.join(path, "state", "lock"))
         stack.callback(lock.release)
+        lock.sign()
         spool = Spool(path, access=access_at(path))
         stack.callback(spool.close)
         ledger = present_ledger(ledger_path(path))

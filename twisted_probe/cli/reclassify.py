@@ -64,6 +64,7 @@ def _run(arguments: argparse.Namespace, told: Told, rules: Rules | None) -> None
         if arguments.apply:
             lock = Lock(os.path.join(path, "state", "lock"))
             stack.callback(lock.release)
+            lock.sign()
             spool = Spool(path, access=access_at(path))
             stack.callback(spool.close)
         where = ledger_path(path)

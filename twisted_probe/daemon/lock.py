@@ -1,4 +1,4 @@
-"""One daemon for one spool, also where somebody removes its lock.
+"""One process for one spool, the daemon or a command without it, also where its lock is removed.
 
 Knows flock: taken before twistd forks, it is the open file's and so passes to the daemon; a
 POSIX lock (lockf) would end with the process that forked.
@@ -13,7 +13,8 @@ from twisted_probe.jobs.durable import is_at
 
 
 class SpoolInUse(Exception):
-    """Another daemon works on this spool. Stop it, or name another spool."""
+    """A daemon works on this spool, or a command without one. Stop the daemon, let the command
+    end, or name another spool."""
 
 
 class Lock:
@@ -61,11 +62,12 @@ def _locked(path: str) -> int:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(file, 32).decode("ascii", "replace").strip()
+            signed = os.read(file, 32).decode("ascii", "replace").strip()
             os.close(file)
+            holder = f"process {signed}" if signed.isdigit() else "another process"
             raise SpoolInUse(
-                f"{path}: another daemon works on this spool"
-                + (f" (process {holder})" if holder.isdigit() else "")
+                f"{path}: the spool is in use by {holder} "
+                "(a daemon, or mailprobe forget or reclassify)"
             ) from None
         # Between the two it may have been taken away, and locks nothing.
         if is_at(path, file):

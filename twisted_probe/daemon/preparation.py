@@ -40,7 +40,7 @@ def prepare(config: Config, user: User | None = None) -> Lock:
     """Check and make what the daemon needs, and take the spool's lock.
 
     What is made is given to `user`, who must be able to work with what was there. Raises
-    ConfigError, SpoolInUse when another daemon has the spool, or FullSpool.
+    ConfigError, SpoolInUse when another process has the spool, or FullSpool.
     """
     check_sources(config.sources, config.named(SOURCE))
     access = access_of(config)
