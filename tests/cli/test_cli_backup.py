@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from pathlib import Path
 
 import pytest
 
 from twisted_probe.cli import main
+from twisted_probe.jobs.directories import DIRECTORIES
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.spool import Spool
 
@@ -39,6 +41,74 @@ def test_no_copy(spool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "there is no ledger" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", DIRECTORIES)
+@pytest.mark.parametrize("spelled", ["plainly", "with dots", "by a link", "below", "where we are"])
+def test_no_copy_in_the_spool(
+    spool: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    spelled: str,
+) -> None:
+    """It would be taken for a list, or for a part of the ledger."""
+    own = spool / name
+    (own / "below").mkdir()
+    (tmp_path / "link").symlink_to(own / "below")
+    monkeypatch.chdir(own)
+    before = sorted(spool.rglob("*"))
+    directory = {
+        "plainly": f"{own}/",
+        "with dots": f"{spool}/done/../{name}/",
+        "by a link": f"{tmp_path}/link/../",
+        "below": f"{own}/below/",
+        "where we are": "",
+    }[spelled]
+    file = f"{directory}ledger.sqlite-journal"
+    assert main(["backup", "--spool", str(spool), file]) == 1
+    assert capsys.readouterr().err == (
+        f"mailprobe backup: {file}: it would lie in the spool's own {name}/; name a file "
+        "somewhere else\n"
+    )
+    assert sorted(spool.rglob("*")) == before
+
+
+def test_a_copy_beside_the_spools_directories(
+    spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(spool)
+    assert main(["backup", "--spool", ".", "copy"]) == 0
+    (spool / "state2").mkdir()
+    assert main(["backup", "--spool", ".", "state2/copy"]) == 0
+    assert main(["backup", "--spool", "nowhere", "copy"]) == 1
+
+
+def test_no_copy_that_would_be_taken_for_half_of_one(
+    spool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = tmp_path / "copy.part"
+    assert main(["backup", "--spool", str(spool), str(part)]) == 1
+    assert capsys.readouterr().err == (
+        f"mailprobe backup: {part}: .part is how one ends that is not whole; name another file\n"
+    )
+    assert not part.exists()
+
+
+def test_another_to_the_same_file(
+    spool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = tmp_path / "copy.part"
+    part.write_bytes(b"half of it")
+    with part.open("r+b") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert main(["backup", "--spool", str(spool), str(tmp_path / "copy")]) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"mailprobe backup: {tmp_path}/copy: another backup to it is at work\n",
+    )
+    assert part.read_bytes() == b"half of it"
+
+
 def test_what_a_killed_one_has_left(
     spool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,8 +118,7 @@ def test_what_a_killed_one_has_left(
     assert main(["backup", "--spool", str(spool), str(copy)]) == 0
     said = capsys.readouterr()
     assert said.err == (
-        f"mailprobe backup: {part}: it is left of a backup that was killed, or works yet; it is "
-        "replaced\n"
+        f"mailprobe backup: {part}: it was left of a backup that was killed, and is removed\n"
     )
     assert said.out.startswith(f"{copy} is a copy of the ledger")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "spool"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ import pytest
 from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from twisted_probe.jobs.backup import NoBackup, back_up
+from twisted_probe.jobs.backup import Backup, NoBackup, back_up, copy
 from twisted_probe.jobs.database import (
     DamagedLedger,
     LedgerError,
@@ -388,7 +390,8 @@ class TestBackup:
         tasks = daemon.take()
         daemon.answer(*tasks[:100])
         copy = tmp_path / "copy.sqlite"
-        assert back_up(daemon.spool.ledger_path, os.fspath(copy)) == copy.stat().st_size
+        made = back_up(daemon.spool.ledger_path, os.fspath(copy))
+        assert made == Backup(copy.stat().st_size, replaced=False)
         daemon.answer(*tasks[100:])
         assert copy.stat().st_mode & 0o777 == 0o600
         assert sorted(tmp_path.iterdir()) == [copy, daemon.path]
@@ -451,6 +454,133 @@ class TestBackup:
         with pytest.raises(NoBackup, match="another copy took the place"):
             back_up(daemon.spool.ledger_path, os.fspath(copy))
         assert list(tmp_path.glob("copy*")) == ([part] if is_another else [])
+
+    def test_several_to_the_same_file(self, daemon: Damaged, tmp_path: Path) -> None:
+        """One makes it, whenever the others come."""
+        daemon.drop("list", "\n".join(LINES))
+        daemon.tick(2)
+        code = (
+            "import sys; from twisted_probe.jobs.backup import NoBackup, back_up\n"
+            "try: back_up(*sys.argv[1:])\n"
+            "except NoBackup as error: print(error)"
+        )
+        copy = tmp_path / "copy"
+        command = [sys.executable, "-c", code, daemon.spool.ledger_path, str(copy)]
+        for left in (None, b"half of it"):
+            if left is not None:
+                (tmp_path / "copy.part").write_bytes(left)
+            at_once = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(6)]
+            words = sorted(each.communicate(timeout=60)[0].decode() for each in at_once)
+            assert words[0] == ""
+            assert set(words[1:]) <= {
+                f"{copy}: another backup to it is at work\n",
+                f"{copy}: it is there already, and nothing is overwritten\n",
+            }
+            assert sorted(tmp_path.iterdir()) == [copy, daemon.path]
+            Ledger(copy).close()
+            copy.unlink()
+
+    def test_one_that_was_quicker(
+        self, daemon: Damaged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between that a part of it is seen and that it is locked."""
+        copy, part = tmp_path / "copy", tmp_path / "copy.part"
+        part.write_bytes(b"half of it")
+        really = fcntl.flock
+
+        def flock(file: int, how: int) -> None:
+            monkeypatch.undo()
+            part.rename(copy)
+            really(file, how)
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with pytest.raises(NoBackup, match="it is there already"):
+            back_up(daemon.spool.ledger_path, os.fspath(copy))
+        assert copy.read_bytes() == b"half of it"
+        assert not part.exists()
+
+    def test_a_part_that_goes_at_that_moment(
+        self, daemon: Damaged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between that it is there and that it is opened."""
+        part = tmp_path / "copy.part"
+        part.write_bytes(b"half of it")
+        really = os.open
+
+        def gone(path: Any, flags: int, *more: Any, **named: Any) -> int:
+            if path == os.fspath(part) and not flags & os.O_EXCL:
+                monkeypatch.undo()
+                part.unlink()
+            return really(path, flags, *more, **named)
+
+        monkeypatch.setattr(os, "open", gone)
+        made = back_up(daemon.spool.ledger_path, os.fspath(tmp_path / "copy"))
+        assert not made.replaced
+
+    def test_a_part_that_is_a_link_is_not_followed(self, daemon: Damaged, tmp_path: Path) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.write_bytes(b"precious")
+        (tmp_path / "copy.part").symlink_to(elsewhere)
+        with pytest.raises(NoBackup, match="symbolic links"):
+            back_up(daemon.spool.ledger_path, os.fspath(tmp_path / "copy"))
+        assert elsewhere.read_bytes() == b"precious"
+
+    def test_whoever_has_a_part_open_does_not_read_on(
+        self, daemon: Damaged, tmp_path: Path
+    ) -> None:
+        """Nor has the copy another mode than its own, nor another name."""
+        copy, part = tmp_path / "copy", tmp_path / "copy.part"
+        part.write_bytes(b"half of it")
+        part.chmod(0o666)
+        (tmp_path / "elsewhere").hardlink_to(part)
+        made = back_up(daemon.spool.ledger_path, os.fspath(copy))
+        assert made.replaced
+        assert copy.stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "elsewhere").read_bytes() == b"half of it"
+
+    def test_where_flock_locks_out_sqlite_too(
+        self, daemon: Damaged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As NFS has it: a lock of the whole file, of the kind that SQLite takes, and the open
+        file's."""
+
+        def flock(file: int, _: int) -> None:
+            whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole)
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        copy = tmp_path / "copy"
+        back_up(daemon.spool.ledger_path, os.fspath(copy))
+        assert sorted(tmp_path.iterdir()) == [copy, daemon.path]
+        monkeypatch.undo()
+        Ledger(copy).close()
+
+    def test_a_ledger_that_others_keep_locked(
+        self, daemon: Damaged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("twisted_probe.jobs.backup.PATIENCE", 0.01)
+        daemon.close()
+        path = daemon.spool.ledger_path
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("PRAGMA journal_mode = DELETE")
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(NoBackup, match="others keep the ledger locked; try again later"):
+                back_up(path, os.fspath(tmp_path / "copy"))
+            assert list(tmp_path.iterdir()) == [daemon.path]
+            other.execute("ROLLBACK")
+        back_up(path, os.fspath(tmp_path / "copy"))
+
+    def test_a_migration_meets_another(self, daemon: Damaged, tmp_path: Path) -> None:
+        """It ends, and says at what."""
+        target = tmp_path / "copy"
+        database = daemon.ledger._database
+        with Path(f"{target}.part").open("wb") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            with pytest.raises(
+                BlockingIOError, match=r"another copy to it is at work: .*copy.part"
+            ):
+                copy(database, os.fspath(target))
+        assert not copy(database, os.fspath(target))
 
     def test_no_ledger_none_is_made(self, tmp_path: Path) -> None:
         with pytest.raises(NoBackup, match="there is no ledger"):

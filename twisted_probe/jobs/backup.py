@@ -1,51 +1,89 @@
 """Copies of the ledger, whole in themselves, taken while others write.
 
-Knows SQLite's online backup, that a copy is there whole or not at all, and where copies were put;
-not what is in them.
+Knows SQLite's online backup, that a copy is there whole or not at all, that one process makes it,
+and where copies were put; not what is in them.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
+from attrs import frozen
+
 from twisted_probe.jobs.access import given
+from twisted_probe.jobs.directories import part_of_spool
 from twisted_probe.jobs.durable import PRIVATE, is_at, is_gone
 
 #: In state/: the paths of the copies that were made, a JSON text a line.
 _MADE = "backups"
+
+#: What the name of a copy ends with until it is whole.
+_PART = ".part"
+
+#: Seconds that others may keep a ledger locked; only the rewriting of an old one takes that long.
+PATIENCE = 60.0
+
+#: What SQLite says of a step for which it found the ledger locked (SQLITE_BUSY, SQLITE_LOCKED).
+_LOCKED = (5, 6)
 
 
 class NoBackup(Exception):
     """There is no copy. The message says why; nothing was left behind."""
 
 
-def back_up(ledger: str, target: str) -> int:
-    """Copy the ledger in the file `ledger` to `target`, which must not be there; its size in
-    bytes. A daemon may work on it meanwhile: the copy is the ledger of one moment.
+@frozen
+class Backup:
+    """A copy that was made: its size in bytes, and whether it `replaced` what was left of one that
+    was killed."""
 
-    Raises NoBackup, also when the ledger is damaged.
+    size: int
+    replaced: bool
+
+
+def back_up(ledger: str, target: str) -> Backup:
+    """Copy the ledger in the file `ledger` to `target`, which must not be there. A daemon may work
+    on it meanwhile: the copy is the ledger of one moment.
+
+    Raises NoBackup, also when the ledger is damaged, when others keep it locked for `PATIENCE`
+    seconds, or when somebody else makes the same copy.
     """
+    if target.endswith(_PART):
+        # It would be taken for one that is not whole yet, and removed.
+        raise NoBackup(f"{target}: {_PART} is how one ends that is not whole; name another file")
     if is_gone(ledger):
         # SQLite would remove what may lie beside it.
         words = "there is no ledger, or an empty one; start the daemon on it once"
         raise NoBackup(f"{ledger}: {words}")
-    if os.path.lexists(target):
-        raise NoBackup(f"{target}: it is there already, and nothing is overwritten")
     try:
         database = _opened(ledger)
     except sqlite3.Error as error:
         raise NoBackup(f"{ledger}: {error}") from error
     try:
         with closing(database):
-            copy(database, target)
+            replaced = copy(database, target, is_new=True)
+    except FileExistsError as error:
+        words = "it is there already, and nothing is overwritten"
+        raise NoBackup(f"{target}: {words}") from error
+    except BlockingIOError as error:
+        raise NoBackup(f"{target}: another backup to it is at work") from error
     except (OSError, sqlite3.Error) as error:
         raise NoBackup(f"{target}: {error}") from error
-    return os.path.getsize(target)
+    return Backup(os.path.getsize(target), replaced)
+
+
+def refuse_in_spool(spool: str, target: str) -> None:
+    """Raises NoBackup for a `target` in the spool's own directories, where the daemon would take it
+    for a list, or SQLite for a part of the ledger."""
+    name = part_of_spool(spool, os.path.dirname(target))
+    if name is not None:
+        words = f"it would lie in the spool's own {name}/; name a file somewhere else"
+        raise NoBackup(f"{target}: {words}")
 
 
 def note(state: str, target: str) -> None:
@@ -82,29 +120,32 @@ def recover(path: str) -> None:
 def _opened(path: str) -> sqlite3.Connection:
     """A database that is there; none is made."""
     uri = f"{Path(path).absolute().as_uri()}?mode=rw"
-    return sqlite3.connect(uri, uri=True, isolation_level=None)
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=PATIENCE)
 
 
 def unfinished(target: str) -> str:
     """What a copy is called until it is whole; one that is left of a process that was killed then
     is replaced by the next."""
-    return f"{target}.part"
+    return target + _PART
 
 
-def copy(database: sqlite3.Connection, target: str) -> None:
-    """Copy `database` to the file `target`, in the place of what is there; durable in the end.
+def copy(database: sqlite3.Connection, target: str, *, is_new: bool = False) -> bool:
+    """Copy `database` to the file `target`, in the place of what is there, unless it has to be
+    `is_new`; durable in the end. Whether it replaced what was left of one that was killed.
 
-    Raises OSError, also when another copy to it has begun meanwhile, or sqlite3.Error when the copy
-    is not whole; there is none then.
+    Raises OSError or sqlite3.Error when there is no whole copy; nothing is left of it then. Of the
+    former, BlockingIOError when somebody else makes the same, and FileExistsError.
     """
     hidden = unfinished(target)
-    _remove(hidden)
-    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.open(hidden, flags, PRIVATE)
+    file, replaced = _begun(hidden)
     try:
-        with closing(sqlite3.connect(hidden, isolation_level=None)) as made:
+        # Whoever made the same until now had it locked until the copy was there.
+        if is_new and os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+        with closing(_opened_alone(hidden)) as made:
+            made.execute("PRAGMA locking_mode = EXCLUSIVE")
             # In one step, and so of one moment: whoever writes meanwhile is not kept waiting.
-            database.backup(made)
+            database.backup(made, progress=_refuse_locked)
             # One file, without others beside it.
             made.execute("PRAGMA journal_mode = DELETE")
             problem: str = made.execute("PRAGMA integrity_check(1)").fetchone()[0]
@@ -125,6 +166,54 @@ def copy(database: sqlite3.Connection, target: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+    return replaced
+
+
+def _begun(hidden: str) -> tuple[int, bool]:
+    """A new file, open and locked (flock) until it is closed, and whether one with something in it
+    was there. Raises OSError, BlockingIOError when somebody else has it locked."""
+    replaced = False
+    while True:
+        file, is_ours = _open(hidden)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between the two somebody may have locked and removed it.
+            if is_at(hidden, file):
+                if is_ours:
+                    return file, replaced
+                replaced = replaced or os.fstat(file).st_size > 0
+                # Not written anew: others may have it open, or under another name.
+                _remove(hidden)
+        except BlockingIOError:
+            os.close(file)
+            raise OSError(errno.EAGAIN, "another copy to it is at work", hidden) from None
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _open(hidden: str) -> tuple[int, bool]:
+    """The file, and whether it was made here and now."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    while True:
+        with suppress(FileExistsError):
+            return os.open(hidden, flags | os.O_CREAT | os.O_EXCL, PRIVATE), True
+        with suppress(FileNotFoundError):
+            return os.open(hidden, flags), False
+
+
+def _opened_alone(hidden: str) -> sqlite3.Connection:
+    """The database in a file that we have locked. SQLite is not to lock it too: over NFS our flock
+    is a lock of the kind that it uses, and would keep it out."""
+    uri = f"{Path(hidden).absolute().as_uri()}?vfs=unix-none"
+    return sqlite3.connect(uri, uri=True, isolation_level=None)
+
+
+def _refuse_locked(status: int, _remaining: int, _total: int) -> None:
+    """Python would try it again for ever, each time for the patience of the connection."""
+    if status in _LOCKED:
+        raise sqlite3.OperationalError("others keep the ledger locked; try again later")
 
 
 def _remove(hidden: str) -> None:

@@ -10,6 +10,7 @@ import errno
 import os
 import secrets
 import stat
+from pathlib import Path
 
 from twisted.logger import Logger
 
@@ -93,6 +94,28 @@ def opened(path: str, access: Access, log: Logger) -> list[int]:
             os.close(directory)
         raise
     return found
+
+
+def part_of_spool(spool: str, path: str) -> str | None:
+    """Which of the spool's directories `path` is, or lies in, however it is spelled ("" is where we
+    are); None when it is none of them."""
+    own = {_identity(os.path.join(spool, name)): name for name in DIRECTORIES}
+    place = Path(os.path.realpath(path))
+    for each in (place, *place.parents):
+        identity = _identity(each)
+        if identity is not None and identity in own:
+            return own[identity]
+    return None
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """The device and the inode of what is there; None of what cannot be looked at, of which whoever
+    uses it says why."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _make(path: str, mode: int, user: int, group: int) -> None:
