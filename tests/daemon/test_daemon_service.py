@@ -260,7 +260,7 @@ async def test_a_daemon_that_ran_leaves_nothing(spool: Path) -> None:
 async def test_the_lock_names_the_process_and_is_held_until_all_is_on_disk(spool: Path) -> None:
     config = lone_config(spool)
     async with daemon_of(config):
-        with pytest.raises(SpoolInUse, match=r"\(process \d+\)$"):
+        with pytest.raises(SpoolInUse, match=r"in use by process \d+ \("):
             prepare(config)
 
 
