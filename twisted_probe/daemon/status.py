@@ -301,7 +301,14 @@ class Figures:
             "started_at": iso_time(self._started_at),
             "now": iso_time(now),
             "paused": switchboard.is_paused,
-            "alarms": [*self._alarms, *self._prober.lost_families, *self._unplumbed],
+            "alarms": [
+                *self._alarms,
+                *self._prober.lost_families,
+                *(
+                    f"{address} cannot be sent from; look at the addresses of this machine"
+                    for address in self._prober.unplumbed
+                ),
+            ],
             "limit": limit_of(load, [one for one, _ in counted], now),
             "sessions": {"open": load.open, "most": load.most},
             "in_hand": load.in_hand,
@@ -349,17 +356,10 @@ class Figures:
             lack=self._spool.room.lack,
         )
 
-    @property
-    def _unplumbed(self) -> list[str]:
-        return [
-            f"{address} cannot be sent from; look at the addresses of this machine"
-            for address in self._prober.unplumbed
-        ]
-
     def _sources(self, now: float) -> list[dict[str, Any]]:
         paused = {one.name for one in self._switchboard.paused if one.kind is Kind.SOURCE}
         sources = self._prober.sources
-        benched = sources.benched(now)
+        benched, unplumbed = sources.benched(now), self._prober.unplumbed
         return [
             {
                 "address": source.address,
@@ -370,7 +370,7 @@ class Figures:
                     for address, site, until in benched
                     if address == key_of(source)
                 ],
-                "unplumbed": source.address in self._prober.unplumbed,
+                "unplumbed": source.address in unplumbed,
             }
             for source in sorted(sources.all, key=lambda source: source.ip.packed)
         ]

@@ -65,7 +65,8 @@ class Attempt:
 
     Where `max_waiting` sessions wait for the site, or as many as the tools say, it is not made.
     One that goes `anyway` is made, and ends, as if this machine had no trouble of its own. Of one
-    that ends `in_parts` answers are not kept for long until the others have theirs.
+    that ends `in_parts` answers are not kept for long until the others have theirs, and whoever
+    finds a source that cannot be bound is held.
     """
 
     def __init__(

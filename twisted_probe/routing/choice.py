@@ -6,7 +6,7 @@ becomes of it (`routing.attempt`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from attrs import evolve, frozen
 
@@ -61,14 +61,15 @@ def chosen(need: Need, tools: Tools, sessions: Sessions) -> Source | None:
     site = site_of(need.route.exchangers[0], need.route, tools)
     families = frozenset(exchanger.family for exchanger in need.route.exchangers)
     paused, full = tools.pauses.sources, _full(need, site, tools, sessions)
+    every = sources.all
+    able = [source for source in every if source.family in families]
     shut_out = frozenset(
         source.address
-        for source in sources.all
-        if source.family in families
-        and sources.is_shut_out(source, _path(need, source, tools).exchanger.address, now)
+        for source in able
+        if sources.is_shut_out(source, _path(need, source, tools).exchanger.address, now)
     )
     closed = frozenset() if need.anyway else tools.families.closed(now)
-    lost = {each.address for each in sources.all if each.family in closed}
+    lost = {each.address for each in every if each.family in closed}
     if retry is not None and retry.source is not None:
         before = sources.named(retry.source)
         if (
@@ -82,7 +83,7 @@ def chosen(need: Need, tools: Tools, sessions: Sessions) -> Source | None:
             return evolve(before, helo=retry.helo or before.helo)
     not_now = {*paused, *full, *lost}
     # One that has as much to do as it may goes only where nobody else can.
-    busy = _busy(need, families, tools, sessions)
+    busy = _busy(able, need, tools, sessions)
     source = sources.choose(site, families, now, not_now | shut_out | busy, need.wishes)
     if source is None and busy:
         source = sources.choose(site, families, now, not_now | shut_out, need.wishes)
@@ -102,15 +103,12 @@ def _path(need: Need, source: Source, tools: Tools) -> Path:
     return Path(site_of(exchanger, need.route, tools), exchanger, source, need.reverse_path)
 
 
-def _busy(
-    need: Need, families: Collection[int], tools: Tools, sessions: Sessions
-) -> frozenset[str]:
-    """The sources whose ceiling is reached, and that would need one session more."""
+def _busy(able: Sequence[Source], need: Need, tools: Tools, sessions: Sessions) -> frozenset[str]:
+    """Those whose ceiling is reached, and that would need one session more."""
     return frozenset(
         source.address
-        for source in tools.sources.all
+        for source in able
         if source.ceiling is not None
-        and source.family in families
         and tools.sources.load(source) >= source.ceiling
         and not sessions.has_room(_path(need, source, tools), need.places)
     )

@@ -171,7 +171,7 @@ class Prober:
     @property
     def alarm(self) -> str | None:
         """What is wrong with this machine, in words: while it is so, whoever is asked about is
-        held, but for one now and then who tries whether it has passed."""
+        held, but for a few now and then who try whether it has passed."""
         tools = self._tools
         if tools.sources.are_unplumbed(tools.sources.all):
             return NO_SOURCE

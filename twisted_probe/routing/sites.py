@@ -419,19 +419,19 @@ class Sites:
         self._active += 1
         limits, bounds = self._limits, None if wish.bounds is None else wish.bounds()
         per_second = limits.starts_per_second if bounds is None else bounds.starts_per_second
-        starts = {
-            "site": self.tempo(wish.site).starts(self._ceiling(wish), per_second),
-            "address": per_second,
+        gaps = {
+            "site": 1 / self.tempo(wish.site).starts(self._ceiling(wish), per_second),
+            "address": 1 / per_second,
         }
         for key in wish.keys:
             budget = self._budgets.setdefault(key, Budget(counted_at=now))
             budget.active += 1
-            if key[0] != "source":
-                budget.next_start = now + 1 / starts[key[0]]
+            if key[0] in gaps:
+                budget.next_start = now + gaps[key[0]]
                 budget.count(now, limits.rejections_per_second)
                 budget.spent += wish.rejections
         # A connection begins in the reactor's next turn, and the next one has to be as far from it.
-        self._clock.callLater(0, self._begun, wish, {key: 1 / each for key, each in starts.items()})
+        self._clock.callLater(0, self._begun, wish, gaps)
 
     def _begun(self, wish: _Wish, gaps: Mapping[str, float]) -> None:
         now = self._clock.seconds()

@@ -142,10 +142,6 @@ class Sources:
         when."""
         return self._benches.all(now)
 
-    def suspended(self, now: float) -> dict[str, float]:
-        """The addresses that could not be sent from, and until when nobody tries."""
-        return {address: until for address, _, until in self._suspensions.all(now)}
-
     def is_refused(self, source: Source, site: str, now: float) -> bool:
         """Whether `site` has refused this source (IPv6: one of its network)."""
         return key_of(source) in self._benches.refused(site, now)

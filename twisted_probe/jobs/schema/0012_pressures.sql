@@ -1,4 +1,5 @@
--- What sites and addresses of exchangers had borne when a session ended: `routing.memory.Pressure`.
+-- What sites and addresses of exchangers had borne when a session began or ended
+-- (`routing.memory.Pressure`).
 
 CREATE TABLE pressures (
     kind TEXT NOT NULL,              -- "site" or "address"
