@@ -205,7 +205,7 @@ async def measure(lines: int, directory: Path, sink: Running | None) -> dict[str
     run: Callable[..., Deferred[Any]] = partial(deferToThreadPool, reactor, pool)
     ledger = await run(Ledger, spool.ledger_path)
     keeper = JobKeeper(spool, ledger, run, reactor)
-    write = ledger.writer(run)
+    write = ledger.writer(run, reactor)
     instant = InstantProber()
     prober: Any = instant if sink is None else real_prober(sink.port, ledger, write)
     work = LedgerWork(ledger, write, reactor, spool.room)

@@ -51,7 +51,7 @@ class Daemon:
     def start(self) -> None:
         self.spool = Spool(os.fspath(self.path))
         self.ledger = Ledger(self.spool.ledger_path)
-        write = self.ledger.writer(self.run)
+        write = self.ledger.writer(self.run, self.clock)
         self.work = LedgerWork(self.ledger, write, self.clock, self.spool.room)
         self.keeper = JobKeeper(self.spool, self.ledger, self.run, self.clock)
         log = Logger("test", observer=self.events.append)  # type: ignore[arg-type]

@@ -214,7 +214,9 @@ def test_what_a_damaged_neighbour_knew_is_asked(daemon: Daemon) -> None:
 
 
 def test_memory_that_is_damaged_is_none(daemon: Daemon) -> None:
-    memory = LedgerMemory(daemon.ledger, daemon.ledger.writer(daemon.run), daemon.clock)
+    memory = LedgerMemory(
+        daemon.ledger, daemon.ledger.writer(daemon.run, daemon.clock), daemon.clock
+    )
     reply = Reply(550, (b"no",), host="192.0.2.25", stage=Stage.RCPT)
     known = Known("control", reply, daemon.now, daemon.now)
     result_of(memory.remember("a.example", "s", known))
@@ -227,7 +229,9 @@ def test_memory_that_is_damaged_is_none(daemon: Daemon) -> None:
     change(daemon, "UPDATE learned SET manner = replace(manner, '8', '9')")
     change(daemon, "UPDATE tempos SET tempo = replace(tempo, '1.0', '9.0')")
     change(daemon, "UPDATE pressures SET spent = 'much'")
-    memory = LedgerMemory(daemon.ledger, daemon.ledger.writer(daemon.run), daemon.clock)
+    memory = LedgerMemory(
+        daemon.ledger, daemon.ledger.writer(daemon.run, daemon.clock), daemon.clock
+    )
     assert result_of(memory.recall("a.example", "s", "x")) == Known("control")
     assert result_of(memory.pressures(daemon.now)) == []
     assert result_of(memory.learned("192.0.2.25")) is None

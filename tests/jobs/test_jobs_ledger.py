@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, execute
+from twisted.internet.task import Clock
 
 from twisted_probe.jobs import recipients as recipients_module
 from twisted_probe.jobs import schema
@@ -616,7 +617,7 @@ def not_committed(ledger: Ledger, *calls: Callable[[], None]) -> None:
         begun.append(partial(call, *arguments))
         return Deferred()
 
-    write = ledger.writer(run)
+    write = ledger.writer(run, Clock())
     for call in calls:
         write(call)
     (commit,) = begun
@@ -633,7 +634,7 @@ class TestWhatWasNotCommitted:
             ledger._database.execute("ROLLBACK")
             raise sqlite3.OperationalError("database or disk is full")
 
-        write = ledger.writer(execute)
+        write = ledger.writer(execute, Clock())
         not_committed(ledger, lambda: ledger.settle([final(first)]), full)
         result_of(write(ledger.give_back, [first.token, second.token]))
 

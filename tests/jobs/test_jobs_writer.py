@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
+from tests.one_turn import one_turn
 from twisted_probe.jobs import writer
 from twisted_probe.jobs.database import transaction
 from twisted_probe.jobs.writer import Writer
+from twisted_probe.routing.turns import SLICE
 
 
 class Room:
@@ -23,8 +26,11 @@ class Room:
         self.database.execute("CREATE TABLE words (word TEXT PRIMARY KEY)")
         self.statements: list[str] = []
         self.database.set_trace_callback(self.statements.append)
+        self.clock = Clock()
         self.todo: list[Callable[[], None]] = []
-        self.write = Writer(self.database, self.run, lambda: self.heard.append("undone"))
+        self.write = Writer(
+            self.database, self.run, self.clock, lambda: self.heard.append("undone")
+        )
         self.heard: list[Any] = []
         self.calls: list[list[str]] = []
 
@@ -128,6 +134,26 @@ def test_a_full_disk_is_told_to_all_of_the_transaction(room: Room) -> None:
     room.ask("d")
     room.work()
     assert room.kept == ["d"]
+
+
+def test_they_are_told_in_as_many_turns_as_they_need(room: Room) -> None:
+    def long(word: str) -> None:
+        room.heard.append(word)
+        room.clock.rightNow += SLICE
+
+    for word in "abc":
+        room.write(room.keep, word).addCallback(long)
+    room.work()
+    assert room.kept == ["a", "b", "c"]
+    assert room.heard == ["A"]
+    room.ask("d")
+    room.work()
+    one_turn(room.clock)
+    assert room.heard == ["A", "B"]
+    one_turn(room.clock)
+    one_turn(room.clock)
+    assert room.heard == ["A", "B", "C", "D"]
+    assert room.clock.getDelayedCalls() == []
 
 
 def test_who_is_told_may_write_at_once(room: Room) -> None:

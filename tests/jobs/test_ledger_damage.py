@@ -82,7 +82,7 @@ class World(Daemon):
 
     @property
     def memory(self) -> LedgerMemory:
-        return LedgerMemory(self.ledger, self.ledger.writer(self.run), self.clock)
+        return LedgerMemory(self.ledger, self.ledger.writer(self.run, self.clock), self.clock)
 
     def remember(self) -> None:
         for number in range(9):

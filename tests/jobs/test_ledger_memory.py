@@ -22,7 +22,7 @@ REPLY = Reply(550, (b"5.1.1 no\xff\x00 such", b"user"), host="192.0.2.25", stage
 
 
 def memory_of(daemon: Daemon) -> LedgerMemory:
-    return LedgerMemory(daemon.ledger, daemon.ledger.writer(daemon.run), daemon.clock)
+    return LedgerMemory(daemon.ledger, daemon.ledger.writer(daemon.run, daemon.clock), daemon.clock)
 
 
 def test_one_chooses_the_control_for_all(daemon: Daemon) -> None:
@@ -96,7 +96,7 @@ def test_what_an_exchanger_has_taught_is_at_hand(daemon: Daemon) -> None:
         waiting.append(lambda: done.callback(call(*arguments)))
         return done
 
-    memory = LedgerMemory(daemon.ledger, daemon.ledger.writer(later), daemon.clock)
+    memory = LedgerMemory(daemon.ledger, daemon.ledger.writer(later, daemon.clock), daemon.clock)
     taught = Learned(Manner(extended=False), 1.0)
     reading = memory.learned("192.0.2.25")
     assert not reading.called

@@ -17,7 +17,11 @@ def counting(daemon: Daemon) -> Counter[str]:
     """The counter of a prober whose outcomes go to the daemon's work from now on."""
     hits: Counter[str] = Counter()
     daemon.work = LedgerWork(
-        daemon.ledger, daemon.ledger.writer(daemon.run), daemon.clock, daemon.spool.room, hits
+        daemon.ledger,
+        daemon.ledger.writer(daemon.run, daemon.clock),
+        daemon.clock,
+        daemon.spool.room,
+        hits,
     )
     return hits
 

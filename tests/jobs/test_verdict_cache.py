@@ -256,7 +256,9 @@ def test_off_by_the_switch(daemon: Daemon) -> None:
 
 
 def test_off_the_control_is_asked_again_and_stays_the_same(daemon: Daemon) -> None:
-    memory = LedgerMemory(daemon.ledger, daemon.ledger.writer(daemon.run), daemon.clock)
+    memory = LedgerMemory(
+        daemon.ledger, daemon.ledger.writer(daemon.run, daemon.clock), daemon.clock
+    )
     reply = Reply(550, (b"no",), stage=Stage.RCPT)
     known = Known("control", reply, daemon.now)
     result_of(memory.remember("a.example", "s", known))

@@ -130,7 +130,7 @@ def _at_work(t: Town, ledger: Ledger, path: Path) -> tuple[Watched, Engine]:
     def run(call: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         return deferLater(t.square, 0, call, *arguments)
 
-    work = Watched(ledger, ledger.writer(run), t.square, Room(str(path)))
+    work = Watched(ledger, ledger.writer(run, t.square), t.square, Room(str(path)))
     engine = Engine(t.square, t.prober, work, window=WINDOW, idle=0.5)
     engine.start()
     return work, engine

@@ -168,7 +168,7 @@ class ProbeService(Service):
         )
         if self._time is not None:
             await self._keep_time(self._ledger, self._time)
-        write = self._ledger.writer(self._run)
+        write = self._ledger.writer(self._run, self._reactor)
         memory = LedgerMemory(self._ledger, write, self._reactor)
         self._prober = prober = Prober(
             self._reactor,

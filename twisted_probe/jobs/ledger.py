@@ -11,6 +11,7 @@ from enum import Enum
 from types import NoneType
 
 from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
 
 from twisted_probe.jobs.auditing import flaw
 from twisted_probe.jobs.database import (
@@ -146,9 +147,10 @@ class Ledger(Erasing, Switches, Reading, Remembering, RuleHits, Timekeeping):
         database = opened_to_read(path) if read_only else opened(path)
         super().__init__(database, os.path.dirname(self.path))
 
-    def writer(self, run: Run) -> Writer:
-        """Makes calls of this ledger through `run`, many in one transaction."""
-        return Writer(self._database, run, self.undone)
+    def writer(self, run: Run, clock: IReactorTime) -> Writer:
+        """Makes calls of this ledger through `run`, many in one transaction, and tells of them in
+        the turns of `clock`."""
+        return Writer(self._database, run, clock, self.undone)
 
     def undone(self) -> None:
         """What was done last is not in the file: what is known in memory of it is forgotten."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from twisted_probe.jobs.database import transaction
+from twisted_probe.routing.turns import Turns
 
 #: Calls a function with arguments in the ledger's one thread; the Deferred has what it returns.
 #: In the daemon: `partial(deferToThreadPool, reactor, ThreadPool(1, 1))`.
@@ -60,14 +63,20 @@ class _Batch:
 
 class Writer:
     """Makes calls that write to `database` through `run`: those that come before the thread has
-    begun with them are committed together, in their order, at the place of the first. `undone` is
-    called, in the same thread, when what calls have done was not committed."""
+    begun with them are committed together, in their order, at the place of the first, and who made
+    them are told in as many turns of `clock` as what they do then needs. `undone` is called, in
+    the ledger's thread, when what calls have done was not committed."""
 
     def __init__(
-        self, database: sqlite3.Connection, run: Run, undone: Callable[[], object]
+        self,
+        database: sqlite3.Connection,
+        run: Run,
+        clock: IReactorTime,
+        undone: Callable[[], object],
     ) -> None:
         self._database = database
         self._run = run
+        self._turns = Turns(clock)
         self._undone = undone
         self._joining = Lock()
         self._open: _Batch | None = None
@@ -141,5 +150,7 @@ class Writer:
     def _written(self, results: list[Any] | Failure, batch: _Batch) -> None:
         made = [made for entry in batch.entries for made in entry.made]
         told = [results] * len(made) if isinstance(results, Failure) else results
-        for each, result in zip(made, told, strict=True):
-            each.callback(result)
+        # Each goes on with its session at once, which may take some milliseconds.
+        self._turns.take(
+            partial(each.callback, result) for each, result in zip(made, told, strict=True)
+        )

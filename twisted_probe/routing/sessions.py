@@ -255,6 +255,9 @@ class Sessions:
                 scribe = Scribe(path.exchanger, tools.now()) if tools.evidence else None
                 rejections = None
                 report = await _session(carriage, bounds, manner, scribe)
+                if not tools.is_over:
+                    # What was answered in this turn may be hundreds of sessions' worth.
+                    await tools.turns.next()
                 rejections = report.errors
                 lesson = Lesson(tools, path, bounds, slot.granted_at, report)
                 lesson.watch()

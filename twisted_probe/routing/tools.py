@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from typing import Any
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from twisted_probe.routing.appointments import Appointments
 from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
@@ -25,6 +25,7 @@ from twisted_probe.routing.pauses import Pauses
 from twisted_probe.routing.ports import Ports
 from twisted_probe.routing.sites import Sites
 from twisted_probe.routing.sources import Sources
+from twisted_probe.routing.turns import Turns
 from twisted_probe.routing.watchdog import Watchdog
 from twisted_probe.smtp.limits import Timeouts
 from twisted_probe.smtp.tls import TlsClient
@@ -62,6 +63,7 @@ class Tools:
     hits: Counter[str] = field(factory=Counter)
     opt_out: OptOut = NOBODY
     max_waiting: int | None = None
+    turns: Turns = field(default=Factory(lambda self: Turns(self.reactor), takes_self=True))
     appointments: Appointments = field(factory=Appointments)
     families: Families = field(factory=Families)
 

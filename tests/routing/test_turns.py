@@ -1,0 +1,100 @@
+"""Heaps of work are done a piece of them in each turn of the reactor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from twisted.internet.task import Clock
+
+from tests.one_turn import one_turn
+from twisted_probe.routing.turns import SLICE, Turns
+
+
+class Room:
+    """Turns, and calls that take their time."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.turns = Turns(self.clock)
+        self.done: list[str] = []
+
+    def call(self, word: str, seconds: float = 0.0) -> Callable[[], None]:
+        def work() -> None:
+            self.done.append(word)
+            self.clock.rightNow += seconds
+
+        return work
+
+    def wait(self, word: str, seconds: float = 0.0) -> None:
+        self.turns.next().addCallback(lambda _: self.call(word, seconds)())
+
+    def turn(self) -> str:
+        """What was done in the next turn."""
+        before = len(self.done)
+        one_turn(self.clock)
+        return "".join(self.done[before:])
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+def test_short_ones_are_done_at_once(room: Room) -> None:
+    room.turns.take(map(room.call, "abc"))
+    assert room.done == ["a", "b", "c"]
+    assert room.clock.getDelayedCalls() == []
+
+
+def test_long_ones_are_done_in_turns(room: Room) -> None:
+    room.turns.take(partial(room.call, seconds=SLICE / 2)(word) for word in "abcde")
+    assert room.done == ["a", "b"]
+    assert [room.turn(), room.turn(), room.turn()] == ["cd", "e", ""]
+    assert room.clock.getDelayedCalls() == []
+
+
+def test_the_last_of_a_turn_leaves_nothing_behind(room: Room) -> None:
+    room.turns.take([room.call("a", 10 * SLICE)])
+    assert room.clock.getDelayedCalls() == []
+    room.turns.take([room.call("b")])
+    assert room.done == ["a", "b"]
+
+
+def test_nobody_is_overtaken(room: Room) -> None:
+    room.turns.take([room.call("a", SLICE), room.call("b", SLICE)])
+    room.turns.take([room.call("c", SLICE)])
+    room.wait("d", SLICE)
+    room.turns.take([room.call("e", SLICE)])
+    assert room.done == ["a"]
+    assert [room.turn() for _ in range(4)] == ["b", "c", "d", "e"]
+
+
+def test_who_is_one_of_many_waits_for_the_next_turn(room: Room) -> None:
+    for word in "abc":
+        room.wait(word, SLICE / 2)
+    assert room.done == []
+    assert [room.turn(), room.turn(), room.turn()] == ["ab", "c", ""]
+    assert room.clock.getDelayedCalls() == []
+
+
+def test_what_a_call_brings_waits_behind_the_others(room: Room) -> None:
+    room.turns.next().addCallback(lambda _: room.turns.take([room.call("c")]))
+    room.wait("b", SLICE)
+    assert [room.turn(), room.turn()] == ["b", "c"]
+
+
+def test_who_is_cancelled_has_it_at_once_and_once(room: Room) -> None:
+    waiting = room.turns.next().addCallback(lambda _: room.call("a")())
+    room.wait("b")
+    waiting.cancel()
+    assert room.done == ["a"]
+    assert room.turn() == "b"
+    waiting.cancel()
+    assert room.done == ["a", "b"]
+
+
+def test_a_clock_that_goes_back_loses_nothing(room: Room) -> None:
+    room.turns.take([room.call("a", -100.0), room.call("b", 50.0), room.call("c", SLICE)])
+    assert room.done == ["a", "b", "c"]
