@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import fcntl
 import gzip
 import os
 import shutil
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from twisted_probe.jobs.backup import back_up, made, note
+from twisted_probe.jobs import forgetting
+from twisted_probe.jobs.backup import NoBackup, back_up, made, note
 from twisted_probe.jobs.forgetting import (
     Forgetting,
     Forgotten,
@@ -546,6 +548,87 @@ def test_copies_forget_too(daemon: Daemon, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "copy")
     assert ledger.latest(1) == []
     ledger.close()
+
+
+def noted_copy(daemon: Daemon, path: Path) -> tuple[str, list[str]]:
+    """A backup as the command makes it, and what it has noted of it, in order."""
+    state = os.fspath(daemon.path / "state")
+    noted: list[str] = []
+
+    def keep(path: str) -> None:
+        noted.append(path)
+        note(state, path)
+
+    back_up(daemon.ledger.path, os.fspath(path), keep)
+    return state, noted
+
+
+def test_it_is_noted_before_there_is_anything_in_it(daemon: Daemon, tmp_path: Path) -> None:
+    settled(daemon, "list.txt")
+    copy, part = os.fspath(tmp_path / "copy"), os.fspath(tmp_path / "copy.part")
+    sizes: list[int] = []
+
+    def see(path: str) -> None:
+        assert not os.path.exists(copy)
+        sizes.append(os.path.getsize(part) if path == part else -1)
+
+    back_up(daemon.ledger.path, copy, see)
+    assert sizes == [0, -1]
+    # One that is somebody else's is not.
+    with pytest.raises(NoBackup):
+        back_up(daemon.ledger.path, copy, see)
+    assert sizes == [0, -1]
+
+
+@pytest.mark.parametrize("beside", ["", "-journal"])
+def test_what_is_left_of_a_killed_backup_is_removed(
+    daemon: Daemon, tmp_path: Path, beside: str
+) -> None:
+    settled(daemon, "list.txt")
+    state, (part, copy) = noted_copy(daemon, tmp_path / "copy")
+    os.rename(copy, part)
+    (tmp_path / f"copy.part{beside}").touch()
+    forget(daemon)
+    assert forget_in_backups(state, ADDRESS) == Forgotten(files=[part])
+    assert os.listdir(tmp_path) == ["spool"]
+    assert forget_in_backups(state, ADDRESS) == Forgotten()
+
+
+def test_a_backup_that_is_at_work_is_named(daemon: Daemon, tmp_path: Path) -> None:
+    settled(daemon, "list.txt")
+    state, (part, copy) = noted_copy(daemon, tmp_path / "copy")
+    os.rename(copy, part)
+    with open(part, "rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        (left,) = forget_in_backups(state, ADDRESS).left
+        assert left == f"{part}: a backup is at work; say it again when that has ended"
+        assert os.path.exists(part)
+    os.rename(part, copy)
+    assert forget_in_backups(state, ADDRESS).files == [copy]
+
+
+def test_one_that_becomes_whole_meanwhile_is_looked_into(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(daemon, "list.txt")
+    state, (part, copy) = noted_copy(daemon, tmp_path / "copy")
+    os.rename(copy, part)
+
+    def too_late(hidden: str) -> None:
+        os.rename(hidden, copy)
+        raise FileNotFoundError(hidden)
+
+    monkeypatch.setattr(forgetting, "remove_unfinished", too_late)
+    assert forget_in_backups(state, ADDRESS) == Forgotten(files=[copy])
+
+
+def test_what_is_no_file_in_its_place_is_named(daemon: Daemon, tmp_path: Path) -> None:
+    settled(daemon, "list.txt")
+    state, (part, copy) = noted_copy(daemon, tmp_path / "copy")
+    os.unlink(copy)
+    os.mkdir(part)
+    (left,) = forget_in_backups(state, ADDRESS).left
+    assert left == f"{part} cannot be removed (Is a directory): remove it"
 
 
 def test_a_copy_in_which_somebody_was_killed(daemon: Daemon, tmp_path: Path) -> None:

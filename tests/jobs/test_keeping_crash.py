@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from twisted_probe.jobs import purging
-from twisted_probe.jobs.backup import NoBackup, back_up
+from twisted_probe.jobs.backup import NoBackup, back_up, note
+from twisted_probe.jobs.forgetting import forget_in_backups
 from twisted_probe.jobs.housekeeping import Purger
 from twisted_probe.jobs.ledger import Ledger
 from twisted_probe.jobs.purging import KEPT
@@ -100,3 +102,38 @@ def test_row_161_while_it_is_copied(stopped: Daemon, tmp_path: Path) -> None:
     stopped.start()
     assert len(stopped.answer_all()) == 10
     stopped.close()
+
+
+def test_row_161_a_copy_that_was_killed_is_found_by_who_forgets(
+    stopped: Daemon, tmp_path: Path
+) -> None:
+    ledger, copy = stopped.spool.ledger_path, tmp_path / "copy"
+    state = os.path.dirname(ledger)
+
+    def noted() -> None:
+        back_up(ledger, os.fspath(copy), partial(note, state))
+
+    total = steps_of(noted)
+    removed = 0
+    for steps in range(total):
+        copy.unlink(missing_ok=True)
+        os.unlink(os.path.join(state, "backups"))
+        dies_in(noted, steps)
+        had_anything = any(each.stat().st_size for each in tmp_path.glob("copy.part"))
+        found = forget_in_backups(state, "old")
+        assert found.left == []
+        left = [each.name for each in tmp_path.iterdir() if each.name != "spool"]
+        if copy.exists():
+            assert left == ["copy"]
+            assert found.files == [os.fspath(copy)]
+            copied = Ledger(copy)
+            assert [job.title for job in copied.latest(9)] == ["half"]
+            copied.close()
+        elif had_anything:
+            removed += 1
+            assert left == []
+            assert found.files == [f"{copy}.part"]
+        for name in left:
+            (tmp_path / name).unlink()
+        (tmp_path / "spool/state/backups").touch()
+    assert removed > 5

@@ -18,9 +18,17 @@ from twisted_probe.jobs.spool import ledger_path
 def backup(arguments: argparse.Namespace) -> int:
     """Make the copy; the exit code."""
     ledger = ledger_path(os.path.abspath(arguments.spool))
+    not_noted: list[OSError] = []
+
+    def noted(path: str) -> None:
+        try:
+            note(os.path.dirname(ledger), path)
+        except OSError as error:
+            not_noted.append(error)
+
     try:
         refuse_in_spool(arguments.spool, arguments.file)
-        made = back_up(ledger, arguments.file)
+        made = back_up(ledger, arguments.file, noted)
     except NoBackup as error:
         complain("backup", str(error))
         return EXIT_NOT_DONE
@@ -28,10 +36,10 @@ def backup(arguments: argparse.Namespace) -> int:
     if made.replaced:
         words = "it was left of a backup that was killed, and is removed"
         complain("backup", f"{unfinished(name)}: {words}")
-    try:
-        note(os.path.dirname(ledger), arguments.file)
-    except OSError as error:
-        words = f"it could not be noted ({error.strerror}): mailprobe forget will not find it"
+    if not_noted:
+        words = (
+            f"it could not be noted ({not_noted[-1].strerror}): mailprobe forget will not find it"
+        )
         complain("backup", f"{name}: {words}")
     if arguments.json:
         print_json({"file": name, "bytes": made.size})

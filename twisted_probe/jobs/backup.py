@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -20,11 +21,14 @@ from twisted_probe.jobs.access import given
 from twisted_probe.jobs.directories import part_of_spool
 from twisted_probe.jobs.durable import PRIVATE, is_at, is_gone
 
-#: In state/: the paths of the copies that were made, a JSON text a line.
+#: In state/: the paths of the copies that were begun and made, a JSON text a line.
 _MADE = "backups"
 
 #: What the name of a copy ends with until it is whole.
 _PART = ".part"
+
+#: How a copy that is not whole is opened, whatever may lie there.
+_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 #: Seconds that others may keep a ledger locked; only the rewriting of an old one takes that long.
 PATIENCE = 60.0
@@ -46,9 +50,14 @@ class Backup:
     replaced: bool
 
 
-def back_up(ledger: str, target: str) -> Backup:
+def _unnoted(_path: str) -> None:
+    """Nobody has to find it again."""
+
+
+def back_up(ledger: str, target: str, noted: Callable[[str], None] = _unnoted) -> Backup:
     """Copy the ledger in the file `ledger` to `target`, which must not be there. A daemon may work
-    on it meanwhile: the copy is the ledger of one moment.
+    on it meanwhile: the copy is the ledger of one moment. `noted` is called with the path of each
+    file of ours before there is anything in it, and must not raise.
 
     Raises NoBackup, also when the ledger is damaged, when others keep it locked for `PATIENCE`
     seconds, or when somebody else makes the same copy.
@@ -66,7 +75,7 @@ def back_up(ledger: str, target: str) -> Backup:
         raise NoBackup(f"{ledger}: {error}") from error
     try:
         with closing(database):
-            replaced = copy(database, target, is_new=True)
+            replaced = copy(database, target, is_new=True, noted=noted)
     except FileExistsError as error:
         words = "it is there already, and nothing is overwritten"
         raise NoBackup(f"{target}: {words}") from error
@@ -87,8 +96,8 @@ def refuse_in_spool(spool: str, target: str) -> None:
 
 
 def note(state: str, target: str) -> None:
-    """Keep that a copy was put there, in the spool's directory `state`, for whoever has to find
-    it again (`mailprobe forget`). Raises OSError."""
+    """Keep that a copy is put there, or what is not one yet, in the spool's directory `state`, for
+    whoever has to find it again (`mailprobe forget`). Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(os.path.join(state, _MADE), flags, PRIVATE)
     try:
@@ -101,7 +110,8 @@ def note(state: str, target: str) -> None:
 
 
 def made(state: str) -> list[str]:
-    """Where copies were put that are still there. Raises OSError."""
+    """Where copies were put that are still there, and what there is of such as have not come to
+    their end (`is_unfinished`). Raises OSError."""
     try:
         with open(os.path.join(state, _MADE), encoding="ascii") as file:
             paths = [json.loads(line) for line in file if line.endswith("\n")]
@@ -129,9 +139,33 @@ def unfinished(target: str) -> str:
     return target + _PART
 
 
-def copy(database: sqlite3.Connection, target: str, *, is_new: bool = False) -> bool:
+def is_unfinished(path: str) -> bool:
+    """Whether what is called so is not whole."""
+    return path.endswith(_PART)
+
+
+def remove_unfinished(hidden: str) -> None:
+    """Remove what is left of a copy that was killed. Raises OSError: BlockingIOError when somebody
+    is at work on it."""
+    file = os.open(hidden, _FLAGS)
+    try:
+        _lock(file, hidden)
+        if is_at(hidden, file):
+            _remove(hidden)
+    finally:
+        os.close(file)
+
+
+def copy(
+    database: sqlite3.Connection,
+    target: str,
+    *,
+    is_new: bool = False,
+    noted: Callable[[str], None] = _unnoted,
+) -> bool:
     """Copy `database` to the file `target`, in the place of what is there, unless it has to be
-    `is_new`; durable in the end. Whether it replaced what was left of one that was killed.
+    `is_new`; durable in the end. Whether it replaced what was left of one that was killed. For
+    `noted` see `back_up`.
 
     Raises OSError or sqlite3.Error when there is no whole copy; nothing is left of it then. Of the
     former, BlockingIOError when somebody else makes the same, and FileExistsError.
@@ -142,6 +176,7 @@ def copy(database: sqlite3.Connection, target: str, *, is_new: bool = False) -> 
         # Whoever made the same until now had it locked until the copy was there.
         if is_new and os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+        noted(hidden)
         with closing(_opened_alone(hidden)) as made:
             made.execute("PRAGMA locking_mode = EXCLUSIVE")
             # In one step, and so of one moment: whoever writes meanwhile is not kept waiting.
@@ -154,6 +189,7 @@ def copy(database: sqlite3.Connection, target: str, *, is_new: bool = False) -> 
         os.fsync(file)
         if not is_at(hidden, file):
             raise OSError(errno.ESTALE, "another copy took the place", hidden)
+        noted(target)
         os.rename(hidden, target)
     except BaseException:
         if is_at(hidden, file):
@@ -176,7 +212,7 @@ def _begun(hidden: str) -> tuple[int, bool]:
     while True:
         file, is_ours = _open(hidden)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file, hidden)
             # Between the two somebody may have locked and removed it.
             if is_at(hidden, file):
                 if is_ours:
@@ -184,23 +220,26 @@ def _begun(hidden: str) -> tuple[int, bool]:
                 replaced = replaced or os.fstat(file).st_size > 0
                 # Not written anew: others may have it open, or under another name.
                 _remove(hidden)
-        except BlockingIOError:
-            os.close(file)
-            raise OSError(errno.EAGAIN, "another copy to it is at work", hidden) from None
         except BaseException:
             os.close(file)
             raise
         os.close(file)
 
 
+def _lock(file: int, hidden: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OSError(errno.EAGAIN, "another copy to it is at work", hidden) from None
+
+
 def _open(hidden: str) -> tuple[int, bool]:
     """The file, and whether it was made here and now."""
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     while True:
         with suppress(FileExistsError):
-            return os.open(hidden, flags | os.O_CREAT | os.O_EXCL, PRIVATE), True
+            return os.open(hidden, _FLAGS | os.O_CREAT | os.O_EXCL, PRIVATE), True
         with suppress(FileNotFoundError):
-            return os.open(hidden, flags), False
+            return os.open(hidden, _FLAGS), False
 
 
 def _opened_alone(hidden: str) -> sqlite3.Connection:

@@ -12,11 +12,12 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
+from itertools import filterfalse
 from typing import BinaryIO, TypeVar
 
 from attrs import Factory, asdict, define
 
-from twisted_probe.jobs.backup import made, recover
+from twisted_probe.jobs.backup import is_unfinished, made, recover, remove_unfinished
 from twisted_probe.jobs.database import LedgerError, opened_to_read
 from twisted_probe.jobs.erasing import Erasing
 from twisted_probe.jobs.formats import Format, UnreadableJob, format_of
@@ -220,12 +221,16 @@ class Forgetting:
 
 
 def forget_in_backups(state: str, what: str) -> Forgotten:
-    """Forget `what` in the copies of the ledger that are known in the spool's directory `state`.
+    """Forget `what` in the copies of the ledger that are known in the spool's directory `state`;
+    what is left of one that was killed is removed, whatever is in it.
 
     Raises OSError where it cannot be seen which those are.
     """
     found = Forgotten()
-    for path in made(state):
+    for path in filter(is_unfinished, made(state)):
+        _forget_unfinished(path, found)
+    # Asked again: one of them may be whole by now.
+    for path in filterfalse(is_unfinished, made(state)):
         try:
             recover(path)
             # As it is: one of another version is not for us to change.
@@ -239,6 +244,19 @@ def forget_in_backups(state: str, what: str) -> Forgotten:
         found.files += [path] if is_changed else []
         found.left += [f"{path}: {each.title} was not over then: remove it" for each in left]
     return found
+
+
+def _forget_unfinished(path: str, found: Forgotten) -> None:
+    try:
+        remove_unfinished(path)
+    except FileNotFoundError:
+        return  # it is whole, or was given up
+    except BlockingIOError:
+        found.left.append(f"{path}: a backup is at work; say it again when that has ended")
+    except OSError as error:
+        found.left.append(f"{path} cannot be removed ({error.strerror}): remove it")
+    else:
+        found.files.append(path)
 
 
 def _forget_in_backup(path: str, what: str) -> tuple[bool, list[Job]]:
