@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sqlite3
@@ -109,6 +110,38 @@ async def test_without_a_daemon(
     lock.release()
     assert main(["forget", "--spool", str(tmp_path), ADDRESS]) == 1
     assert "no daemon works on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+async def test_a_job_again_once_a_backup_has_ended(
+    spool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], is_up: bool
+) -> None:
+    """All else is erased by then, and nobody knows the job any more."""
+    copy, part = tmp_path / "copy", tmp_path / "copy.part"
+    words = ["forget", "--spool", str(spool), "list"]
+    async with asked(town_of(quick()), spool) as asker:
+        drop(spool, "list", [ADDRESS])
+        await asker.job_when("list", lambda job: job["state"] == "done")
+        assert await asker.within(main, ["backup", "--spool", str(spool), str(copy)]) == 0
+        copy.rename(part)
+        with part.open("rb") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            assert await asker.within(main, words) == 1
+            assert "copy.part: a backup is at work" in capsys.readouterr().err
+            assert await asker.within(main, words) == 1
+            err = capsys.readouterr().err
+            assert "neither a job nor an address" in err
+            assert "copy.part: a backup is at work" in err
+        part.rename(copy)
+        assert places(tmp_path) == ["copy"]
+        if is_up:
+            assert await asker.within(main, words) == 0
+    if not is_up:
+        assert main(words) == 0
+    assert "erased from 0 jobs, 0 files and 1 backup\n" in capsys.readouterr().out
+    assert places(tmp_path) == []
+    assert main(words) == 1
+    assert "neither a job nor an address" in capsys.readouterr().err
 
 
 def test_backups_that_cannot_be_seen(

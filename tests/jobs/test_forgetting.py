@@ -9,6 +9,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from twisted_probe.jobs import forgetting
-from twisted_probe.jobs.backup import NoBackup, back_up, made, note
+from twisted_probe.jobs.backup import NoBackup, back_up, made, note, remove_unfinished
 from twisted_probe.jobs.forgetting import (
     Forgetting,
     Forgotten,
@@ -607,19 +608,75 @@ def test_a_backup_that_is_at_work_is_named(daemon: Daemon, tmp_path: Path) -> No
     assert forget_in_backups(state, ADDRESS).files == [copy]
 
 
+@pytest.mark.parametrize("when", ["before it is opened", "before it is locked"])
 def test_one_that_becomes_whole_meanwhile_is_looked_into(
-    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     settled(daemon, "list.txt")
     state, (part, copy) = noted_copy(daemon, tmp_path / "copy")
     os.rename(copy, part)
 
-    def too_late(hidden: str) -> None:
-        os.rename(hidden, copy)
-        raise FileNotFoundError(hidden)
+    def too_late(call: Any, *arguments: Any) -> Any:
+        monkeypatch.undo()
+        os.rename(part, copy)
+        return call(*arguments)
 
-    monkeypatch.setattr(forgetting, "remove_unfinished", too_late)
+    if when == "before it is opened":
+        monkeypatch.setattr(forgetting, "remove_unfinished", partial(too_late, remove_unfinished))
+    else:
+        monkeypatch.setattr(fcntl, "flock", partial(too_late, fcntl.flock))
     assert forget_in_backups(state, ADDRESS) == Forgotten(files=[copy])
+
+
+@pytest.mark.parametrize(
+    ("content", "is_ours"),
+    [(b"", True), (bytes(4096), True), (b"SQLite format 3\0" + b"x" * 99, True), (b"Mine", False)],
+)
+def test_a_file_of_somebody_elses_in_its_place_stays(
+    daemon: Daemon, tmp_path: Path, content: bytes, is_ours: bool
+) -> None:
+    settled(daemon, "list.txt")
+    state, (part, copy) = noted_copy(daemon, tmp_path / "copy")
+    os.unlink(copy)
+    Path(part).write_bytes(content)
+    assert forget_in_backups(state, ADDRESS) == Forgotten(files=[part] * is_ours)
+    assert os.path.exists(part) is not is_ours
+
+
+def test_a_copy_of_which_nobody_can_see_whether_it_is_there(daemon: Daemon, tmp_path: Path) -> None:
+    settled(daemon, "list.txt")
+    (tmp_path / "round").symlink_to("round")
+    state = os.fspath(daemon.path / "state")
+    note(state, os.fspath(tmp_path / "round" / "copy"))
+    note(state, os.fspath(tmp_path / "round" / "copy.part"))
+    first, second = forget_in_backups(state, ADDRESS).left
+    assert first.startswith(f"{tmp_path}/round/copy.part cannot be removed (Too many levels")
+    assert second.startswith(f"{tmp_path}/round/copy is kept as it is (")
+
+
+def test_lines_that_did_not_come_to_their_end(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(daemon, "list.txt")
+    state, (_, copy) = noted_copy(daemon, tmp_path / "copy")
+    noted = Path(state, "backups")
+    whole = noted.read_bytes()
+    for torn in (b'"/a/b', b"\0\0\0", b'\xff\xfe"', b"12", b'["/a"]', b'"a"', b'"/\\u0000"'):
+        noted.write_bytes(torn)
+        note(state, copy)
+        assert made(state) == [copy]
+    noted.write_bytes(whole)
+
+    def full(file: int, data: bytes, write: Any = os.write) -> Any:
+        return write(file, data[:-9])
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        note(state, "/other")
+    monkeypatch.undo()
+    assert made(state) == [copy]
+    note(state, os.fspath(tmp_path))
+    assert made(state) == [copy, os.fspath(tmp_path)]
 
 
 def test_what_is_no_file_in_its_place_is_named(daemon: Daemon, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from twisted_probe.routing.limits import Limits
 from twisted_probe.routing.memory import MemoryInRam
@@ -11,8 +12,9 @@ from twisted_probe.sandbox import tempers
 from twisted_probe.sandbox.habits import LimitsSessions, Tarpits
 from twisted_probe.sandbox.temper import residents
 from twisted_probe.vocabulary.outcome import Reason
+from twisted_probe.vocabulary.wishes import Wishes
 
-from .town_square import START, town
+from .town_square import ONE, START, TWO, town
 
 NEW = Tempo(1.0, 0.0)
 A = {"a.example": ["MX 10 mx.a.example"], "mx.a.example": ["A 192.0.2.1"]}
@@ -83,6 +85,36 @@ def test_what_was_learned_outlives_the_prober() -> None:
         record = t.square.settle("192.0.2.1", tempers.postfix(residents("ann")))
         assert t.square.wait(t.prober.probe("ann@a.example")).reason is Reason.ACCEPTED
         assert record.sessions[0].started == START + 60.0
+
+
+class Slow(MemoryInRam):
+    """Tells what it knows of tempos when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.telling: list[Deferred[Tempo | None]] = []
+
+    def tempo(self, site: str) -> Deferred[Tempo | None]:
+        self.telling.append(Deferred())
+        return self.telling[-1]
+
+
+def test_what_is_told_late_undoes_no_complaint() -> None:
+    """Two sessions begin at a site that nobody knows yet; one of them hears of it first."""
+    memory = Slow()
+    with town(A, memory=memory) as t:
+        record = t.square.settle("192.0.2.1", tempers.rate_limiting())
+        asking = [
+            t.prober.probe("ann@a.example", wishes=Wishes(sources=[source.address]))
+            for source in (ONE, TWO)
+        ]
+        t.square.turn()
+        first, second = memory.telling
+        first.callback(None)
+        assert t.square.wait(asking[0]).reason is Reason.RATE_LIMITED
+        second.callback(None)
+        t.square.wait(asking[1])
+        assert [each.started for each in record.sessions] == [START, START + 60.0]
 
 
 def test_a_site_that_bears_two_gets_two() -> None:

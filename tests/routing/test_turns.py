@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from twisted.internet.task import Clock
@@ -98,3 +99,15 @@ def test_who_is_cancelled_has_it_at_once_and_once(room: Room) -> None:
 def test_a_clock_that_goes_back_loses_nothing(room: Room) -> None:
     room.turns.take([room.call("a", -100.0), room.call("b", 50.0), room.call("c", SLICE)])
     assert room.done == ["a", "b", "c"]
+
+
+def test_one_that_fails_keeps_nobody_waiting(room: Room, expect_errors: Any) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    room.turns.take([fail, room.call("a", SLICE), fail, room.call("b")])
+    assert room.done == ["a"]
+    assert room.turn() == "b"
+    room.turns.take([room.call("c")])
+    assert room.done == ["a", "b", "c"]
+    expect_errors(2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import ExitStack
+from http import HTTPStatus
 
 from twisted_probe.cli.client import Client, NoDaemon, Refused
 from twisted_probe.cli.forms import print_json
@@ -32,13 +33,21 @@ TIMEOUT = 6 * 3600.0
 def forget(arguments: argparse.Namespace) -> int:
     """Forget it; the exit code."""
     spool = os.path.abspath(arguments.spool)
+    found, nothing = Forgotten(), ""
     try:
         found = _forgotten(spool, arguments.what)
-        copies = _in_backups(spool, arguments.what)
-    except (NothingToForget, Refused, SpoolInUse, LedgerError, SpoolError, OSError) as error:
+    except NothingToForget as error:
+        # Whoever was interrupted, or met a backup at work, may have erased all else before.
+        nothing = str(error)
+    except (Refused, SpoolInUse, LedgerError, SpoolError, OSError) as error:
         complain("forget", str(error))
         return EXIT_NOT_DONE
+    copies = _in_backups(spool, arguments.what)
     found.left += copies.left
+    if nothing and not copies.files:
+        for words in (nothing, *found.left):
+            complain("forget", words)
+        return EXIT_NOT_DONE
     if arguments.json:
         print_json({**found.record(), "backups": copies.files})
     else:
@@ -58,6 +67,10 @@ def _number(number: int, what: str) -> str:
 def _forgotten(spool: str, what: str) -> Forgotten:
     try:
         answer = Client(spool, timeout=TIMEOUT).switch("forget", os.fsencode(what))
+    except Refused as error:
+        if error.code == HTTPStatus.NOT_FOUND:
+            raise NothingToForget(str(error)) from None
+        raise
     except NoDaemon as error:
         if not os.path.isdir(os.path.join(spool, "state")):
             raise SpoolError(str(error)) from None

@@ -27,6 +27,9 @@ _MADE = "backups"
 #: What the name of a copy ends with until it is whole.
 _PART = ".part"
 
+#: What a file of SQLite's begins with, once its first page is written.
+_MAGIC = b"SQLite format 3\0"
+
 #: How a copy that is not whole is opened, whatever may lie there.
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -100,10 +103,13 @@ def note(state: str, target: str) -> None:
     whoever has to find it again (`mailprobe forget`). Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(os.path.join(state, _MADE), flags, PRIVATE)
+    # In a line of its own, whatever a full disk has made of the one before.
+    line = f"\n{json.dumps(os.path.abspath(target))}\n".encode()
     try:
         owner = os.stat(state)
         given(file, owner.st_uid, owner.st_gid)
-        os.write(file, json.dumps(os.path.abspath(target)).encode() + b"\n")
+        if os.write(file, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(file)
     finally:
         os.close(file)
@@ -113,11 +119,32 @@ def made(state: str) -> list[str]:
     """Where copies were put that are still there, and what there is of such as have not come to
     their end (`is_unfinished`). Raises OSError."""
     try:
-        with open(os.path.join(state, _MADE), encoding="ascii") as file:
-            paths = [json.loads(line) for line in file if line.endswith("\n")]
+        with open(os.path.join(state, _MADE), "rb") as file:
+            paths = [_path(line) for line in file]
     except FileNotFoundError:
         return []
-    return [path for path in dict.fromkeys(paths) if os.path.lexists(path)]
+    return [path for path in dict.fromkeys(paths) if path and _is_there(path)]
+
+
+def _path(line: bytes) -> str:
+    """What was noted in a line: nothing where that did not come to its end, for then nothing was
+    written there either."""
+    with suppress(ValueError):
+        path = json.loads(line)
+        if isinstance(path, str) and os.path.isabs(path):
+            return path
+    return ""
+
+
+def _is_there(path: str) -> bool:
+    """Whether something is there, or it cannot be seen whether."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def recover(path: str) -> None:
@@ -144,16 +171,22 @@ def is_unfinished(path: str) -> bool:
     return path.endswith(_PART)
 
 
-def remove_unfinished(hidden: str) -> None:
-    """Remove what is left of a copy that was killed. Raises OSError: BlockingIOError when somebody
-    is at work on it."""
-    file = os.open(hidden, _FLAGS)
+def remove_unfinished(hidden: str) -> bool:
+    """Remove what is left of a copy that was killed; whether it was there, and was no file of
+    somebody else's. Raises OSError: BlockingIOError when somebody is at work on it."""
+    try:
+        file = os.open(hidden, _FLAGS)
+    except FileNotFoundError:
+        return False
     try:
         _lock(file, hidden)
-        if is_at(hidden, file):
-            _remove(hidden)
+        is_ours = os.pread(file, len(_MAGIC), 0) in (b"", bytes(len(_MAGIC)), _MAGIC)
+        if not is_ours or not is_at(hidden, file):
+            return False
+        _remove(hidden)
     finally:
         os.close(file)
+    return True
 
 
 def copy(
@@ -257,6 +290,7 @@ def _refuse_locked(status: int, _remaining: int, _total: int) -> None:
 
 def _remove(hidden: str) -> None:
     """Remove what there is of a copy, and what SQLite leaves beside it on a full disk."""
-    for beside in ("", "-wal", "-shm", "-journal"):
+    # The copy itself last: whoever has it locked is alone with the others until then.
+    for beside in ("-wal", "-shm", "-journal", ""):
         with suppress(FileNotFoundError):
             os.unlink(hidden + beside)

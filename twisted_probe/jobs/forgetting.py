@@ -248,15 +248,12 @@ def forget_in_backups(state: str, what: str) -> Forgotten:
 
 def _forget_unfinished(path: str, found: Forgotten) -> None:
     try:
-        remove_unfinished(path)
-    except FileNotFoundError:
-        return  # it is whole, or was given up
+        if remove_unfinished(path):
+            found.files.append(path)
     except BlockingIOError:
         found.left.append(f"{path}: a backup is at work; say it again when that has ended")
     except OSError as error:
         found.left.append(f"{path} cannot be removed ({error.strerror}): remove it")
-    else:
-        found.files.append(path)
 
 
 def _forget_in_backup(path: str, what: str) -> tuple[bool, list[Job]]:

@@ -24,7 +24,13 @@ from twisted_probe.routing.tempo import Tempo
 from twisted_probe.routing.tools import Tools
 from twisted_probe.routing.watchdog import Trouble
 from twisted_probe.smtp.conversation import Party, SessionReport, Witnesses, converse
-from twisted_probe.smtp.errors import NoRoute, SessionError, SessionLost, SourceUnavailable
+from twisted_probe.smtp.errors import (
+    LocalExhaustion,
+    NoRoute,
+    SessionError,
+    SessionLost,
+    SourceUnavailable,
+)
 from twisted_probe.smtp.factory import ProbeFactory
 from twisted_probe.smtp.limits import MAX_RECIPIENTS, MAX_RESETS
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
@@ -232,7 +238,8 @@ class Sessions:
             if not tools.sites.knows(path.site):
                 first, now = float(tools.limits.first_sessions), tools.now()
                 kept = await tools.memory.tempo(path.site)
-                tools.sites.set_tempo(path.site, (kept or Tempo(first, now)).fresh(now, first))
+                if not tools.sites.knows(path.site):  # or it has shown one meanwhile
+                    tools.sites.set_tempo(path.site, (kept or Tempo(first, now)).fresh(now, first))
             slot = await tools.sites.slot(
                 path.site,
                 path.exchanger.address,
@@ -255,12 +262,13 @@ class Sessions:
                 scribe = Scribe(path.exchanger, tools.now()) if tools.evidence else None
                 rejections = None
                 report = await _session(carriage, bounds, manner, scribe)
-                if not tools.is_over:
-                    # What was answered in this turn may be hundreds of sessions' worth.
-                    await tools.turns.next()
                 rejections = report.errors
                 lesson = Lesson(tools, path, bounds, slot.granted_at, report)
                 lesson.watch()
+                if not (tools.is_over or isinstance(report.failure, LocalExhaustion)):
+                    # Hundreds may have ended in this turn, each with a session's worth of answers
+                    # to be looked at. Those for which there was no socket are counted one by one.
+                    await tools.turns.next()
                 if report.answers:
                     await self._see(Landmark(path.site, path.exchanger, tools.now()), tools.memory)
                 await lesson.keep_tempo()

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+_log = Logger()
 
 #: Seconds of such work in one turn of the reactor, which ends with the call that goes beyond.
 SLICE = 0.01
@@ -17,7 +20,7 @@ SLICE = 0.01
 
 class Turns:
     """Makes calls in the order in which they come, as many in each turn of `clock` as it has time
-    for. No call may raise."""
+    for. One that raises is logged, and the others are made all the same."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -50,7 +53,10 @@ class Turns:
         self._is_at_work = True
         until = self._clock.seconds() + SLICE
         while self._waiting:
-            self._waiting.popleft()()
+            try:
+                self._waiting.popleft()()
+            except Exception:
+                _log.failure("what had waited for its turn has failed")
             if self._waiting and self._clock.seconds() >= until:
                 self._clock.callLater(0, self._work)
                 return
