@@ -115,6 +115,9 @@ def test_what_is_told_late_undoes_no_complaint() -> None:
         second.callback(None)
         t.square.wait(asking[1])
         assert [each.started for each in record.sessions] == [START, START + 60.0]
+        tempo = t.square.wait(MemoryInRam.tempo(memory, "mx.a.example"))
+        assert tempo is not None
+        assert tempo.complaints == 2
 
 
 def test_a_site_that_bears_two_gets_two() -> None:
