@@ -8,7 +8,6 @@ asks the sink, which takes everybody. Run: `python -m benchmarks.ledger_curve 10
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import random
@@ -45,6 +44,7 @@ from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.names import MailExchanger
 from twisted_probe.routing.prober import Prober
 from twisted_probe.routing.sites import Limits
+from twisted_probe.tap import settle
 from twisted_probe.vocabulary.address import Address
 from twisted_probe.vocabulary.outcome import Outcome, Reason
 from twisted_probe.vocabulary.reply import Stage
@@ -218,8 +218,7 @@ async def measure(lines: int, directory: Path, sink: Running | None) -> dict[str
     job = await _moved(keeper, partial(run, ledger.latest, 1), State.OPEN)
     watch.lap("import")
     assert job.lines == lines
-    gc.collect()
-    gc.freeze()  # as the daemon does
+    settle()
     engine.start()
     while (await run(ledger.job, job.id)).settled < job.recipients:
         await deferLater(reactor, 0.2)

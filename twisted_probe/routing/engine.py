@@ -29,7 +29,7 @@ WINDOW = 5000
 BATCH = room_of(0)
 #: Batches that are begun in one turn of the reactor: some 5 ms. Hundreds of sessions may have been
 #: answered since the turn before.
-TURN = 10
+TURN = 5
 #: Seconds between two looks at the work, so that neither an empty nor a broken one is asked
 #: without a pause.
 IDLE = 1.0
@@ -164,6 +164,9 @@ class Engine:
         except CancelledError:
             await self._give_back(batch)
         except Held as held:
+            # With its frames it would be a ring, which thousands of those who are held would leave
+            # to the collector.
+            held.with_traceback(None)
             answers = list(zip(batch, held.outcomes, strict=True))
             # Without a pause, so that the end of what holds them is not overtaken.
             await self._give_back([task for task, one in answers if one is None], held.delay)

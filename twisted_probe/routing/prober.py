@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_probe.routing.attempt import OPTED_OUT, Attempt
 from twisted_probe.routing.controls import DEFAULT_CONTROLS, Controls
@@ -343,10 +344,11 @@ class Prober:
         attempts: dict[Attempt, None] = {}
         stops: list[Held] = []
 
-        def together(_: object) -> list[Outcome]:
+        def together(_: object) -> list[Outcome] | Failure:
             if stops:
                 every = [outcomes.get(place) for place in range(len(addresses))]
-                raise type(stops[0])(str(stops[0]), max(held.delay for held in stops), every)
+                delay = max(held.delay for held in stops)
+                return Failure(type(stops[0])(str(stops[0]), delay, every))
             return [outcomes[place] for place in range(len(addresses))]
 
         whole: Deferred[list[Outcome]] = gatherResults(
@@ -520,7 +522,8 @@ class Prober:
         except CancelledError:
             raise
         except Held as held:
-            return held, held.outcomes
+            # It is a value from here on: with its frames it would be a ring, for the collector.
+            return held.with_traceback(None), held.outcomes
         except Exception:
             _log.failure("internal error while asking about {domain}", domain=batch.domain)
             return None, attempt.failed(Reason.INTERNAL_ERROR, "a fault of the prober")

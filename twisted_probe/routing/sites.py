@@ -40,10 +40,13 @@ __all__ = ["DEFAULT_LIMITS", "Limits", "Sites", "Slot", "pressed"]
 
 @define(eq=False)
 class Slot:
-    """The right to hold one session. `release` gives it back; doing so twice is harmless."""
+    """The right to hold one session, at the cost of the budgets `keys`, with room for so many
+    `rejections`. `release` gives it back; doing so twice is harmless."""
 
     _sites: Sites
-    _wish: _Wish
+    site: str
+    keys: tuple[tuple[str, str], ...]
+    rejections: int
     granted_at: float
     _held: bool = True
 
@@ -52,7 +55,7 @@ class Slot:
         have had."""
         if self._held:
             self._held = False
-            self._sites._release(self._wish, rejections)
+            self._sites._release(self, rejections)
 
 
 @define(eq=False)
@@ -280,19 +283,19 @@ class Sites:
             self._drop(queue)
             self._set_timer()
 
-    def _release(self, wish: _Wish, rejections: int | None) -> None:
+    def _release(self, slot: Slot, rejections: int | None) -> None:
         self._active -= 1
-        for key in wish.keys:
+        for key in slot.keys:
             budget = self._budgets[key]
             budget.active -= 1
             if rejections is not None:
                 budget.count(self._clock.seconds(), self._limits.rejections_per_second)
-                budget.spent = max(0.0, budget.spent + rejections - wish.rejections)
+                budget.spent = max(0.0, budget.spent + rejections - slot.rejections)
             for queue in self._parked.pop(key, {}).values():
                 self._file(queue)
         # What was not used of the rejections may let others begin sooner.
-        self._file_all(wish.site)
-        for key in wish.keys:
+        self._file_all(slot.site)
+        for key in slot.keys:
             self._fade(key)
         self._serve()
 
@@ -324,7 +327,9 @@ class Sites:
         self._forget()
         try:
             for wish in self._grants():
-                slot = Slot(self, wish, self._clock.seconds())
+                # Without the wish, whose Deferred has the slot: a ring that only the collector
+                # would end, with all that hangs on it.
+                slot = Slot(self, wish.site, wish.keys, wish.rejections, self._clock.seconds())
                 wish.deferred.callback(slot)
         finally:
             self._is_serving = False

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 _log = Logger()
 
 #: Seconds of such work in one turn of the reactor, which ends with the call that goes beyond.
-SLICE = 0.01
+SLICE = 0.005
 
 
 class Turns:
