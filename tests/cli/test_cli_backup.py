@@ -109,12 +109,26 @@ def test_another_to_the_same_file(
     assert part.read_bytes() == b"half of it"
 
 
+def test_a_file_of_somebody_elses_in_its_way(
+    spool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = tmp_path / "copy.part"
+    part.write_text("my own notes")
+    assert main(["backup", "--spool", str(spool), str(tmp_path / "copy")]) == 1
+    assert capsys.readouterr().err == (
+        f"mailprobe backup: {tmp_path}/copy: [Errno 22] what is there is no copy of a ledger: "
+        f"'{part}'\n"
+    )
+    assert part.read_text() == "my own notes"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.part", "spool"]
+
+
 def test_what_a_killed_one_has_left(
     spool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy, part = tmp_path / "copy", tmp_path / "copy.part"
     for path in (part, tmp_path / "copy.part-journal"):
-        path.write_bytes(b"half of it")
+        path.write_bytes(b"SQLite format 3\0half of it")
     assert main(["backup", "--spool", str(spool), str(copy)]) == 0
     said = capsys.readouterr()
     assert said.err == (

@@ -152,7 +152,10 @@ def test_backups_that_cannot_be_seen(
     made.close()
     (spool / "state" / "backups").mkdir()
     assert main(["backup", "--spool", str(spool), str(tmp_path / "copy")]) == 0
-    assert "mailprobe forget will not find it" in capsys.readouterr().err
+    words = "it could not be noted (Is a directory): mailprobe forget will not find it\n"
+    assert capsys.readouterr().err == "".join(
+        f"mailprobe backup: {tmp_path}/copy{end}: {words}" for end in (".part", "")
+    )
     assert main(["forget", "--spool", str(spool), ADDRESS]) == 1
     assert "backups are not looked into" in capsys.readouterr().err
 

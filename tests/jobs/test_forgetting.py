@@ -18,6 +18,7 @@ import pytest
 
 from twisted_probe.jobs import forgetting
 from twisted_probe.jobs.backup import NoBackup, back_up, made, note, remove_unfinished
+from twisted_probe.jobs.erasing import Erasing
 from twisted_probe.jobs.forgetting import (
     Forgetting,
     Forgotten,
@@ -652,6 +653,54 @@ def test_a_copy_of_which_nobody_can_see_whether_it_is_there(daemon: Daemon, tmp_
     first, second = forget_in_backups(state, ADDRESS).left
     assert first.startswith(f"{tmp_path}/round/copy.part cannot be removed (Too many levels")
     assert second.startswith(f"{tmp_path}/round/copy is kept as it is (")
+
+
+def test_a_copy_that_cannot_be_written_is_named_and_the_others_forget(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    settled(daemon, "list.txt")
+    for name in ("first", "second"):
+        state, _ = noted_copy(daemon, tmp_path / name)
+    with closing(sqlite3.connect(tmp_path / "first", isolation_level=None)) as reader:
+        reader.execute("PRAGMA journal_mode = WAL")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM jobs").fetchall()
+        found = forget_in_backups(state, ADDRESS)
+    assert found.files == [os.fspath(tmp_path / "second")]
+    assert found.left == [
+        f"{tmp_path}/first may still have it (database is locked): say it again, or remove it"
+    ]
+    assert forget_in_backups(state, ADDRESS).left == []
+
+
+def test_what_is_no_file_in_the_place_of_a_copy_is_named(daemon: Daemon, tmp_path: Path) -> None:
+    settled(daemon, "list.txt")
+    state, (_, copy) = noted_copy(daemon, tmp_path / "copy")
+    os.unlink(copy)
+    os.mkfifo(copy)
+    (left,) = forget_in_backups(state, ADDRESS).left
+    assert left == f"{copy} is no copy of a ledger any more, and is kept as it is"
+
+
+def test_what_somebody_reads_is_forgotten_once_he_has_gone(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was erased stays in the log beside the ledger as long, and the words say so."""
+    settled(daemon, "list.txt")
+    monkeypatch.setattr(Erasing.scrub, "__defaults__", (0.0,))
+    (path,) = (each for each in daemon.path.glob("state/ledger.sqlite"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM jobs").fetchall()
+        left = forget(daemon, "list.txt").left
+        assert left == [
+            "somebody reads the ledger (a backup?), and what was erased may still be beside it; "
+            "say it again later"
+        ]
+        assert places(daemon.path) != []
+    with pytest.raises(NothingToForget):
+        forget(daemon, "list.txt")
+    assert places(daemon.path) == []
 
 
 def test_lines_that_did_not_come_to_their_end(

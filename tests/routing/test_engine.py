@@ -224,6 +224,7 @@ def test_what_is_taken_as_one_is_asked_in_batches() -> None:
     ]
     room = Room(due)
     room.engine.start()
+    room.clock.advance(0)
     batches = [(batch[0].domain, len(batch)) for batch in room.oracle.batches]
     assert batches == [
         ("a.example", 2),

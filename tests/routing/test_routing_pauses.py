@@ -12,14 +12,12 @@ from twisted.internet.error import ConnectError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
-from tests.one_turn import one_turn
 from twisted_probe.routing.engine import Engine
 from twisted_probe.routing.names import MailExchanger
 from twisted_probe.routing.pauses import HOLD, Held, Pauses
 from twisted_probe.routing.prober import Prober
 from twisted_probe.routing.sites import Limits, Sites, Slot
 from twisted_probe.routing.sources import Sources
-from twisted_probe.routing.turns import SLICE
 from twisted_probe.routing.work import Task
 from twisted_probe.sandbox.town import Town
 from twisted_probe.vocabulary.address import parse_address
@@ -83,15 +81,12 @@ class Stage:
         self.reactor.advance(0)
         return results
 
-    def refuse(self, number: int, *, and_look: bool = True) -> None:
-        """The exchanger of one connection refuses it; what that means is looked at in the
-        reactor's next turn."""
+    def refuse(self, number: int) -> None:
+        """The exchanger of one connection refuses it."""
         client = self.reactor.tcpClients[number]
         connector = self.reactor.connectors[number]
         error = ConnectError(errno.ECONNREFUSED)
         client[2].clientConnectionFailed(connector, Failure(error))
-        if and_look:
-            self.reactor.advance(0)
 
 
 def held(results: list[Any]) -> Held:
@@ -224,37 +219,6 @@ class TestProber:
         stage.reactor.advance(1)
         assert third == []
         assert len(stage.dialled_from) == 2
-
-    def test_sessions_that_end_together_are_looked_at_in_turns(self) -> None:
-        stage = Stage(per_site=4, starts_per_second=1000.0)
-        sites = "abcd"
-        heard: list[str] = []
-        asking = []
-
-        def hear(_: object, site: str) -> None:
-            heard.append(site)
-            stage.reactor.rightNow += SLICE
-
-        for site in sites:
-            stage.probe(f"a@1.{site}.example")
-            stage.asking.addBoth(hear, site)
-            asking.append(stage.asking)
-            stage.reactor.advance(0.01)
-        assert len(stage.dialled_from) == len(sites)
-        stage.prober.recall(asking)
-        for number in range(len(sites)):
-            stage.refuse(number, and_look=False)
-        assert heard == []
-        assert stage.prober.sites.active == len(sites)
-        # Whoever goes away waits for no turn.
-        asking[2].cancel()
-        assert heard == ["c"]
-        one_turn(stage.reactor)
-        assert heard == ["c", "a"]
-        one_turn(stage.reactor)
-        one_turn(stage.reactor)
-        assert heard == ["c", "a", "b", "d"]
-        assert stage.prober.sites.active == 0
 
     def test_cancelling_is_not_holding(self) -> None:
         stage = Stage()

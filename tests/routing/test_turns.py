@@ -11,6 +11,11 @@ from twisted.internet.task import Clock
 
 from tests.one_turn import one_turn
 from twisted_probe.routing.turns import SLICE, Turns
+from twisted_probe.sandbox import tempers
+from twisted_probe.sandbox.temper import residents
+from twisted_probe.sandbox.zone import Names
+
+from .town_square import town
 
 
 class Room:
@@ -111,3 +116,34 @@ def test_one_that_fails_keeps_nobody_waiting(room: Room, expect_errors: Any) -> 
     room.turns.take([room.call("c")])
     assert room.done == ["a", "b", "c"]
     expect_errors(2)
+
+
+def test_sessions_that_end_together_are_looked_at_in_turns() -> None:
+    names: Names = {f"{n}.example": [f"MX 10 mx{n}.example"] for n in range(4)}
+    hosts: Names = {f"mx{n}.example": [f"A 192.0.2.{n + 1}"] for n in range(4)}
+    heard: list[int] = []
+    asking = []
+    with town({**names, **hosts}) as t:
+
+        def hear(_: object, number: int) -> None:
+            heard.append(number)
+            t.square.rightNow += SLICE
+
+        for n in range(4):
+            t.square.settle(f"192.0.2.{n + 1}", tempers.postfix(residents("ann")))
+            asking.append(t.prober.probe(f"ann@{n}.example").addBoth(hear, n))
+        turns = t.prober._tools.turns
+        while len(turns._waiting) < 4:
+            one_turn(t.square)
+            t.square.rightNow = t.square.calls[0].getTime()
+        assert heard == []
+        assert t.prober.sites.active == 4
+        # Whoever goes away waits for no turn.
+        asking[2].cancel()
+        assert heard == [2]
+        one_turn(t.square)
+        assert heard == [2, 0]
+        one_turn(t.square)
+        one_turn(t.square)
+        assert heard == [2, 0, 1, 3]
+        assert t.prober.sites.active == 0

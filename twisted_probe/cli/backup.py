@@ -18,13 +18,14 @@ from twisted_probe.jobs.spool import ledger_path
 def backup(arguments: argparse.Namespace) -> int:
     """Make the copy; the exit code."""
     ledger = ledger_path(os.path.abspath(arguments.spool))
-    not_noted: dict[str, OSError] = {}
 
     def noted(path: str) -> None:
         try:
             note(os.path.dirname(ledger), path)
         except OSError as error:
-            not_noted[path] = error
+            # At once: whoever is killed says no more.
+            words = f"it could not be noted ({error.strerror}): mailprobe forget will not find it"
+            complain("backup", f"{printable(os.fsencode(path))}: {words}")
 
     try:
         refuse_in_spool(arguments.spool, arguments.file)
@@ -36,10 +37,6 @@ def backup(arguments: argparse.Namespace) -> int:
     if made.replaced:
         words = "it was left of a backup that was killed, and is removed"
         complain("backup", f"{unfinished(name)}: {words}")
-    why = not_noted.get(arguments.file)
-    if why is not None:
-        words = f"it could not be noted ({why.strerror}): mailprobe forget will not find it"
-        complain("backup", f"{name}: {words}")
     if arguments.json:
         print_json({"file": name, "bytes": made.size})
     else:

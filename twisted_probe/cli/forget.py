@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sqlite3
 from contextlib import ExitStack
 from http import HTTPStatus
 
@@ -39,7 +40,7 @@ def forget(arguments: argparse.Namespace) -> int:
     except NothingToForget as error:
         # Whoever was interrupted, or met a backup at work, may have erased all else before.
         nothing = str(error)
-    except (Refused, SpoolInUse, LedgerError, SpoolError, OSError) as error:
+    except (Refused, SpoolInUse, LedgerError, SpoolError, OSError, sqlite3.Error) as error:
         complain("forget", str(error))
         return EXIT_NOT_DONE
     copies = _in_backups(spool, arguments.what)

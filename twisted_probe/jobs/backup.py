@@ -180,13 +180,17 @@ def remove_unfinished(hidden: str) -> bool:
         return False
     try:
         _lock(file, hidden)
-        is_ours = os.pread(file, len(_MAGIC), 0) in (b"", bytes(len(_MAGIC)), _MAGIC)
-        if not is_ours or not is_at(hidden, file):
+        if not _is_ours(file) or not is_at(hidden, file):
             return False
         _remove(hidden)
     finally:
         os.close(file)
     return True
+
+
+def _is_ours(file: int) -> bool:
+    """Whether it may be what is left of a copy."""
+    return os.pread(file, len(_MAGIC), 0) in (b"", bytes(len(_MAGIC)), _MAGIC)
 
 
 def copy(
@@ -250,6 +254,8 @@ def _begun(hidden: str) -> tuple[int, bool]:
             if is_at(hidden, file):
                 if is_ours:
                     return file, replaced
+                if not _is_ours(file):
+                    raise OSError(errno.EINVAL, "what is there is no copy of a ledger", hidden)
                 replaced = replaced or os.fstat(file).st_size > 0
                 # Not written anew: others may have it open, or under another name.
                 _remove(hidden)

@@ -156,15 +156,16 @@ class Erasing(Purging):
             if hearing is not None and hearing.before is not None:
                 left.add(hearing.before)
 
-    def scrub(self, patience: float = 5.0) -> None:
-        """Overwrite what was erased in the log beside the ledger too, as far as no reader needs
-        it, who is waited for so many seconds."""
+    def scrub(self, patience: float = 5.0) -> bool:
+        """Overwrite what was erased in the log beside the ledger too, unless a reader needs it,
+        who is waited for so many seconds; whether it was."""
         (before,) = self._database.execute("PRAGMA busy_timeout").fetchone()
         self._database.execute(f"PRAGMA busy_timeout = {int(1000 * patience)}")
         try:
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            ((is_busy, _, _),) = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._database.execute(f"PRAGMA busy_timeout = {before}")
+        return not is_busy
 
     def end_wal(self) -> None:
         """Make it one file again, without others beside it, as a copy is."""

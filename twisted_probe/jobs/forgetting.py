@@ -9,6 +9,7 @@ nothing is erased.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
@@ -80,7 +81,12 @@ class Forgetting:
         self._jobs = ledger.called(self._name)
         self._mention: Mention | None = None
         if not self._jobs and not spool.archive.has(self._name):
-            self._mention = Mention(_address(what))
+            try:
+                self._mention = Mention(_address(what))
+            except NothingToForget:
+                # The job that it was may be in the log beside the ledger, which somebody read.
+                ledger.scrub()
+                raise
 
     def steps(self) -> Steps:
         """Do it; to be run to its end, when others had their turn."""
@@ -88,7 +94,11 @@ class Forgetting:
             yield from self._forget_job()
         else:
             yield from self._forget_address(self._mention)
-        self._ledger.scrub()
+        if not self._ledger.scrub():
+            self.found.left.append(
+                "somebody reads the ledger (a backup?), and what was erased may still be beside "
+                "it; say it again later"
+            )
         self._name_copies()
 
     # -- a job
@@ -231,6 +241,9 @@ def forget_in_backups(state: str, what: str) -> Forgotten:
         _forget_unfinished(path, found)
     # Asked again: one of them may be whole by now.
     for path in filterfalse(is_unfinished, made(state)):
+        if os.path.exists(path) and not os.path.isfile(path):
+            found.left.append(f"{path} is no copy of a ledger any more, and is kept as it is")
+            continue
         try:
             recover(path)
             # As it is: one of another version is not for us to change.
@@ -240,6 +253,9 @@ def forget_in_backups(state: str, what: str) -> Forgotten:
             continue  # the name of a job that this one does not know
         except LedgerError as error:
             found.left.append(f"{path} is kept as it is ({error}): remove it")
+            continue
+        except (sqlite3.Error, OSError) as error:
+            found.left.append(f"{path} may still have it ({error}): say it again, or remove it")
             continue
         found.files += [path] if is_changed else []
         found.left += [f"{path}: {each.title} was not over then: remove it" for each in left]

@@ -24,13 +24,7 @@ from twisted_probe.routing.tempo import Tempo
 from twisted_probe.routing.tools import Tools
 from twisted_probe.routing.watchdog import Trouble
 from twisted_probe.smtp.conversation import Party, SessionReport, Witnesses, converse
-from twisted_probe.smtp.errors import (
-    LocalExhaustion,
-    NoRoute,
-    SessionError,
-    SessionLost,
-    SourceUnavailable,
-)
+from twisted_probe.smtp.errors import NoRoute, SessionError, SessionLost, SourceUnavailable
 from twisted_probe.smtp.factory import ProbeFactory
 from twisted_probe.smtp.limits import MAX_RECIPIENTS, MAX_RESETS
 from twisted_probe.smtp.manner import UNKNOWN_MANNER, Manner
@@ -265,9 +259,8 @@ class Sessions:
                 rejections = report.errors
                 lesson = Lesson(tools, path, bounds, slot.granted_at, report)
                 lesson.watch()
-                if not (tools.is_over or isinstance(report.failure, LocalExhaustion)):
-                    # Hundreds may have ended in this turn, each with a session's worth of answers
-                    # to be looked at. Those for which there was no socket are counted one by one.
+                if report.answers and not tools.is_over:
+                    # Hundreds may have ended in this turn, each with a session's worth of them.
                     await tools.turns.next()
                 if report.answers:
                     await self._see(Landmark(path.site, path.exchanger, tools.now()), tools.memory)
