@@ -32,6 +32,9 @@ from twisted_probe.jobs.spool import Spool
 
 from .conftest import START, Daemon, result_of
 
+#: What a backup that was killed may have left.
+HALF = b"SQLite format 3\0half of it"
+
 
 def damage(path: Path) -> bytes:
     """Let the disk lose the middle of the ledger; what is left."""
@@ -448,7 +451,7 @@ class TestBackup:
             really(file)
             part.unlink()
             if is_another:
-                part.write_bytes(b"half of it")
+                part.write_bytes(HALF)
 
         monkeypatch.setattr(os, "fsync", fsync)
         with pytest.raises(NoBackup, match="another copy took the place"):
@@ -466,7 +469,7 @@ class TestBackup:
         )
         copy = tmp_path / "copy"
         command = [sys.executable, "-c", code, daemon.spool.ledger_path, str(copy)]
-        for left in (None, b"half of it"):
+        for left in (None, HALF):
             if left is not None:
                 (tmp_path / "copy.part").write_bytes(left)
             at_once = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(6)]
@@ -485,7 +488,7 @@ class TestBackup:
     ) -> None:
         """Between that a part of it is seen and that it is locked."""
         copy, part = tmp_path / "copy", tmp_path / "copy.part"
-        part.write_bytes(b"half of it")
+        part.write_bytes(HALF)
         really = fcntl.flock
 
         def flock(file: int, how: int) -> None:
@@ -496,7 +499,7 @@ class TestBackup:
         monkeypatch.setattr(fcntl, "flock", flock)
         with pytest.raises(NoBackup, match="it is there already"):
             back_up(daemon.spool.ledger_path, os.fspath(copy))
-        assert copy.read_bytes() == b"half of it"
+        assert copy.read_bytes() == HALF
         assert not part.exists()
 
     def test_a_part_that_goes_at_that_moment(
@@ -504,7 +507,7 @@ class TestBackup:
     ) -> None:
         """Between that it is there and that it is opened."""
         part = tmp_path / "copy.part"
-        part.write_bytes(b"half of it")
+        part.write_bytes(HALF)
         really = os.open
 
         def gone(path: Any, flags: int, *more: Any, **named: Any) -> int:
@@ -530,13 +533,13 @@ class TestBackup:
     ) -> None:
         """Nor has the copy another mode than its own, nor another name."""
         copy, part = tmp_path / "copy", tmp_path / "copy.part"
-        part.write_bytes(b"half of it")
+        part.write_bytes(HALF)
         part.chmod(0o666)
         (tmp_path / "elsewhere").hardlink_to(part)
         made = back_up(daemon.spool.ledger_path, os.fspath(copy))
         assert made.replaced
         assert copy.stat().st_mode & 0o777 == 0o600
-        assert (tmp_path / "elsewhere").read_bytes() == b"half of it"
+        assert (tmp_path / "elsewhere").read_bytes() == HALF
 
     def test_where_flock_locks_out_sqlite_too(
         self, daemon: Damaged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -295,8 +295,10 @@ def _forget_in_backup(path: str, what: str) -> tuple[bool, list[Job]]:
         _run(_unheard(ledger, mention))
         return is_changed, left
     finally:
-        ledger.end_wal()
-        ledger.close()
+        try:
+            ledger.end_wal()
+        finally:
+            ledger.close()
 
 
 @define
